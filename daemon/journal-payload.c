@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/* The payloads of journal-format.h, one encoder and one decoder a record type. */
+#include "daemon/journal-format.h"
+
+#include "daemon/journal-bytes.h"
+
+enum {
+    REGION_NAME_LEN = 120,
+    REGION_USER_LEN = 121,
+    REGION_TEXT = 128,
+    NAME_LEN = 16,
+    NAME_TEXT = 24,
+    OWNER_USER_LEN = 20,
+    OWNER_TEXT = 24,
+    OPEN_VERSION = 48,
+    REF_BYTES = 16,
+    DELETE_BYTES = 56,
+    COMMIT_BYTES = 24,
+    ABORT_BYTES = 16,
+    OPEN_BYTES = 80,
+    REQUEST_BYTES = 56,
+};
+/* One region and its names fit in what the layout reserves for it. */
+G_STATIC_ASSERT(JF_RECORD_MIN + (REGION_TEXT + PMEMD_NAME_MAX + PMEMD_USER_MAX + 7) / 8 * 8 <= 256);
+G_STATIC_ASSERT(OPEN_VERSION + sizeof(((JfOpen *) NULL)->version) == OPEN_BYTES);
+
+static size_t round_up_8(size_t n) {
+    return (n + 7) / 8 * 8;
+}
+
+static bool is_control(uint8_t c) {
+    return c < 0x20 || c == 0x7f;
+}
+
+/* Writes what can be read back; returns the bytes written (no terminator). */
+static size_t put_text(uint8_t *to, const char *text, size_t max) {
+    size_t len = strnlen(text, max);
+    for (size_t i = 0; i < len; i++)
+        to[i] = is_control((uint8_t) text[i]) ? '?' : (uint8_t) text[i];
+    return len;
+}
+
+/* Reads len bytes of text without control characters into to, which has room for len + 1. */
+static bool get_text(const uint8_t *from, size_t len, char *to) {
+    for (size_t i = 0; i < len; i++)
+        if (is_control(from[i]))
+            return false;
+    memcpy(to, from, len);
+    to[len] = '\0';
+    return true;
+}
+
+static size_t put_name(uint8_t *to, const char *name) {
+    g_assert(name[0] == '\0' || pmemd_name_is_valid(name));
+    return put_text(to, name, PMEMD_NAME_MAX);
+}
+
+static bool get_name(const uint8_t *from, size_t len, char *to) {
+    return get_text(from, len, to) && (len == 0 || pmemd_name_is_valid(to));
+}
+
+size_t jf_region_encode(const JfRegion *r, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    g_assert((r->flags & ~JF_REGION_FLAGS_KNOWN) == 0);
+
+    memset(buf, 0, REGION_TEXT + PMEMD_NAME_MAX + PMEMD_USER_MAX + 8);
+    put_uuid(buf, r->region_uuid);
+    put_uuid(buf + 16, r->device_uuid);
+    put_le64(buf + 32, r->range.start);
+    put_le64(buf + 40, r->range.end);
+    put_le64(buf + 48, r->device_start);
+    put_le64(buf + 56, r->extent.start);
+    put_le64(buf + 64, r->extent.end);
+    put_le32(buf + 72, r->owner_uid);
+    put_le32(buf + 76, r->flags);
+    put_uuid(buf + 80, r->request_id);
+    put_le64(buf + 96, r->request_hash);
+    put_le32(buf + 104, r->request_uid);
+    put_le32(buf + 108, r->request_method);
+    put_le64(buf + 112, r->time);
+    size_t name_len = put_name(buf + REGION_TEXT, r->name);
+    size_t user_len = put_text(buf + REGION_TEXT + name_len, r->user, PMEMD_USER_MAX);
+    buf[REGION_NAME_LEN] = (uint8_t) name_len;
+    buf[REGION_USER_LEN] = (uint8_t) user_len;
+    return round_up_8(REGION_TEXT + name_len + user_len);
+}
+
+bool jf_region_decode(const uint8_t *buf, size_t len, JfRegion *ret_r) {
+    if (len < REGION_TEXT)
+        return false;
+    size_t name_len = buf[REGION_NAME_LEN], user_len = buf[REGION_USER_LEN];
+    size_t used = REGION_TEXT + name_len + user_len;
+    if (name_len > PMEMD_NAME_MAX || user_len > PMEMD_USER_MAX || len != round_up_8(used) ||
+        !bytes_are_zero(buf + REGION_USER_LEN + 1, REGION_TEXT - REGION_USER_LEN - 1) ||
+        !bytes_are_zero(buf + used, len - used))
+        return false;
+
+    JfRegion r = {
+        .region_uuid = get_uuid(buf),
+        .device_uuid = get_uuid(buf + 16),
+        .range = { get_le64(buf + 32), get_le64(buf + 40) },
+        .device_start = get_le64(buf + 48),
+        .extent = { get_le64(buf + 56), get_le64(buf + 64) },
+        .owner_uid = get_le32(buf + 72),
+        .flags = get_le32(buf + 76),
+        .request_id = get_uuid(buf + 80),
+        .request_hash = get_le64(buf + 96),
+        .request_uid = get_le32(buf + 104),
+        .request_method = get_le32(buf + 108),
+        .time = get_le64(buf + 112),
+    };
+    if ((r.flags & ~JF_REGION_FLAGS_KNOWN) != 0 || !get_name(buf + REGION_TEXT, name_len, r.name) ||
+        !get_text(buf + REGION_TEXT + name_len, user_len, r.user))
+        return false;
+    *ret_r = r;
+    return true;
+}
+
+size_t jf_ref_encode(const JfRef *r, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    put_uuid(buf, r->uuid);
+    return REF_BYTES;
+}
+
+bool jf_ref_decode(const uint8_t *buf, size_t len, JfRef *ret_r) {
+    if (len != REF_BYTES)
+        return false;
+    ret_r->uuid = get_uuid(buf);
+    return true;
+}
+
+size_t jf_delete_encode(const JfDelete *d, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    put_uuid(buf, d->region_uuid);
+    put_uuid(buf + 16, d->request_id);
+    put_le64(buf + 32, d->request_hash);
+    put_le32(buf + 40, d->request_uid);
+    put_le32(buf + 44, d->request_method);
+    put_le64(buf + 48, d->time);
+    return DELETE_BYTES;
+}
+
+bool jf_delete_decode(const uint8_t *buf, size_t len, JfDelete *ret_d) {
+    if (len != DELETE_BYTES)
+        return false;
+    *ret_d = (JfDelete){
+        .region_uuid = get_uuid(buf),
+        .request_id = get_uuid(buf + 16),
+        .request_hash = get_le64(buf + 32),
+        .request_uid = get_le32(buf + 40),
+        .request_method = get_le32(buf + 44),
+        .time = get_le64(buf + 48),
+    };
+    return true;
+}
+
+size_t jf_commit_encode(const JfCommit *c, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    put_le64(buf, c->device.start);
+    put_le64(buf + 8, c->device.end);
+    put_le64(buf + 16, c->time);
+    return COMMIT_BYTES;
+}
+
+bool jf_commit_decode(const uint8_t *buf, size_t len, JfCommit *ret_c) {
+    if (len != COMMIT_BYTES)
+        return false;
+    *ret_c = (JfCommit){ .device = { get_le64(buf), get_le64(buf + 8) }, .time = get_le64(buf + 16) };
+    return true;
+}
+
+size_t jf_abort_encode(const JfAbort *a, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    put_le32(buf, a->reason);
+    put_le32(buf + 4, 0);
+    put_le64(buf + 8, a->time);
+    return ABORT_BYTES;
+}
+
+bool jf_abort_decode(const uint8_t *buf, size_t len, JfAbort *ret_a) {
+    if (len != ABORT_BYTES || get_le32(buf + 4) != 0)
+        return false;
+    *ret_a = (JfAbort){ .reason = get_le32(buf), .time = get_le64(buf + 8) };
+    return true;
+}
+
+size_t jf_open_encode(const JfOpen *o, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    memset(buf, 0, OPEN_BYTES);
+    put_uuid(buf, o->boot_id);
+    put_uuid(buf + 16, o->machine_id);
+    put_le64(buf + 32, o->unsafe_shutdowns);
+    put_le64(buf + 40, o->time);
+    put_text(buf + OPEN_VERSION, o->version, sizeof o->version - 1);
+    return OPEN_BYTES;
+}
+
+bool jf_open_decode(const uint8_t *buf, size_t len, JfOpen *ret_o) {
+    if (len != OPEN_BYTES)
+        return false;
+    JfOpen o = {
+        .boot_id = get_uuid(buf),
+        .machine_id = get_uuid(buf + 16),
+        .unsafe_shutdowns = get_le64(buf + 32),
+        .time = get_le64(buf + 40),
+    };
+    const uint8_t *text = buf + OPEN_VERSION;
+    size_t text_len = strnlen((const char *) text, sizeof o.version);
+    if (text_len == sizeof o.version || !bytes_are_zero(text + text_len, sizeof o.version - text_len) ||
+        !get_text(text, text_len, o.version))
+        return false;
+    *ret_o = o;
+    return true;
+}
+
+size_t jf_name_encode(const JfName *n, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    memset(buf, 0, NAME_TEXT + PMEMD_NAME_MAX + 8);
+    put_uuid(buf, n->uuid);
+    size_t name_len = put_name(buf + NAME_TEXT, n->name);
+    buf[NAME_LEN] = (uint8_t) name_len;
+    return round_up_8(NAME_TEXT + name_len);
+}
+
+bool jf_name_decode(const uint8_t *buf, size_t len, JfName *ret_n) {
+    if (len < NAME_TEXT)
+        return false;
+    size_t name_len = buf[NAME_LEN], used = NAME_TEXT + name_len;
+    if (name_len > PMEMD_NAME_MAX || len != round_up_8(used) ||
+        !bytes_are_zero(buf + NAME_LEN + 1, NAME_TEXT - NAME_LEN - 1) || !bytes_are_zero(buf + used, len - used))
+        return false;
+
+    JfName n = { .uuid = get_uuid(buf) };
+    if (!get_name(buf + NAME_TEXT, name_len, n.name))
+        return false;
+    *ret_n = n;
+    return true;
+}
+
+size_t jf_owner_encode(const JfOwner *o, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    memset(buf, 0, OWNER_TEXT + PMEMD_USER_MAX + 8);
+    put_uuid(buf, o->uuid);
+    put_le32(buf + 16, o->uid);
+    size_t user_len = put_text(buf + OWNER_TEXT, o->user, PMEMD_USER_MAX);
+    buf[OWNER_USER_LEN] = (uint8_t) user_len;
+    return round_up_8(OWNER_TEXT + user_len);
+}
+
+bool jf_owner_decode(const uint8_t *buf, size_t len, JfOwner *ret_o) {
+    if (len < OWNER_TEXT)
+        return false;
+    size_t user_len = buf[OWNER_USER_LEN], used = OWNER_TEXT + user_len;
+    if (user_len > PMEMD_USER_MAX || len != round_up_8(used) ||
+        !bytes_are_zero(buf + OWNER_USER_LEN + 1, OWNER_TEXT - OWNER_USER_LEN - 1) ||
+        !bytes_are_zero(buf + used, len - used))
+        return false;
+
+    JfOwner o = { .uuid = get_uuid(buf), .uid = get_le32(buf + 16) };
+    if (!get_text(buf + OWNER_TEXT, user_len, o.user))
+        return false;
+    *ret_o = o;
+    return true;
+}
+
+size_t jf_request_encode(const JfRequest *r, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    put_uuid(buf, r->request_id);
+    put_le64(buf + 16, r->request_hash);
+    put_le32(buf + 24, r->request_uid);
+    put_le32(buf + 28, r->request_method);
+    put_uuid(buf + 32, r->result);
+    put_le64(buf + 48, r->time);
+    return REQUEST_BYTES;
+}
+
+bool jf_request_decode(const uint8_t *buf, size_t len, JfRequest *ret_r) {
+    if (len != REQUEST_BYTES)
+        return false;
+    *ret_r = (JfRequest){
+        .request_id = get_uuid(buf),
+        .request_hash = get_le64(buf + 16),
+        .request_uid = get_le32(buf + 24),
+        .request_method = get_le32(buf + 28),
+        .result = get_uuid(buf + 32),
+        .time = get_le64(buf + 48),
+    };
+    return true;
+}
+
+size_t jf_note_encode(const char *text, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    g_assert(text[0] != '\0');
+
+    memset(buf, 0, JF_NOTE_MAX);
+    return round_up_8(put_text(buf, text, JF_NOTE_MAX));
+}
+
+bool jf_note_decode(const uint8_t *buf, size_t len, char ret_text[static JF_NOTE_MAX + 1]) {
+    if (len == 0 || len > JF_NOTE_MAX || len % 8 != 0)
+        return false;
+    size_t text_len = strnlen((const char *) buf, len);
+    if (text_len + 8 <= len || !bytes_are_zero(buf + text_len, len - text_len))
+        return false;
+    for (size_t i = 0; i < text_len; i++)
+        if (is_control(buf[i]))
+            return false;
+    memcpy(ret_text, buf, text_len);
+    ret_text[text_len] = '\0';
+    return true;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/medium.h"
+
+#include <errno.h>
+
+#define CHUNK 65536u
+
+static int zero_by_stores(Medium *m, uint64_t off, uint64_t len) {
+    g_autofree uint8_t *zeros = g_malloc0(CHUNK);
+
+    for (uint64_t done = 0; done < len;) {
+        size_t n = (size_t) MIN(len - done, CHUNK);
+        int r = medium_store(m, off + done, zeros, n);
+        if (r == 0)
+            r = medium_flush(m, off + done, n);
+        if (r < 0)
+            return r;
+        done += n;
+    }
+    return 0;
+}
+
+int medium_zero(Medium *m, uint64_t off, uint64_t len) {
+    if (off > m->size || len > m->size - off)
+        return -EINVAL;
+
+    int r = m->ops->zero ? m->ops->zero(m, off, len) : zero_by_stores(m, off, len);
+    return r < 0 ? r : medium_fence(m);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The images that version 1.0 of the format wrote are read for ever, each field as it was written; and as long as the
+ * format is 1.0 the writer still makes them byte for byte. argv[1]: the folder of the images.
+ */
+#include "tests/golden/golden-content.h"
+#include "tests/lib/recording-medium.h"
+
+#include <string.h>
+
+#define SIZE (4u * 65536u)
+
+typedef struct {
+    size_t next; /* record that comes now */
+} Reader;
+
+static void compare_uuid(sd_id128_t a, sd_id128_t b) {
+    g_assert_cmpmem(a.bytes, 16, b.bytes, 16);
+}
+
+static void compare_range(FrameRange a, FrameRange b) {
+    g_assert_cmphex(a.start, ==, b.start);
+    g_assert_cmphex(a.end, ==, b.end);
+}
+
+static void compare_region(const JournalRecord *record, const JfRegion *e) {
+    JfRegion r;
+    g_assert_true(jf_region_decode(record->payload, record->len, &r));
+    compare_uuid(r.region_uuid, e->region_uuid);
+    compare_uuid(r.device_uuid, e->device_uuid);
+    compare_range(r.range, e->range);
+    g_assert_cmphex(r.device_start, ==, e->device_start);
+    compare_range(r.extent, e->extent);
+    g_assert_cmpuint(r.owner_uid, ==, e->owner_uid);
+    g_assert_cmphex(r.flags, ==, e->flags);
+    compare_uuid(r.request_id, e->request_id);
+    g_assert_cmphex(r.request_hash, ==, e->request_hash);
+    g_assert_cmpuint(r.request_uid, ==, e->request_uid);
+    g_assert_cmpuint(r.request_method, ==, e->request_method);
+    g_assert_cmpuint(r.time, ==, e->time);
+    g_assert_cmpstr(r.name, ==, e->name);
+    g_assert_cmpstr(r.user, ==, e->user);
+}
+
+static void compare_delete(const JournalRecord *record, const JfDelete *e) {
+    JfDelete d;
+    g_assert_true(jf_delete_decode(record->payload, record->len, &d));
+    compare_uuid(d.region_uuid, e->region_uuid);
+    compare_uuid(d.request_id, e->request_id);
+    g_assert_cmphex(d.request_hash, ==, e->request_hash);
+    g_assert_cmpuint(d.request_uid, ==, e->request_uid);
+    g_assert_cmpuint(d.request_method, ==, e->request_method);
+    g_assert_cmpuint(d.time, ==, e->time);
+}
+
+static void compare_open(const JournalRecord *record, const JfOpen *e) {
+    JfOpen o;
+    g_assert_true(jf_open_decode(record->payload, record->len, &o));
+    compare_uuid(o.boot_id, e->boot_id);
+    compare_uuid(o.machine_id, e->machine_id);
+    g_assert_cmpuint(o.unsafe_shutdowns, ==, e->unsafe_shutdowns);
+    g_assert_cmpuint(o.time, ==, e->time);
+    g_assert_cmpstr(o.version, ==, e->version);
+}
+
+static void compare_request(const JournalRecord *record, const JfRequest *e) {
+    JfRequest r;
+    g_assert_true(jf_request_decode(record->payload, record->len, &r));
+    compare_uuid(r.request_id, e->request_id);
+    g_assert_cmphex(r.request_hash, ==, e->request_hash);
+    g_assert_cmpuint(r.request_uid, ==, e->request_uid);
+    g_assert_cmpuint(r.request_method, ==, e->request_method);
+    compare_uuid(r.result, e->result);
+    g_assert_cmpuint(r.time, ==, e->time);
+}
+
+static void compare_small(const JournalRecord *record, const GoldenRecord *e) {
+    JfRef ref;
+    JfCommit commit;
+    JfAbort abort_rec;
+    JfName name;
+    JfOwner owner;
+    char note[JF_NOTE_MAX + 1];
+
+    switch (record->type) {
+    case JF_DEL:
+        g_assert_true(jf_ref_decode(record->payload, record->len, &ref));
+        compare_uuid(ref.uuid, e->ref.uuid);
+        break;
+    case JF_COMMIT:
+        g_assert_true(jf_commit_decode(record->payload, record->len, &commit));
+        compare_range(commit.device, e->commit.device);
+        g_assert_cmpuint(commit.time, ==, e->commit.time);
+        break;
+    case JF_ABORT:
+        g_assert_true(jf_abort_decode(record->payload, record->len, &abort_rec));
+        g_assert_cmpuint(abort_rec.reason, ==, e->abort.reason);
+        g_assert_cmpuint(abort_rec.time, ==, e->abort.time);
+        break;
+    case JF_NAME:
+        g_assert_true(jf_name_decode(record->payload, record->len, &name));
+        compare_uuid(name.uuid, e->name.uuid);
+        g_assert_cmpstr(name.name, ==, e->name.name);
+        break;
+    case JF_OWNER:
+        g_assert_true(jf_owner_decode(record->payload, record->len, &owner));
+        compare_uuid(owner.uuid, e->owner.uuid);
+        g_assert_cmpuint(owner.uid, ==, e->owner.uid);
+        g_assert_cmpstr(owner.user, ==, e->owner.user);
+        break;
+    case JF_NOTE:
+        g_assert_true(jf_note_decode(record->payload, record->len, note));
+        g_assert_cmpstr(note, ==, e->note);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}
+
+static bool compare(const JournalRecord *record, void *data, GError **error) {
+    (void) error;
+    Reader *reader = data;
+    size_t n;
+    const GoldenRecord *records = golden_records(&n);
+
+    g_assert_cmpuint(reader->next, <, n);
+    const GoldenRecord *e = &records[reader->next];
+    bool in_snapshot = reader->next < GOLDEN_SNAPSHOT;
+    /* BEGIN of the first area is 1 and END 2; then BEGIN of this one, and its END before the log. */
+    g_assert_cmpuint(record->seq, ==, 4 + reader->next + (in_snapshot ? 0 : 1));
+    g_assert_cmphex(record->type, ==, e->type);
+    g_assert_cmphex(record->flags, ==, in_snapshot ? JF_RECORD_SNAPSHOT : 0);
+    g_assert_cmpuint(record->txid, ==, e->txid);
+    reader->next++;
+
+    switch (record->type) {
+    case JF_ADD:
+    case JF_INTENT_CREATE:
+        compare_region(record, &e->region);
+        break;
+    case JF_INTENT_DELETE:
+        compare_delete(record, &e->del);
+        break;
+    case JF_OPEN:
+        compare_open(record, &e->open);
+        break;
+    case JF_REQUEST:
+        compare_request(record, &e->request);
+        break;
+    default:
+        compare_small(record, e);
+        break;
+    }
+    return true;
+}
+
+static GBytes *load(const char *dir, MediumClass class) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = NULL, *path = NULL;
+    path =
+        g_build_filename(dir, class == MEDIUM_CLASS_MAPPED ? "journal-1.0-mapped.txt" : "journal-1.0-file.txt", NULL);
+    g_file_get_contents(path, &text, NULL, &error);
+    g_assert_no_error(error);
+    return golden_from_text(text, SIZE);
+}
+
+static void test_read(const char *dir, MediumClass class) {
+    g_autoptr(GBytes) image = load(dir, class);
+    g_autoptr(GError) error = NULL;
+    RecordingMedium *m = recording_medium_new(SIZE, class);
+    Reader reader = { 0 };
+    size_t n;
+
+    recording_medium_reset(m, g_bytes_get_data(image, NULL));
+    Journal *j = journal_open(&m->base, true, compare, &reader, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(journal_report(j), ==, "");
+    g_assert_cmpint(journal_verdict(j), ==, JOURNAL_CLEAN);
+    golden_records(&n);
+    g_assert_cmpuint(reader.next, ==, n);
+
+    const JfSuperblock *sb = journal_superblock(j);
+    JfSuperblock e = golden_superblock(class);
+    compare_uuid(sb->journal_uuid, e.journal_uuid);
+    compare_uuid(sb->member_uuid, e.member_uuid);
+    compare_uuid(sb->peer_uuid, SD_ID128_NULL);
+    compare_uuid(sb->raw_cookie, e.raw_cookie);
+    compare_range(sb->range, e.range);
+    g_assert_cmpuint(sb->major, ==, 1);
+    g_assert_cmpuint(sb->minor, ==, 0);
+    g_assert_cmpuint(sb->compat | sb->ro_compat | sb->incompat, ==, 0);
+    g_assert_cmpuint(sb->page_info_bytes, ==, 32);
+    g_assert_cmpuint(sb->m2p_bytes, ==, 8);
+    g_assert_cmpuint(sb->sb_seq, ==, 1);
+    g_assert_cmpuint(sb->created, ==, e.created);
+    g_assert_cmpuint(sb->geo.stride, ==, e.geo.stride);
+    g_assert_cmpuint(sb->geo.size, ==, SIZE);
+    g_assert_cmpuint(sb->geo.area_off[0], ==, 65536);
+    g_assert_cmpuint(sb->geo.area_off[1], ==, 131072);
+    g_assert_cmpuint(sb->geo.area_len, ==, 65536);
+    g_assert_cmpuint(sb->geo.mgmt_off, ==, 196608);
+    g_assert_cmpuint(sb->geo.mgmt_len, ==, 0);
+    g_assert_cmpuint(sb->geo.unit, ==, 65536);
+    journal_free(j);
+    medium_free(&m->base);
+}
+
+static void test_write(const char *dir, MediumClass class) {
+    g_autoptr(GBytes) stored = load(dir, class);
+    g_autoptr(GBytes) built = golden_build(class);
+    g_autofree char *a = golden_to_text(stored), *b = golden_to_text(built);
+    g_assert_cmpstr(a, ==, b);
+}
+
+static void test_read_mapped(gconstpointer dir) {
+    test_read(dir, MEDIUM_CLASS_MAPPED);
+}
+
+static void test_read_file(gconstpointer dir) {
+    test_read(dir, MEDIUM_CLASS_FILE);
+}
+
+static void test_write_mapped(gconstpointer dir) {
+    test_write(dir, MEDIUM_CLASS_MAPPED);
+}
+
+static void test_write_file(gconstpointer dir) {
+    test_write(dir, MEDIUM_CLASS_FILE);
+}
+
+int main(int argc, char **argv) {
+    g_test_init(&argc, &argv, NULL);
+    if (argc != 2) {
+        g_printerr("usage: journal-golden DIRECTORY\n");
+        return 2;
+    }
+    g_test_add_data_func("/golden/1.0/mapped/read", argv[1], test_read_mapped);
+    g_test_add_data_func("/golden/1.0/mapped/write", argv[1], test_write_mapped);
+    g_test_add_data_func("/golden/1.0/file/read", argv[1], test_read_file);
+    g_test_add_data_func("/golden/1.0/file/write", argv[1], test_write_file);
+    return g_test_run();
+}
