@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * state_apply(): the one place where a journal's words become the model, live and on replay; and state_emit(), its inverse.
+ */
+#include "daemon/state-internal.h"
+
+#include "proto/error.h"
+
+static bool malformed(GError **error, const char *what) {
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "malformed %s record", what);
+    return false;
+}
+
+static Region *find_region(const State *state, const Pool *pool, sd_id128_t uuid, const char *what, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = state_region_by_uuid(state, uuid);
+
+    if (region && region->pool == pool)
+        return region;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "%s record for data region %s, which is not in the pool", what,
+                pmemd_uuid_format(uuid, text));
+    return NULL;
+}
+
+static Region *find_intent(const Pool *pool, uint64_t txid, const char *what, GError **error) {
+    Region *region = g_hash_table_lookup(pool->intents, &txid);
+
+    if (!region)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "%s record for transaction %" PRIu64 ", which is not open",
+                    what, txid);
+    return region;
+}
+
+static bool check_new_txid(const Pool *pool, uint64_t txid, GError **error) {
+    if (txid != 0 && !g_hash_table_contains(pool->intents, &txid))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "intent with transaction %" PRIu64 ", which is %s", txid,
+                txid == 0 ? "none" : "already open");
+    return false;
+}
+
+static bool apply_region(State *state, Pool *pool, bool is_intent, uint64_t txid, const uint8_t *payload, size_t len,
+                         GError **error) {
+    g_autofree Intent *intent = NULL;
+    JfRegion record;
+
+    if (!jf_region_decode(payload, len, &record))
+        return malformed(error, is_intent ? "INTENT_CREATE" : "ADD");
+    if (is_intent) {
+        if (!check_new_txid(pool, txid, error))
+            return false;
+        intent = g_new(Intent, 1);
+        *intent = (Intent) {
+            .txid = txid,
+            .request_id = record.request_id,
+            .request_hash = record.request_hash,
+            .request_uid = record.request_uid,
+            .request_method = record.request_method,
+        };
+    }
+    if (!state_insert_region(state, pool, &record, intent, error))
+        return false;
+    intent = NULL; /* the region's now */
+    return true;
+}
+
+static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+    JfDelete record;
+
+    if (!jf_delete_decode(payload, len, &record))
+        return malformed(error, "INTENT_DELETE");
+    Region *region = find_region(state, pool, record.region_uuid, "INTENT_DELETE", error);
+    if (!region || !check_new_txid(pool, txid, error))
+        return false;
+    if (region->intent) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
+                    "INTENT_DELETE record while transaction %" PRIu64 " is open for the same region",
+                    region->intent->txid);
+        return false;
+    }
+
+    Intent *intent = g_new(Intent, 1);
+    *intent = (Intent) {
+        .txid = txid,
+        .deleting = true,
+        .request_id = record.request_id,
+        .request_hash = record.request_hash,
+        .request_uid = record.request_uid,
+        .request_method = record.request_method,
+    };
+
+    /* The name is free at once, for the next region; so it goes before anything else could take it on replay, too. */
+    pool->snapshot_bytes -= region_snapshot_bytes(region);
+    state_open_intent(region, intent);
+    region_set_name(region, NULL);
+    region->flags |= JF_REGION_DIRTY;
+    pool->snapshot_bytes += region_snapshot_bytes(region);
+    state_set_region_state(state, region, REGION_QUARANTINED, "released; its content is to be erased");
+
+    JfRequest answer = {
+        .request_id = record.request_id,
+        .request_hash = record.request_hash,
+        .request_uid = record.request_uid,
+        .request_method = record.request_method,
+        .result = region->uuid,
+        .time = record.time,
+    };
+    state_add_answer(state, pool, &answer);
+    return true;
+}
+
+static bool apply_commit(State *state, Pool *pool, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+    JfCommit record;
+
+    if (!jf_commit_decode(payload, len, &record))
+        return malformed(error, "COMMIT");
+    Region *region = find_intent(pool, txid, "COMMIT", error);
+    if (!region)
+        return false;
+    if (region->intent->deleting) {
+        state_remove_region(state, region);
+        return true;
+    }
+    if (record.device.start != region->device_start || record.device.end != region->range.end) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
+                    "COMMIT of 0x%" PRIx64 "-0x%" PRIx64 " for an intent of 0x%" PRIx64 "-0x%" PRIx64,
+                    record.device.start, record.device.end, region->device_start, region->range.end);
+        return false;
+    }
+
+    JfRequest answer = {
+        .request_id = region->intent->request_id,
+        .request_hash = region->intent->request_hash,
+        .request_uid = region->intent->request_uid,
+        .request_method = region->intent->request_method,
+        .result = region->uuid,
+        .time = record.time,
+    };
+    state_close_intent(region);
+    state_set_region_state(state, region, REGION_OK, NULL);
+    state_add_answer(state, pool, &answer);
+    return true;
+}
+
+static bool apply_abort(State *state, Pool *pool, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+    JfAbort record;
+
+    if (!jf_abort_decode(payload, len, &record))
+        return malformed(error, "ABORT");
+    Region *region = find_intent(pool, txid, "ABORT", error);
+    if (!region)
+        return false;
+    if (region->intent->deleting) {
+        /* Nothing writes this: a release goes forward, or its intent stays open. */
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "ABORT record for the release of transaction %" PRIu64, txid);
+        return false;
+    }
+    state_remove_region(state, region);
+    return true;
+}
+
+static bool apply_name(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error) {
+    JfName record;
+
+    if (!jf_name_decode(payload, len, &record))
+        return malformed(error, "NAME");
+    if (sd_id128_equal(record.uuid, pool->sb.member_uuid)) {
+        g_free(pool->name);
+        pool->name = record.name[0] != '\0' ? g_strdup(record.name) : NULL;
+        return true;
+    }
+
+    Region *region = find_region(state, pool, record.uuid, "NAME", error);
+    if (!region)
+        return false;
+    const Region *holder = g_hash_table_lookup(pool->by_name, record.name);
+    if (holder && holder != region) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "NAME record with the name %s, which another region has",
+                    record.name);
+        return false;
+    }
+    pool->snapshot_bytes -= region_snapshot_bytes(region);
+    region_set_name(region, record.name);
+    pool->snapshot_bytes += region_snapshot_bytes(region);
+    return true;
+}
+
+static void set_user(char **user, const char *name) {
+    g_clear_pointer(user, g_ref_string_release);
+    *user = *name != '\0' ? g_ref_string_new_intern(name) : NULL;
+}
+
+static bool apply_owner(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error) {
+    JfOwner record;
+
+    if (!jf_owner_decode(payload, len, &record))
+        return malformed(error, "OWNER");
+    if (sd_id128_equal(record.uuid, pool->sb.member_uuid)) {
+        pool->owner_uid = record.uid;
+        set_user(&pool->user, record.user);
+        return true;
+    }
+
+    Region *region = find_region(state, pool, record.uuid, "OWNER", error);
+    if (!region)
+        return false;
+    pool->snapshot_bytes -= region_snapshot_bytes(region);
+    region->owner_uid = record.uid;
+    set_user(&region->user, record.user);
+    pool->snapshot_bytes += region_snapshot_bytes(region);
+    return true;
+}
+
+bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+    bool ok = false;
+
+    switch ((JfType) type) {
+    case JF_SNAPSHOT_BEGIN:
+    case JF_SNAPSHOT_END:
+    case JF_NOTE:
+    case JF_ERASE_PROGRESS:
+        ok = true;
+        break;
+    case JF_OPEN:
+        ok = jf_open_decode(payload, len, &pool->last_open) || malformed(error, "OPEN");
+        break;
+    case JF_ADD:
+    case JF_INTENT_CREATE:
+        ok = apply_region(state, pool, type == JF_INTENT_CREATE, txid, payload, len, error);
+        break;
+    case JF_DEL: {
+        JfRef record;
+        Region *region;
+
+        if (!jf_ref_decode(payload, len, &record))
+            return malformed(error, "DEL");
+        region = find_region(state, pool, record.uuid, "DEL", error);
+        ok = region != NULL;
+        if (ok)
+            state_remove_region(state, region);
+        break;
+    }
+    case JF_INTENT_DELETE:
+        ok = apply_delete(state, pool, txid, payload, len, error);
+        break;
+    case JF_COMMIT:
+        ok = apply_commit(state, pool, txid, payload, len, error);
+        break;
+    case JF_ABORT:
+        ok = apply_abort(state, pool, txid, payload, len, error);
+        break;
+    case JF_NAME:
+        ok = apply_name(state, pool, payload, len, error);
+        break;
+    case JF_OWNER:
+        ok = apply_owner(state, pool, payload, len, error);
+        break;
+    case JF_REQUEST: {
+        JfRequest record;
+
+        if (!jf_request_decode(payload, len, &record))
+            return malformed(error, "REQUEST");
+        state_add_answer(state, pool, &record);
+        ok = true;
+        break;
+    }
+    case JF_LEASE:
+    case JF_UNLEASE:
+    case JF_BAD_FRAMES:
+    default:
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED, "record of type 0x%04x, which this version does not know",
+                    type);
+        break;
+    }
+    if (ok)
+        pool->last_txid = MAX(pool->last_txid, txid);
+    return ok;
+}
+
+static void emit_region(const Region *region, StateEmit emit, void *data) {
+    const Intent *intent = region->intent;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfRegion record;
+    bool creating = intent && !intent->deleting;
+
+    region_to_record(region, &record);
+    emit(data, creating ? JF_INTENT_CREATE : JF_ADD, creating ? intent->txid : 0, buf, jf_region_encode(&record, buf));
+    if (intent && intent->deleting) {
+        JfDelete delete = {
+            .region_uuid = region->uuid,
+            .request_id = intent->request_id,
+            .request_hash = intent->request_hash,
+            .request_uid = intent->request_uid,
+            .request_method = intent->request_method,
+            .time = region->time,
+        };
+        emit(data, JF_INTENT_DELETE, intent->txid, buf, jf_delete_encode(&delete, buf));
+    }
+}
+
+void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data) {
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    if (!sd_id128_is_null(pool->last_open.machine_id))
+        emit(data, JF_OPEN, 0, buf, jf_open_encode(&pool->last_open, buf));
+    if (pool->name) {
+        JfName name = { .uuid = pool->sb.member_uuid };
+
+        g_strlcpy(name.name, pool->name, sizeof name.name);
+        emit(data, JF_NAME, 0, buf, jf_name_encode(&name, buf));
+    }
+
+    JfOwner owner = { .uuid = pool->sb.member_uuid, .uid = pool->owner_uid };
+    if (pool->user)
+        g_strlcpy(owner.user, pool->user, sizeof owner.user);
+    emit(data, JF_OWNER, 0, buf, jf_owner_encode(&owner, buf));
+
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, state->regions);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        if (((const Region *) value)->pool == pool)
+            emit_region(value, emit, data);
+    for (const GList *l = pool->answers.head; l; l = l->next)
+        emit(data, JF_REQUEST, 0, buf, jf_request_encode(&((const Answer *) l->data)->request, buf));
+}

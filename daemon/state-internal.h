@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * What state.c (the containers) and state-apply.c (the journal's words) share; nobody else includes it.
+ */
+#pragma once
+
+#include "daemon/state.h"
+
+struct State {
+    GPtrArray *raws;     /* Raw *, by start */
+    GPtrArray *foreigns; /* Foreign *, by device.start */
+    GPtrArray *pools;    /* Pool *, by sb.range.start */
+    GHashTable *regions; /* sd_id128_t * (in the Region) -> Region * */
+    GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
+};
+
+/* Makes a region of pool from its record, in state CREATING or OK, and enters it everywhere; NULL with error (CORRUPT). */
+Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error);
+/* Takes it out of everything and frees it. */
+void state_remove_region(State *state, Region *region);
+/* Closes the open intent of the region. */
+void state_close_intent(Region *region);
+void state_open_intent(Region *region, Intent *intent);
+/* Keeps the answer, forgets the oldest one past the cap; the same (id, uid) replaces. */
+void state_add_answer(State *state, Pool *pool, const JfRequest *request);
+/* NULL or "" takes the name away. The caller has checked that it is free in the pool. */
+void region_set_name(Region *region, const char *name);
+/* The record that stands for the region in a snapshot. */
+void region_to_record(const Region *region, JfRegion *ret_record);
+uint64_t region_snapshot_bytes(const Region *region);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The model of the host: raw regions, pools (mgmt regions), data regions, what others own, open intents, answered requests.
+ * Promises: what a journal says enters by state_apply() alone, live and on replay; a record that contradicts the model is
+ * refused and changes nothing; region maps and lists always agree. No I/O. Used by rules (reads), recovery and manager (writes),
+ * bus (reads). All on the loop's thread. The structs are open for reading; only state.c writes them, except where a
+ * member says so.
+ */
+#pragma once
+
+#include "daemon/journal-format.h"
+#include "daemon/region-map.h"
+
+#include <glib.h>
+
+typedef struct State State;
+typedef struct Raw Raw;
+typedef struct Pool Pool;
+typedef struct Region Region;
+typedef struct Foreign Foreign;
+
+typedef enum {
+    OCCUPANT_POOL,
+    OCCUPANT_REGION,
+    OCCUPANT_FOREIGN,
+} OccupantKind;
+
+/* First member of whatever occupies a device range; entry is the Occupant's first member, so an entry of a raw region's
+ * map can be cast to it. */
+typedef struct {
+    RegionMapEntry entry; /* entry.range = device range D while placed */
+    OccupantKind kind;
+    Raw *raw;             /* NULL: its raw region is not on the platform now */
+    RegionMap *map;       /* that the entry is in: raw->map, or pool->unplaced; NULL: in none */
+} Occupant;
+
+/* One raw region of the platform. */
+struct Raw {
+    char *id;
+    sd_id128_t cookie;
+    FrameRange range;
+    int node, local_node;   /* -1 unknown */
+    uint64_t step;          /* bytes */
+    uint64_t lead;          /* frames */
+    uint64_t minimum;       /* bytes */
+    uint64_t free_slots;    /* UINT64_MAX: no limit */
+    bool subdividable;      /* false: one device, the whole region */
+    bool initialisable;     /* labels could be made with init-labels */
+    char *kind;             /* "labelled", "unlabelled", "file" */
+    char *persistence;
+    char *unusable;         /* NULL or why */
+    RegionMap *map;         /* of device ranges (Occupant entries) */
+};
+
+typedef enum {
+    POOL_CREATING,    /* SetupMgmt is under way */
+    POOL_OK,
+    POOL_READ_ONLY,   /* see reason: another machine's, ro_compat, medium class, failed write */
+    POOL_CORRUPT,
+    POOL_UNSUPPORTED, /* a newer format */
+    POOL_RELEASING,   /* ReleaseMgmt is under way */
+    N_POOL_STATES,
+} PoolState;
+const char *pool_state_to_string(PoolState state); /* "creating", "ok", "read-only", ... */
+
+typedef enum {
+    REGION_CREATING,    /* intent open, device being made; frames reserved */
+    REGION_OK,
+    REGION_QUARANTINED, /* released: being erased, then destroyed; frames reserved */
+    REGION_MISSING,     /* committed, but not on the platform; frames never freed */
+    REGION_UNSETTLED,   /* intent open whose outcome is not known, or a device in the way: see reason */
+    N_REGION_STATES,
+} RegionState;
+const char *region_state_to_string(RegionState state); /* "creating", "ok", "quarantined", "missing", "unsettled" */
+
+/* A request-id that was answered. */
+typedef struct {
+    JfRequest request;
+    Pool *pool;
+} Answer;
+
+/* A mgmt region and what it remembers. */
+struct Pool {
+    Occupant occupant;
+    JfSuperblock sb;         /* sb.member_uuid is the uuid of the mgmt region, of the pool, and of its device */
+    char *name;              /* NULL: none */
+    uint32_t owner_uid;
+    char *user;              /* GRefString or NULL */
+    PoolState state;
+    char *reason;            /* NULL while POOL_OK */
+    char *path;              /* device, NULL: none now */
+    RegionMap *extents;      /* over sb.range: head, own, tail, extents of the data regions */
+    RegionMapEntry head, own, tail;
+    RegionMap *unplaced;     /* device ranges of regions that stand in no raw region's map: while its journal is replayed, all;
+                              * then those whose raw region is absent, or whose frames another pool claims, too */
+    bool replaying;
+    GHashTable *by_name;     /* char * (owned by the Region) -> Region * */
+    GHashTable *intents;     /* uint64_t * txid (in the Intent) -> Region * */
+    GQueue answers;          /* Answer *, oldest first */
+    guint n_regions;         /* data regions in any state */
+    uint64_t snapshot_bytes; /* what a checkpoint would write now */
+    uint64_t last_txid;
+    JfOpen last_open;        /* the last OPEN record; all zero: none yet */
+    void *journal;           /* the manager's; state.c does not look at it */
+    void *medium;            /* the manager's */
+};
+
+/* What was begun for a region and is not yet known to be done. */
+typedef struct {
+    uint64_t txid;
+    bool deleting;           /* a release; else a creation */
+    sd_id128_t request_id;   /* null: none; with its scope */
+    uint64_t request_hash;
+    uint32_t request_uid, request_method;
+} Intent;
+
+/* A data region. */
+struct Region {
+    Occupant occupant;
+    RegionMapEntry extent;   /* management extent in pool->extents; extent.range in host frames */
+    Pool *pool;
+    sd_id128_t uuid, device_uuid;
+    FrameRange range;        /* usable frames */
+    uint64_t device_start;
+    char *name;              /* NULL: none */
+    char *user;              /* GRefString or NULL: owner's name when recorded */
+    uint32_t owner_uid;
+    uint32_t flags;          /* JF_REGION_* */
+    RegionState state;
+    char *reason;            /* NULL, or why state is not OK, in words */
+    char *path;              /* device, NULL: none now */
+    Intent *intent;          /* NULL: none open */
+    uint64_t time;           /* realtime, microseconds, of creation */
+};
+
+typedef enum {
+    FOREIGN_FOREIGN,     /* not made by pmemd */
+    FOREIGN_ORPHAN,      /* tagged ours, but no journal knows it */
+    FOREIGN_UNFORMATTED, /* tagged mgmt, but holds no superblock and no setup is under way */
+} ForeignKind;
+const char *foreign_kind_to_string(ForeignKind kind);
+
+struct Foreign {
+    Occupant occupant;
+    ForeignKind kind;
+    FrameRange device;
+    sd_id128_t uuid;
+    uint32_t tag_pool; /* ORPHAN: number of the pool in its tag */
+    char *name;
+    char *mode;
+};
+
+State *state_new(void);
+void state_free(State *state); /* NULL is fine */
+
+/* --- platform (not journalled) --- */
+
+/* Takes raw over (its map must be NULL: made here). Raws must not overlap: false, raw untouched. */
+bool state_add_raw(State *state, Raw *raw);
+Raw *raw_new(const char *id, FrameRange range); /* everything else zero; for state_add_raw() */
+void raw_free(Raw *raw);
+GPtrArray *state_raws(const State *state); /* Raw *, by start; owned by state */
+/* The raw region that holds range whole, or NULL. */
+Raw *state_raw_for(const State *state, FrameRange range);
+Raw *state_raw_by_id(const State *state, const char *id);
+
+/* Forgets all foreign devices (before a new listing is taken in). */
+void state_clear_foreign(State *state);
+/* Takes foreign over. It is placed when its range is free; else listed only. */
+void state_add_foreign(State *state, Foreign *foreign);
+GPtrArray *state_foreigns(const State *state); /* Foreign *, by device.start */
+void foreign_free(Foreign *foreign);
+
+/* --- pools --- */
+
+/* A pool from its superblock; device = D of the mgmt device. NULL with error (CORRUPT: overlap or impossible geometry). */
+Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, PoolState pool_state, GError **error);
+/* A pool whose SetupMgmt is under way, or that is unsupported, is added the same way. Removes it with all its regions. */
+void state_remove_pool(State *state, Pool *pool);
+/* Between these two state_apply() tells the pool's past: regions of its own must never overlap, but what it had and gave up may by now be
+ * another pool's. The second enters what is left into the raw regions' maps. CORRUPT: frames that another pool has, too. */
+void state_begin_replay(Pool *pool);
+bool state_end_replay(State *state, Pool *pool, GError **error);
+void state_set_pool_state(State *state, Pool *pool, PoolState pool_state, const char *reason);
+void pool_set_path(Pool *pool, const char *path);
+GPtrArray *state_pools(const State *state); /* Pool *, by sb.range.start */
+Pool *state_pool_by_uuid(const State *state, sd_id128_t uuid);
+Pool *state_pool_by_name(const State *state, const char *name);
+/* The pool whose [smfn, emfn) holds range whole, or NULL. */
+Pool *state_pool_for(const State *state, FrameRange range);
+
+/* Frames that the profile takes for n frames: ceil(n * page_info / 4096) + ceil(n * m2p / 4096). Cannot wrap for n <= 2^40. */
+uint64_t pool_required_frames(uint32_t page_info_bytes, uint32_t m2p_bytes, uint64_t n);
+uint64_t pool_used_frames(const Pool *pool);  /* high-water mark from smfn, the tail block left out */
+uint64_t pool_free_frames(const Pool *pool);  /* exact */
+
+/* --- regions --- */
+
+/* The one way in for what a journal says. CORRUPT: the record contradicts the model (which is then unchanged). */
+bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error);
+
+/* Gives every record that a snapshot of the pool must hold, in an order that state_apply() accepts. */
+typedef void (*StateEmit)(void *data, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len);
+void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data);
+
+Region *state_region_by_uuid(const State *state, sd_id128_t uuid);
+/* A device path of a region or pool; at most one of the two is set; false: none has it. */
+bool state_find_path(const State *state, const char *path, Region **ret_region, Pool **ret_pool);
+guint state_count_regions(const State *state);
+void state_set_region_state(State *state, Region *region, RegionState region_state, const char *reason);
+void region_set_path(Region *region, const char *path);
+uint64_t region_bytes(const Region *region);
+
+/* Walks data regions by (device start, uuid). after: NULL = from the first. NULL: no more. O((raws + pools) * log n). */
+Region *state_next_region(const State *state, const Region *after);
+/* The first region behind the position (device_start, uuid), which needs not exist any more. */
+Region *state_region_after(const State *state, uint64_t device_start, sd_id128_t uuid);
+
+/* Sum of free frames of the raw regions that can be used, etc.; for the properties. */
+typedef struct {
+    uint64_t raw_bytes, mgmt_bytes, data_bytes, free_bytes;
+} StateTotals;
+StateTotals state_totals(const State *state);
+
+/* --- answered requests --- */
+
+/* The answer kept for (request_id, uid), or NULL. */
+const Answer *state_find_answer(const State *state, sd_id128_t request_id, uint32_t uid);
+/* An open create whose intent carries (request_id, uid), or NULL. */
+Region *state_find_open_request(const State *state, sd_id128_t request_id, uint32_t uid);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(State, state_free)
