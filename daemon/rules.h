@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The rules of a request, in the order of docs/architecture.md: pure decisions over the state.
+ * Promises: nothing is changed; the same state and request always give the same plan; no input wraps; each refusal
+ * names the rule's cause, the numbers (hex frames, bytes) and what to do. Used by the manager, for doing and for Plan.
+ */
+#pragma once
+
+#include "daemon/state.h"
+
+typedef struct {
+    FrameRange range;        /* SetupMgmt */
+    uint64_t bytes;          /* AllocateMgmt */
+    Profile profile;
+    uint32_t max_regions;    /* 1 .. JF_MAX_REGIONS_LIMIT */
+    bool init_labels;
+    const char *name;        /* NULL: none */
+    int node;                /* AllocateMgmt: -1 any */
+    uint64_t alignment;      /* AllocateMgmt: bytes, of the first usable frame; 0 = the raw region's own */
+} MgmtRequest;
+
+typedef struct {
+    FrameRange range;        /* SetupData */
+    FrameRange mgmt;         /* SetupData: frames offered for the extent */
+    uint64_t bytes;          /* AllocateData */
+    const char *name;
+    const char *pool;        /* AllocateData: uuid or name; NULL any */
+    int node;                /* AllocateData: -1 any */
+    uint64_t alignment;      /* AllocateData: bytes; 0 */
+} DataRequest;
+
+/* What would be done. Pointers are into the state: valid until it changes. */
+typedef struct {
+    RegionKind kind;         /* MGMT or DATA */
+    Raw *raw;
+    Pool *pool;              /* DATA */
+    FrameRange range;        /* usable frames */
+    FrameRange device;       /* D */
+    FrameRange extent;       /* DATA: host frames kept in the pool */
+    uint64_t requested_bytes;
+    uint64_t required_frames;/* DATA: of the extent; MGMT: own frames + journal frames */
+    uint64_t journal_frames; /* MGMT */
+    uint64_t host_memory_bytes; /* RAM the kernel takes to map it (64 bytes a frame on device-dax map=mem; 0 for files) */
+    Profile profile;         /* MGMT */
+    uint32_t max_regions;    /* MGMT */
+    bool init_labels;        /* MGMT: labels must be made first */
+} RegionPlan;
+
+bool rules_setup_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
+bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error);
+bool rules_allocate_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
+bool rules_allocate_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error);
+
+/* May it be released now? region / pool as found by the manager. */
+bool rules_release_data(const State *state, const Region *region, GError **error);
+bool rules_release_mgmt(const State *state, const Pool *pool, GError **error);
+/* Is this name allowed and free? pool NULL: for a pool. "" is fine (takes the name away). self: the one renamed, or NULL. */
+bool rules_name(const State *state, const Pool *pool, const char *name, const void *self, GError **error);
+/* May anything be changed in this pool now? READ_ONLY, CORRUPT, NOT_SUPPORTED or BUSY with the reason. */
+bool rules_pool_writable(const Pool *pool, GError **error);
+/* Would one more region with this name and user still leave room for the release of every one? NO_SPACE "journal". */
+bool rules_journal_room(const Pool *pool, size_t name_len, size_t user_len, GError **error);
