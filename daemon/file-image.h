@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The image of one device of the file backend: making, looking, erasing, and whether somebody has it open.
+ * Promises: no symbolic link is followed, nothing that is not a regular file is opened, descriptors are close-on-exec,
+ * every failure is a negative errno. Knows no descriptions. Used by backend-file.
+ */
+#pragma once
+
+#include "daemon/medium.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    bool exists;
+    bool whole; /* a regular file of the size that was asked about */
+    bool held;  /* as file_image_held() */
+} FileImageFacts;
+
+/* Returns 0 also when it does not exist. */
+int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageFacts *ret_facts);
+/* The descriptor for reading and writing of an image of exactly that size. -EMEDIUMTYPE: it is something else; -EBUSY:
+ * somebody holds a lease on it. */
+int file_image_open(int dirfd, const char *name, uint64_t bytes);
+/* Whether a descriptor other than fd, of any process, has the file open or mapped. */
+bool file_image_held(int fd);
+/* Makes the temporary file (file_io_temp_name()) of an image, reading as zeros, durably; preallocated or sparse. What
+ * it made before it failed is the caller's to remove. */
+int file_image_write_temp(int dirfd, const char *name, uint64_t bytes, bool preallocate);
+/* Makes [off, off + len) read as zeros, durably. Only what holds data is written: a sparse image stays sparse. mapped:
+ * the image as mapped memory, to be written by it; NULL: by the descriptor. */
+int file_image_zero(int fd, Medium *mapped, uint64_t off, uint64_t len);
