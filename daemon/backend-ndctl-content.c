@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/backend-ndctl-content.h"
+
+#include "daemon/backend-ndctl-busy.h"
+#include "daemon/backend-ndctl-context.h"
+#include "daemon/backend-ndctl-facts.h"
+#include "proto/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* --- flush hints -------------------------------------------------------------------------------------------------- */
+
+/* The region's folder in sysfs when it has flush hints that can be written, else -1. An open folder stays this very
+ * region's. */
+static int open_flush_hints(const char *region) {
+    g_autofree char *path = g_strconcat("/sys/bus/nd/devices/", region, NULL);
+    g_autofree char *hints = nd_sysfs_read("bus/nd/devices/%s/deep_flush", region);
+    struct stat st;
+
+    if (g_strcmp0(hints, "1") != 0)
+        return -1;
+    int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0 && (fstatat(dir, "deep_flush", &st, 0) < 0 || !(st.st_mode & S_IWUSR))) {
+        close(dir);
+        return -1;
+    }
+    return dir;
+}
+
+/* 0 or negative errno. Linux 6.1 crashes when the hints of a region without its driver are written, so that is checked
+ * first. */
+static int write_flush_hints(int dir) {
+    if (dir < 0)
+        return 0;
+    if (faccessat(dir, "driver", F_OK, 0) < 0)
+        return -EIO;
+
+    int fd = openat(dir, "deep_flush", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -EIO;
+    ssize_t n = write(fd, "1\n", 2);
+    close(fd);
+    return n == 2 ? 0 : -EIO;
+}
+
+/* A medium over mapped memory whose fence also writes the flush hints. */
+typedef struct {
+    Medium base;
+    Medium *inner;
+    int hints;
+} DeepMedium;
+
+static DeepMedium *deep(Medium *m) {
+    return (DeepMedium *) m;
+}
+
+static int deep_store(Medium *m, uint64_t off, const void *buf, size_t len) {
+    return medium_store(deep(m)->inner, off, buf, len);
+}
+
+static int deep_flush(Medium *m, uint64_t off, size_t len) {
+    return medium_flush(deep(m)->inner, off, len);
+}
+
+static int deep_fence(Medium *m) {
+    int r = medium_fence(deep(m)->inner);
+
+    return r < 0 ? r : write_flush_hints(deep(m)->hints);
+}
+
+static int deep_readable(Medium *m, uint64_t off, size_t len) {
+    return medium_readable(deep(m)->inner, off, len);
+}
+
+static const uint8_t *deep_base(Medium *m) {
+    return medium_base(deep(m)->inner);
+}
+
+/* medium_zero() of the inner one fences, too, but not deeply: the caller's fence does. */
+static int deep_zero(Medium *m, uint64_t off, uint64_t len) {
+    return medium_zero(deep(m)->inner, off, len);
+}
+
+static void deep_free(Medium *m) {
+    medium_free(deep(m)->inner);
+    close(deep(m)->hints);
+    g_free(m);
+}
+
+static const MediumOps deep_ops = {
+    .store = deep_store,
+    .flush = deep_flush,
+    .fence = deep_fence,
+    .readable = deep_readable,
+    .base = deep_base,
+    .zero = deep_zero,
+    .free = deep_free,
+};
+
+/* Owns both. hints -1: the inner medium is all there is. */
+static Medium *add_flush_hints(Medium *inner, int hints) {
+    if (hints < 0)
+        return inner;
+
+    DeepMedium *m = g_new0(DeepMedium, 1);
+    m->base = (Medium){ .ops = &deep_ops, .size = inner->size, .class = inner->class };
+    m->inner = inner;
+    m->hints = hints;
+    return &m->base;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------------ */
+
+/* What was found of a device: owned by `context`, but for the copies. */
+typedef struct {
+    NdContext *context;
+    struct ndctl_namespace *ndns;
+    struct daxctl_dev *dev;
+    BackendDevice *facts;
+} Found;
+
+static void found_clear(Found *found) {
+    g_clear_pointer(&found->facts, backend_device_free);
+    g_clear_pointer(&found->context, nd_context_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+static bool find_device(sd_id128_t uuid, const NdBusy *busy, Found *ret_found, GError **error) {
+    g_auto(Found) found = { .context = nd_context_new(error) };
+    char text[PMEMD_UUID_STRING_MAX];
+
+    if (!found.context)
+        return false;
+    nd_context_wait(found.context);
+    found.ndns = nd_context_find_namespace(found.context, uuid);
+    if (!found.ndns) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED, "there is no device with uuid %s on the platform now",
+                    pmemd_uuid_format(uuid, text));
+        return false;
+    }
+    found.facts = nd_facts_device(found.ndns, busy);
+    found.dev = nd_namespace_dax_dev(found.ndns);
+    if (!found.facts || !found.dev || found.facts->state != BACKEND_DEVICE_COMPLETE ||
+        daxctl_dev_get_size(found.dev) != frame_range_frames(found.facts->usable) * PMEMD_FRAME_SIZE) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "%s (%s) is not whole now: mode %s, no device-dax of the size it must have",
+                    ndctl_namespace_get_devname(found.ndns), pmemd_uuid_format(uuid, text),
+                    found.facts ? found.facts->mode : "raw");
+        return false;
+    }
+    *ret_found = found;
+    found = (Found){ 0 };
+    return true;
+}
+
+/* Device names move: what was opened must still be the device of this uuid after it was opened. */
+static int open_device(sd_id128_t uuid, const Found *before, const NdBusy *busy, GError **error) {
+    int fd = nd_facts_open_dax(before->dev, error);
+    if (fd < 0)
+        return -1;
+
+    g_auto(Found) after = { 0 };
+    if (!find_device(uuid, busy, &after, error)) {
+        close(fd);
+        return -1;
+    }
+    if (daxctl_dev_get_major(after.dev) != daxctl_dev_get_major(before->dev) ||
+        daxctl_dev_get_minor(after.dev) != daxctl_dev_get_minor(before->dev)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "%s became %s while it was opened: try again",
+                    before->facts->path, after.facts->path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static Medium *map_device(int fd, const Found *found, GError **error) {
+    Medium *medium = medium_mapped_new(fd, frame_range_frames(found->facts->usable) * PMEMD_FRAME_SIZE, false, error);
+
+    if (!medium) {
+        close(fd);
+        g_prefix_error(error, "%s: ", found->facts->path);
+    }
+    return medium;
+}
+
+Medium *nd_content_open_medium(bool any_persistence, sd_id128_t uuid, GError **error) {
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    g_auto(Found) found = { 0 };
+
+    if (!find_device(uuid, busy, &found, error))
+        return NULL;
+    g_autofree char *fault = nd_facts_persistence_fault(ndctl_namespace_get_region(found.ndns));
+    if (fault && !any_persistence) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED, "%s: %s", found.facts->raw_id, fault);
+        return NULL;
+    }
+
+    int fd = open_device(uuid, &found, busy, error);
+    if (fd < 0)
+        return NULL;
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int errnum = errno;
+        close(fd);
+        g_set_error(error, PMEMD_ERROR, errnum == EWOULDBLOCK ? PMEMD_ERROR_BUSY : PMEMD_ERROR_HARDWARE,
+                    "cannot lock %s: %s", found.facts->path,
+                    errnum == EWOULDBLOCK ? "another process has it locked" : g_strerror(errnum));
+        return NULL;
+    }
+    Medium *medium = map_device(fd, &found, error);
+    return medium && fault ? add_flush_hints(medium, open_flush_hints(found.facts->raw_id)) : medium;
+}
+
+/* --- erasing ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    BackendContent base;
+    Medium *medium;
+} NdContent;
+
+static int content_zero(BackendContent *c, uint64_t off, uint64_t len) {
+    return medium_zero(((NdContent *) c)->medium, off, len);
+}
+
+static void content_free(BackendContent *c) {
+    medium_free(((NdContent *) c)->medium);
+    g_free(c);
+}
+
+/* Unbinds and binds the device. Descriptors that were open, also those in no process' table now, lead to the old one
+ * and fail. */
+static bool restart_device(const Found *found, GError **error) {
+    struct ndctl_dax *dax = ndctl_namespace_get_dax(found->ndns);
+    const char *name = ndctl_dax_get_devname(dax);
+    g_autofree char *path = g_strdup_printf("/sys/bus/nd/devices/%s/driver/unbind", name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc = fd < 0 || write(fd, name, strlen(name)) < 0 ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    if (rc == 0)
+        rc = ndctl_dax_enable(dax);
+    if (rc < 0)
+        nd_context_error(found->context, error, rc, "cannot restart %s (%s)", found->facts->path, name);
+    return rc >= 0;
+}
+
+/* A crash in the middle of restart_device() leaves it unbound: configured, with its info block, and without a node. */
+static void revive_device(sd_id128_t uuid) {
+    g_autoptr(NdContext) context = nd_context_new(NULL);
+    struct ndctl_namespace *ndns = context ? nd_context_find_namespace(context, uuid) : NULL;
+    struct ndctl_dax *dax = ndns ? ndctl_namespace_get_dax(ndns) : NULL;
+
+    if (dax && !ndctl_dax_is_enabled(dax) && ndctl_dax_enable(dax) < 0)
+        g_warning("cannot enable %s, ignoring: it is found incomplete", ndctl_dax_get_devname(dax));
+}
+
+BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
+    revive_device(uuid);
+
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    g_auto(Found) old = { 0 }, found = { 0 };
+
+    if (!find_device(uuid, busy, &old, error))
+        return NULL;
+    dev_t number = makedev((unsigned) daxctl_dev_get_major(old.dev), (unsigned) daxctl_dev_get_minor(old.dev));
+    if (old.facts->held || nd_busy_char(busy, number, true)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s is in use: find who has it with `fuser -v %s`",
+                    old.facts->path, old.facts->path);
+        return NULL;
+    }
+    if (!restart_device(&old, error) || !find_device(uuid, busy, &found, error))
+        return NULL;
+
+    int fd = open_device(uuid, &found, busy, error);
+    Medium *medium = fd >= 0 ? map_device(fd, &found, error) : NULL;
+    if (!medium)
+        return NULL;
+
+    NdContent *content = g_new0(NdContent, 1);
+    content->base = (BackendContent){ .size = medium->size, .zero = content_zero, .free = content_free };
+    content->medium = add_flush_hints(medium, open_flush_hints(found.facts->raw_id));
+    return &content->base;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/backend-ndctl-facts.h"
+
+#include "daemon/backend-ndctl-labels.h"
+#include "daemon/backend-ndctl-placement.h"
+#include "daemon/journal-format.h"
+#include "daemon/medium.h"
+#include "proto/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/ndctl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define MIB (UINT64_C(1) << 20)
+
+/* --- raw regions -------------------------------------------------------------------------------------------------- */
+
+static const char *persistence_name(struct ndctl_region *region) {
+    switch (ndctl_region_get_persistence_domain(region)) {
+    case PERSISTENCE_MEM_CTRL:
+        return "memory_controller";
+    case PERSISTENCE_CPU_CACHE:
+        return "cpu_cache";
+    case PERSISTENCE_NONE:
+        return "none";
+    case PERSISTENCE_UNKNOWN:
+    default:
+        return "unknown";
+    }
+}
+
+char *nd_facts_persistence_fault(struct ndctl_region *region) {
+    enum ndctl_persistence_domain domain = ndctl_region_get_persistence_domain(region);
+
+    if (domain == PERSISTENCE_MEM_CTRL || domain == PERSISTENCE_CPU_CACHE)
+        return NULL;
+    return g_strdup_printf(
+        "persistence domain %s: a power loss may lose acknowledged changes; set AllowUnknownPersistence=yes in "
+        "pmemd.conf if that is acceptable",
+        persistence_name(region));
+}
+
+/*
+ * The same after every boot, whatever number, address and state the region gets: its DIMMs' own ids and its place on
+ * each. The kernel's set_cookie says the same, but changes with the version of the labels and cannot be read while a
+ * DIMM is disabled, so it serves only for DIMMs without an id. A region without DIMMs (`memmap=`) is nothing but its
+ * place in the address space.
+ */
+static sd_id128_t region_cookie(struct ndctl_region *region) {
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_autoptr(GString) text = g_string_new("pmemd raw region\n");
+    struct ndctl_mapping *mapping;
+    bool any = false, nameless = false;
+
+    ndctl_mapping_foreach(region, mapping) {
+        struct ndctl_dimm *dimm = ndctl_mapping_get_dimm(mapping);
+        const char *id = dimm ? ndctl_dimm_get_unique_id(dimm) : NULL;
+
+        any = true;
+        nameless = nameless || !id;
+        g_string_append_printf(text, "dimm %s offset %llx length %llx position %d\n", id ? id : "",
+                               ndctl_mapping_get_offset(mapping), ndctl_mapping_get_length(mapping),
+                               ndctl_mapping_get_position(mapping));
+    }
+    if (nameless) {
+        g_autofree char *set = nd_sysfs_read("bus/nd/devices/%s/set_cookie", ndctl_region_get_devname(region));
+
+        g_string_append_printf(text, "set %s\n", set ? set : "");
+    }
+    if (!any)
+        g_string_append_printf(text, "place %s %llx %llx\n", ndctl_bus_get_provider(ndctl_region_get_bus(region)),
+                               ndctl_region_get_resource(region), ndctl_region_get_size(region));
+
+    guint8 digest[32];
+    gsize len = sizeof digest;
+    sd_id128_t cookie;
+    g_checksum_update(sum, (const guchar *) text->str, (gssize) text->len);
+    g_checksum_get_digest(sum, digest, &len);
+    memcpy(cookie.bytes, digest, sizeof cookie.bytes);
+    return cookie;
+}
+
+/* NULL: all of the region's DIMMs are in order. */
+static char *dimm_fault(struct ndctl_region *region) {
+    struct ndctl_mapping *mapping;
+
+    ndctl_mapping_foreach(region, mapping) {
+        struct ndctl_dimm *dimm = ndctl_mapping_get_dimm(mapping);
+
+        if (!dimm)
+            continue;
+        if (ndctl_dimm_locked(dimm) > 0 || ndctl_dimm_get_security(dimm) == NDCTL_SECURITY_LOCKED)
+            return g_strdup_printf("%s is locked: unlock it first", ndctl_dimm_get_devname(dimm));
+        if (!ndctl_dimm_is_enabled(dimm))
+            return g_strdup_printf("%s is disabled: `ndctl enable-dimm %s`", ndctl_dimm_get_devname(dimm),
+                                   ndctl_dimm_get_devname(dimm));
+        if (ndctl_mapping_get_offset(mapping) % ND_DAX_ALIGN != 0)
+            return g_strdup_printf("it starts at 0x%llx of %s, which is no multiple of 2 MiB",
+                                   ndctl_mapping_get_offset(mapping), ndctl_dimm_get_devname(dimm));
+    }
+    return NULL;
+}
+
+static char *unusable_reason(struct ndctl_region *region, bool any_persistence) {
+    unsigned ways = ndctl_region_get_interleave_ways(region);
+    const char *name = ndctl_region_get_devname(region);
+
+    if (ndctl_region_get_resource(region) == UINT64_MAX)
+        return g_strdup("its address cannot be read: pmemd must run as root");
+    if (!ndctl_region_is_enabled(region))
+        return g_strdup_printf("disabled: `ndctl enable-region %s`", name);
+    if (ndctl_region_get_ro(region) != 0)
+        return g_strdup("read-only");
+    if (ways > 1)
+        return g_strdup_printf("interleaved over %u DIMMs: not supported by this version", ways);
+    if (ndctl_region_get_resource(region) % ND_DAX_ALIGN != 0)
+        return g_strdup_printf("it starts at 0x%llx, which is no multiple of 2 MiB", ndctl_region_get_resource(region));
+    if (!nd_region_has_labels(region) && ndctl_region_get_size(region) % ND_DAX_ALIGN != 0)
+        return g_strdup_printf("it has no labels and %llu bytes, which is no multiple of 2 MiB",
+                               ndctl_region_get_size(region));
+
+    char *fault = dimm_fault(region);
+    if (fault)
+        return fault;
+    /* The kernel shows one namespace over everything then, and the real ones may still be there. */
+    if (nd_labels_state(region) == ND_LABELS_BROKEN)
+        return g_strdup(
+            "its label area can neither be used nor is it blank: look at it with `ndctl read-labels`, repair it or, if "
+            "nothing in it is needed, clear it with `ndctl zero-labels`");
+    return any_persistence ? NULL : nd_facts_persistence_fault(region);
+}
+
+static uint64_t least_free_slots(struct ndctl_region *region) {
+    uint64_t least = UINT64_MAX;
+    struct ndctl_dimm *dimm;
+
+    ndctl_dimm_foreach_in_region(region, dimm) {
+        unsigned long slots = ndctl_dimm_get_available_labels(dimm);
+
+        least = MIN(least, slots == ULONG_MAX ? 0 : slots);
+    }
+    return least;
+}
+
+BackendRaw *nd_facts_raw(struct ndctl_region *region, bool any_persistence) {
+    BackendRaw *raw = g_new0(BackendRaw, 1);
+    int local = ndctl_region_get_numa_node(region), node = ndctl_region_get_target_node(region);
+    bool labelled = nd_region_has_labels(region);
+
+    raw->id = g_strdup(ndctl_region_get_devname(region));
+    raw->cookie = region_cookie(region);
+    raw->range = nd_region_range(region);
+    raw->local_node = MAX(local, -1);
+    raw->node = MAX(node, -1);
+    raw->step = backend_ndctl_placement_step(ndctl_region_get_interleave_ways(region));
+    raw->lead = ND_INFO_BLOCK_LEAD;
+    raw->kind = labelled ? BACKEND_RAW_LABELLED : BACKEND_RAW_UNLABELLED;
+    raw->free_slots = labelled ? least_free_slots(region) : UINT64_MAX;
+    raw->persistence = g_strdup(persistence_name(region));
+    raw->unusable = unusable_reason(region, any_persistence);
+    raw->initialisable = !raw->unusable && nd_labels_state(region) == ND_LABELS_BLANK;
+    /* Without labels there is but one device, the whole region. */
+    raw->minimum = labelled || raw->initialisable ? ND_DEVICE_MINIMUM : ndctl_region_get_size(region);
+    return raw;
+}
+
+/* --- devices ------------------------------------------------------------------------------------------------------ */
+
+int nd_facts_open_dax(struct daxctl_dev *dev, GError **error) {
+    g_autofree char *path = g_strconcat("/dev/", daxctl_dev_get_devname(dev), NULL);
+    dev_t number = makedev((unsigned) daxctl_dev_get_major(dev), (unsigned) daxctl_dev_get_minor(dev));
+    struct stat st;
+
+    /* Without O_CREAT: on a missing node that would make a regular file, which takes all that is written to it. */
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        int errnum = errno;
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open %s: %s", path, g_strerror(errnum));
+        return -1;
+    }
+    if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != number) {
+        close(fd);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                    "%s is not the character device %u:%u that the kernel has for it", path, major(number),
+                    minor(number));
+        return -1;
+    }
+    return fd;
+}
+
+/* The first and last MiB of an unused block device: every kind of file system, partition table or volume manager has
+ * its mark there. */
+static bool block_is_blank(const char *name, uint64_t size) {
+    g_autofree char *path = g_strconcat("/dev/", name, NULL);
+    g_autofree uint8_t *bytes = g_malloc(MIB);
+    bool blank = true;
+    int fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return false;
+    for (int end = 0; end < 2 && blank; end++) {
+        uint64_t off = end && size > MIB ? size - MIB : 0;
+
+        for (size_t done = 0; done < MIB && blank;) {
+            ssize_t n = pread(fd, bytes + done, MIB - done, (off_t) (off + done));
+
+            if (n < 0 && errno == EINTR)
+                continue;
+            blank = n > 0;
+            for (ssize_t i = 0; i < n && blank; i++)
+                blank = bytes[done + (size_t) i] == 0;
+            done += (size_t) MAX(n, 0);
+        }
+    }
+    close(fd);
+    return blank;
+}
+
+static bool is_free_memory(struct ndctl_namespace *ndns, const NdBusy *busy) {
+    const char *block = nd_namespace_block_device(ndns);
+
+    return ndctl_namespace_get_type(ndns) == ND_DEVICE_NAMESPACE_IO && !ndctl_namespace_get_btt(ndns) &&
+           !ndctl_namespace_get_pfn(ndns) && !ndctl_namespace_get_dax(ndns) && block && !nd_busy_block(busy, block) &&
+           block_is_blank(block, ndctl_namespace_get_size(ndns));
+}
+
+/* The tag of a mgmt device where no label can hold it: see the head of backend-ndctl-facts.h. NULL: it is none. */
+static char *superblock_tag(struct daxctl_dev *dev, sd_id128_t uuid) {
+    int fd = nd_facts_open_dax(dev, NULL);
+    if (fd < 0)
+        return NULL;
+
+    g_autoptr(Medium) medium = medium_mapped_new(fd, ND_DAX_ALIGN, false, NULL);
+    if (!medium) {
+        close(fd);
+        return NULL;
+    }
+
+    JfSuperblock sb;
+    if (medium_readable(medium, 0, JF_SUPERBLOCK_SIZE) < 0)
+        return NULL;
+    JfVerdict verdict = jf_superblock_decode(medium_base(medium), JF_SUPERBLOCK_SIZE, &sb);
+    if (verdict == JF_NOT_OURS || verdict == JF_BAD || !sd_id128_equal(sb.member_uuid, uuid))
+        return NULL;
+    return backend_tag_format(BACKEND_ROLE_MGMT, sb.member_uuid, uuid, g_malloc(BACKEND_TAG_MAX));
+}
+
+static bool is_system_ram(struct daxctl_dev *dev) {
+    g_autofree char *link = g_strdup_printf("/sys/bus/dax/devices/%s/driver", daxctl_dev_get_devname(dev));
+    g_autofree char *driver = g_file_read_link(link, NULL);
+
+    return driver && g_str_has_suffix(driver, "/kmem");
+}
+
+/* How and by whom an enabled device-dax is used, and whether it is made as pmemd makes them. */
+static void add_dax_facts(BackendDevice *d, struct ndctl_namespace *ndns, struct daxctl_dev *dev, const NdBusy *busy) {
+    struct ndctl_dax *dax = ndctl_namespace_get_dax(ndns);
+    dev_t number = makedev((unsigned) daxctl_dev_get_major(dev), (unsigned) daxctl_dev_get_minor(dev));
+    uint64_t start = ndctl_dax_get_resource(dax) / PMEMD_FRAME_SIZE;
+    FrameRange usable = { start, start + ndctl_dax_get_size(dax) / PMEMD_FRAME_SIZE };
+    bool labelled = ndctl_namespace_get_type(ndns) != ND_DEVICE_NAMESPACE_IO, ram = is_system_ram(dev);
+
+    d->path = g_strconcat("/dev/", daxctl_dev_get_devname(dev), NULL);
+    d->held = ram || nd_busy_char(busy, number, false);
+    if (ram || !daxctl_dev_is_enabled(dev))
+        return;
+
+    bool as_ours = ndctl_dax_get_location(dax) == NDCTL_PFN_LOC_RAM && ndctl_dax_get_align(dax) == ND_DAX_ALIGN &&
+                   usable.start == d->device.start + ND_INFO_BLOCK_LEAD && usable.end == d->device.end;
+    if (as_ours && !labelled && d->tag[0] == '\0') {
+        char *tag = superblock_tag(dev, d->uuid);
+
+        if (tag) {
+            g_free(d->tag);
+            d->tag = tag;
+            d->role = backend_tag_parse(tag, NULL, NULL);
+        }
+    }
+    if (d->role == BACKEND_ROLE_NONE ? labelled || as_ours : as_ours && d->role != BACKEND_ROLE_FILLER) {
+        d->state = BACKEND_DEVICE_COMPLETE;
+        d->usable = usable;
+    }
+}
+
+BackendDevice *nd_facts_device(struct ndctl_namespace *ndns, const NdBusy *busy) {
+    if (ndctl_namespace_get_size(ndns) == 0 || is_free_memory(ndns, busy))
+        return NULL;
+
+    BackendDevice *d = g_new0(BackendDevice, 1);
+    const char *alt_name = ndctl_namespace_get_alt_name(ndns), *block = nd_namespace_block_device(ndns);
+    struct daxctl_dev *dev = nd_namespace_dax_dev(ndns);
+
+    d->uuid = nd_namespace_uuid(ndns);
+    d->name = g_strdup(ndctl_namespace_get_devname(ndns));
+    d->raw_id = g_strdup(ndctl_region_get_devname(ndctl_namespace_get_region(ndns)));
+    d->tag = g_strdup(alt_name ? alt_name : "");
+    d->role = backend_tag_parse(d->tag, NULL, NULL);
+    d->mode = g_strdup(ndctl_namespace_get_dax(ndns)   ? "devdax"
+                       : ndctl_namespace_get_pfn(ndns) ? "fsdax"
+                       : ndctl_namespace_get_btt(ndns) ? "sector"
+                                                       : "raw");
+    d->device = nd_namespace_range(ndns);
+    d->state = BACKEND_DEVICE_PARTIAL;
+    if (dev)
+        add_dax_facts(d, ndns, dev, busy);
+    else if (block) {
+        d->path = g_strconcat("/dev/", block, NULL);
+        d->held = nd_busy_block(busy, block);
+        if (d->role == BACKEND_ROLE_NONE)
+            d->state = BACKEND_DEVICE_COMPLETE;
+    }
+    return d;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
+
+static int compare_raws(gconstpointer a, gconstpointer b) {
+    const BackendRaw *x = *(BackendRaw *const *) a, *y = *(BackendRaw *const *) b;
+
+    return (x->range.start > y->range.start) - (x->range.start < y->range.start);
+}
+
+static int compare_devices(gconstpointer a, gconstpointer b) {
+    const BackendDevice *x = *(BackendDevice *const *) a, *y = *(BackendDevice *const *) b;
+
+    return (x->device.start > y->device.start) - (x->device.start < y->device.start);
+}
+
+BackendListing *nd_facts_list(bool any_persistence, GError **error) {
+    g_autoptr(NdContext) context = nd_context_new(error);
+    if (!context)
+        return NULL;
+
+    nd_context_wait(context);
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    BackendListing *listing = backend_listing_new();
+    struct ndctl_region *region = NULL;
+    struct ndctl_namespace *ndns;
+
+    while ((region = nd_context_next_region(context, region))) {
+        g_ptr_array_add(listing->raws, nd_facts_raw(region, any_persistence));
+        ndctl_namespace_foreach(region, ndns) {
+            BackendDevice *device = nd_facts_device(ndns, busy);
+
+            if (device)
+                g_ptr_array_add(listing->devices, device);
+        }
+    }
+    g_ptr_array_sort(listing->raws, compare_raws);
+    g_ptr_array_sort(listing->devices, compare_devices);
+    return listing;
+}
+
+BackendDevice *nd_facts_find(sd_id128_t uuid, GError **error) {
+    g_autoptr(NdContext) context = nd_context_new(error);
+    if (!context)
+        return NULL;
+
+    nd_context_wait(context);
+    struct ndctl_namespace *ndns = nd_context_find_namespace(context, uuid);
+    if (!ndns)
+        return NULL;
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    return nd_facts_device(ndns, busy);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * What libnvdimm shows, as backend.h tells it: raw regions and devices, ours and foreign. Reads only.
+ *
+ * Regions without labels. Nothing there can carry a tag or a label's uuid, and the kernel always shows one namespace
+ * over the whole region. pmemd says of it:
+ * - raw, unused, its first and last MiB zero: free memory, no device is listed. Anything else in these bytes is
+ *   somebody's (a file system that is not mounted now): listed as foreign, never overwritten. To hand it to pmemd,
+ *   clear both.
+ * - a device-dax: uuid is that of its info block. When the first usable frame holds a superblock of pmemd that names
+ *   this very uuid, the tag of a mgmt device is made up from it. A data device has tag "" and role NONE: that it is one
+ *   of ours is known by its uuid, which is random and in a journal.
+ * - any other mode: foreign.
+ * For backend-ndctl only.
+ */
+#pragma once
+
+#include "daemon/backend-ndctl-busy.h"
+#include "daemon/backend-ndctl-context.h"
+#include "daemon/backend.h"
+
+/* any_persistence: also a region whose stores may not survive a power loss by themselves is usable. */
+BackendRaw *nd_facts_raw(struct ndctl_region *region, bool any_persistence);
+
+/* Whether stores that are flushed from the CPU's caches survive a power loss without flush hints: NULL, or why not and
+ * the remedy. */
+char *nd_facts_persistence_fault(struct ndctl_region *region);
+
+/* NULL: the namespace is no device (it has no size, or is the free memory of a region without labels). */
+BackendDevice *nd_facts_device(struct ndctl_namespace *ndns, const NdBusy *busy);
+
+/* Everything, with a context of its own. */
+BackendListing *nd_facts_list(bool any_persistence, GError **error);
+
+/* The device with this uuid, with a context of its own. NULL without error: there is none. */
+BackendDevice *nd_facts_find(sd_id128_t uuid, GError **error);
+
+/* Opens the character device of an enabled device-dax: the node must be a character device with the number that sysfs
+ * gives. */
+int nd_facts_open_dax(struct daxctl_dev *dev, GError **error);

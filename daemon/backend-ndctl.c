@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/backend-ndctl.h"
+
+#include "daemon/backend-ndctl-content.h"
+#include "daemon/backend-ndctl-context.h"
+#include "daemon/backend-ndctl-create.h"
+#include "daemon/backend-ndctl-facts.h"
+#include "daemon/backend-ndctl-remove.h"
+#include "proto/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+    Backend base;
+    bool any_persistence;
+    GArray *locks; /* int: descriptors of /dev/ndctlN, locked */
+} NdctlBackend;
+
+static NdctlBackend *ndctl_backend(Backend *b) {
+    return (NdctlBackend *) b;
+}
+
+static BackendListing *ndctl_backend_list(Backend *b, GError **error) {
+    return nd_facts_list(ndctl_backend(b)->any_persistence, error);
+}
+
+static BackendDevice *ndctl_backend_create(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome,
+                                           GError **error) {
+    return nd_create(ndctl_backend(b)->any_persistence, req, ret_outcome, error);
+}
+
+static bool ndctl_backend_destroy(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
+                                  GError **error) {
+    (void) b;
+    return nd_remove_checked(uuid, tag, ret_outcome, error);
+}
+
+static Medium *ndctl_backend_open_medium(Backend *b, sd_id128_t uuid, GError **error) {
+    return nd_content_open_medium(ndctl_backend(b)->any_persistence, uuid, error);
+}
+
+static BackendContent *ndctl_backend_open_content(Backend *b, sd_id128_t uuid, GError **error) {
+    (void) b;
+    return nd_content_open(uuid, error);
+}
+
+static void close_lock(void *fd) {
+    close(*(int *) fd);
+}
+
+static void ndctl_backend_free(Backend *b) {
+    g_array_unref(ndctl_backend(b)->locks);
+    g_free(b);
+}
+
+static const BackendOps ndctl_ops = {
+    .name = "ndctl",
+    .list = ndctl_backend_list,
+    .create = ndctl_backend_create,
+    .destroy = ndctl_backend_destroy,
+    .open_medium = ndctl_backend_open_medium,
+    .open_content = ndctl_backend_open_content,
+    .free = ndctl_backend_free,
+};
+
+static bool lock_bus(unsigned number, GArray *locks, GError **error) {
+    g_autofree char *path = g_strdup_printf("/dev/ndctl%u", number);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW), errnum = errno;
+    struct stat st;
+
+    if (fd < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open %s: %s", path, g_strerror(errnum));
+        return false;
+    }
+    g_array_append_val(locks, fd);
+    if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "%s is no character device", path);
+        return false;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        errnum = errno;
+        g_set_error(error, PMEMD_ERROR, errnum == EWOULDBLOCK ? PMEMD_ERROR_BUSY : PMEMD_ERROR_HARDWARE,
+                    "cannot lock %s: %s", path,
+                    errnum == EWOULDBLOCK ? "another pmemd runs on this host" : g_strerror(errnum));
+        return false;
+    }
+    return true;
+}
+
+Backend *backend_ndctl_new(bool allow_unknown_persistence, GError **error) {
+    g_autoptr(NdContext) context = nd_context_new(error);
+    g_autoptr(GArray) locks = g_array_new(FALSE, FALSE, sizeof(int));
+    struct ndctl_bus *bus;
+
+    if (!context)
+        return NULL;
+    g_array_set_clear_func(locks, close_lock);
+    ndctl_bus_foreach(nd_context_get(context), bus)
+        if (!lock_bus(ndctl_bus_get_id(bus), locks, error))
+            return NULL;
+    if (locks->len == 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
+                    "this host has no libnvdimm bus: no NVDIMM, no CXL pmem, no `memmap=` carve-out, or its module is "
+                    "not loaded; "
+                    "--backend=file:DIR needs none");
+        return NULL;
+    }
+
+    NdctlBackend *b = g_new0(NdctlBackend, 1);
+    b->base.ops = &ndctl_ops;
+    b->any_persistence = allow_unknown_persistence;
+    b->locks = g_steal_pointer(&locks);
+    return &b->base;
+}
