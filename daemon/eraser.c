@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/eraser.h"
+
+#include "daemon/worker.h"
+#include "proto/error.h"
+
+#include <string.h>
+
+/* One piece: long enough that hand-over costs nothing, short enough that pause and stop are prompt. */
+#define PIECE_BYTES (UINT64_C(16) << 20)
+#define TELL_EVERY_USEC (250 * 1000)
+
+typedef struct {
+    Eraser *eraser;
+    EraseJob job;
+    BackendContent *content; /* the worker's while a piece runs */
+    bool paused;             /* asked for */
+    int result;              /* of the last piece */
+    uint64_t piece;          /* bytes of the piece at hand */
+    gint64 started_usec;     /* CLOCK_MONOTONIC */
+    gint64 told_usec;
+} Job;
+
+struct Eraser {
+    Manager *manager;
+    Worker *worker;
+    EraserEvents events;
+    void *data;
+    GPtrArray *jobs; /* Job *, in the order they came */
+    Job *active;     /* the one at work: its content is being opened, erased or closed, or its device destroyed; or NULL */
+    bool stopping;
+};
+
+static void eraser_next(Eraser *eraser);
+
+const char *erase_state_to_string(EraseState state) {
+    static const char *const names[] = { "waiting", "running", "paused", "finishing", "failed" };
+
+    g_assert(state < G_N_ELEMENTS(names));
+    return names[state];
+}
+
+static Job *find_job(const Eraser *eraser, sd_id128_t region) {
+    for (guint i = 0; i < eraser->jobs->len; i++) {
+        Job *job = g_ptr_array_index(eraser->jobs, i);
+
+        if (sd_id128_equal(job->job.region, region))
+            return job;
+    }
+    return NULL;
+}
+
+static void tell_changed(Job *job) {
+    const Eraser *eraser = job->eraser;
+
+    job->told_usec = g_get_monotonic_time();
+    if (eraser->events.job_changed)
+        eraser->events.job_changed(eraser->data, &job->job);
+}
+
+static void set_state(Job *job, EraseState state) {
+    if (job->job.state == state)
+        return;
+    job->job.state = state;
+    tell_changed(job);
+}
+
+static void job_free(Job *job) {
+    backend_content_free(job->content);
+    g_free(job);
+}
+
+/* message NULL: done. */
+static void job_end(Job *job, const char *message) {
+    Eraser *eraser = job->eraser;
+    sd_id128_t region = job->job.region;
+
+    if (eraser->active == job)
+        eraser->active = NULL;
+    g_ptr_array_remove(eraser->jobs, job);
+    job_free(job);
+    if (eraser->events.job_removed)
+        eraser->events.job_removed(eraser->data, region, message);
+    eraser_next(eraser);
+}
+
+static void on_released(void *data, sd_id128_t result, const GError *error) {
+    (void) result;
+    job_end(data, error ? error->message : NULL);
+}
+
+static void run_close(void *data) {
+    Job *job = data;
+
+    g_clear_pointer(&job->content, backend_content_free);
+}
+
+static void on_closed(void *data) {
+    Job *job = data;
+
+    manager_finish_release(job->eraser->manager, job->job.region, on_released, job);
+}
+
+static void run_piece(void *data) {
+    Job *job = data;
+
+    job->result = job->content->zero(job->content, job->job.bytes_done, job->piece);
+}
+
+static void job_continue(Job *job);
+
+static void on_piece(void *data) {
+    Job *job = data;
+    gint64 now = g_get_monotonic_time();
+
+    if (job->result < 0) {
+        g_autofree char *message =
+            g_strdup_printf("erasing failed at byte %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+                            " (%s); the region stays quarantined, ReleaseData tries again",
+                            job->job.bytes_done, job->job.bytes_total, g_strerror(-job->result));
+
+        job_end(job, message);
+        return;
+    }
+    job->job.bytes_done += job->piece;
+    if (now > job->started_usec)
+        job->job.rate = (uint64_t) ((double) job->job.bytes_done * 1e6 / (double) (now - job->started_usec));
+    if (now - job->told_usec >= TELL_EVERY_USEC)
+        tell_changed(job);
+    job_continue(job);
+}
+
+static void job_continue(Job *job) {
+    Eraser *eraser = job->eraser;
+
+    if (eraser->stopping)
+        return;
+    if (job->job.bytes_done == job->job.bytes_total) {
+        set_state(job, ERASE_FINISHING);
+        worker_submit(eraser->worker, run_close, on_closed, NULL, job);
+        return;
+    }
+    if (job->paused) {
+        /* Whoever pauses a job does not hold up those of others. */
+        eraser->active = NULL;
+        set_state(job, ERASE_PAUSED);
+        eraser_next(eraser);
+        return;
+    }
+    set_state(job, ERASE_RUNNING);
+    job->piece = MIN(PIECE_BYTES, job->job.bytes_total - job->job.bytes_done);
+    worker_submit(eraser->worker, run_piece, on_piece, NULL, job);
+}
+
+static void on_content(void *data, BackendContent *content, const GError *error) {
+    Job *job = data;
+
+    if (!content) {
+        g_autofree char *message = g_strdup_printf("%s; the region stays quarantined, ReleaseData tries again", error->message);
+
+        job_end(job, message);
+        return;
+    }
+    job->content = content;
+    job->job.bytes_total = content->size;
+    job->started_usec = job->told_usec = g_get_monotonic_time();
+    job_continue(job);
+}
+
+/* Takes up the first job that waits and is not paused, when nothing is at hand. */
+static void eraser_next(Eraser *eraser) {
+    if (eraser->active || eraser->stopping)
+        return;
+    for (guint i = 0; i < eraser->jobs->len; i++) {
+        Job *job = g_ptr_array_index(eraser->jobs, i);
+
+        if (job->paused)
+            continue;
+        eraser->active = job;
+        if (job->content)
+            job_continue(job); /* it was paused on its way */
+        else
+            manager_open_content(eraser->manager, job->job.region, on_content, job);
+        return;
+    }
+}
+
+static void on_quarantined(void *data, const Region *region) {
+    Eraser *eraser = data;
+
+    if (find_job(eraser, region->uuid))
+        return;
+    Job *job = g_new0(Job, 1);
+    job->eraser = eraser;
+    job->job = (EraseJob) { .region = region->uuid, .state = ERASE_WAITING, .bytes_total = region_bytes(region) };
+    g_ptr_array_add(eraser->jobs, job);
+    if (eraser->events.job_added)
+        eraser->events.job_added(eraser->data, &job->job);
+    eraser_next(eraser);
+}
+
+Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events, void *data, GError **error) {
+    const ManagerEvents listen = { .region_quarantined = on_quarantined };
+    g_autoptr(Eraser) eraser = g_new0(Eraser, 1);
+
+    eraser->manager = manager;
+    eraser->events = *events;
+    eraser->data = data;
+    eraser->jobs = g_ptr_array_new();
+    eraser->worker = worker_new(event, "pmemd-eraser", error);
+    if (!eraser->worker)
+        return NULL;
+    manager_add_events(manager, &listen, eraser);
+    return g_steal_pointer(&eraser);
+}
+
+void eraser_free(Eraser *eraser) {
+    if (!eraser)
+        return;
+    eraser->stopping = true;
+    worker_free(eraser->worker); /* the piece at hand ends first: content is ours again */
+    for (guint i = 0; i < eraser->jobs->len; i++)
+        job_free(g_ptr_array_index(eraser->jobs, i));
+    g_ptr_array_unref(eraser->jobs);
+    g_free(eraser);
+}
+
+bool eraser_get_job(const Eraser *eraser, sd_id128_t region, EraseJob *ret_job) {
+    const Job *job = find_job(eraser, region);
+
+    if (!job)
+        return false;
+    *ret_job = job->job;
+    return true;
+}
+
+guint eraser_count(const Eraser *eraser) {
+    return eraser->jobs->len;
+}
+
+void eraser_get_nth(const Eraser *eraser, guint index, EraseJob *ret_job) {
+    *ret_job = ((const Job *) g_ptr_array_index(eraser->jobs, index))->job;
+}
+
+static Job *need_job(const Eraser *eraser, sd_id128_t region, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    Job *job = find_job(eraser, region);
+
+    if (!job)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "there is no job for region %s: it has ended",
+                    pmemd_uuid_format(region, text));
+    return job;
+}
+
+bool eraser_pause(Eraser *eraser, sd_id128_t region, GError **error) {
+    Job *job = need_job(eraser, region, error);
+
+    if (!job)
+        return false;
+    job->paused = true;
+    if (job->job.state == ERASE_WAITING)
+        set_state(job, ERASE_PAUSED);
+    return true;
+}
+
+bool eraser_resume(Eraser *eraser, sd_id128_t region, GError **error) {
+    Job *job = need_job(eraser, region, error);
+
+    if (!job)
+        return false;
+    if (!job->paused)
+        return true;
+    job->paused = false;
+    if (job->job.state != ERASE_PAUSED)
+        return true; /* the pause had not taken hold yet */
+    set_state(job, ERASE_WAITING);
+    eraser_next(eraser);
+    return true;
+}

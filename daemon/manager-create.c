@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * SetupData and AllocateData: rules, INTENT, backend, COMMIT. What the backend leaves unknown is looked at again before the
+ * caller is told anything.
+ */
+#include "daemon/manager-internal.h"
+#include "daemon/recovery.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static Region *op_region(Op *op) {
+    return state_region_by_uuid(op->m->state, op->uuid);
+}
+
+static void run_create(void *data) {
+    Op *op = data;
+    Backend *backend = op->m->backend;
+    BackendCreate create = {
+        .raw_id = op->raw_id,
+        .device = op->plan.device,
+        .uuid = op->device_uuid,
+        .tag = op->tag,
+    };
+
+    op->outcome = BACKEND_UNKNOWN;
+    op->device = backend->ops->create(backend, &create, &op->outcome, &op->error);
+}
+
+/* The region exists on the platform: make it so in the journal. */
+static void commit(Op *op, const BackendDevice *device) {
+    Manager *m = op->m;
+    Region *region = op_region(op);
+    g_autoptr(GError) error = NULL;
+
+    region_set_path(region, device->path);
+    if (!manager_append_commit(m, region, device->device, &error)) {
+        /* The device is there and the intent is on the medium: the next start commits it. */
+        manager_set_region_state(m, region, REGION_UNSETTLED, error->message);
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (region->occupant.raw && region->occupant.raw->free_slots != UINT64_MAX && region->occupant.raw->free_slots > 0)
+        region->occupant.raw->free_slots--;
+    manager_tell_region_added(m, region);
+    manager_tell_pool_changed(m, region->pool);
+    op_finish(op, region->uuid, NULL);
+}
+
+/* Nothing of it exists: take the intent back and tell the caller what the backend said. */
+static void abort_create(Op *op) {
+    Region *region = op_region(op);
+    g_autoptr(GError) error = NULL;
+
+    if (!manager_append_abort(op->m, region, (PmemdError) op->asked_error->code, &error)) {
+        manager_set_region_state(op->m, region, REGION_UNSETTLED, error->message);
+        g_warning("a creation that failed could not be taken back in the journal: %s", error->message);
+    }
+    op_finish(op, SD_ID128_NULL, op->asked_error);
+}
+
+static void unsettled(Op *op, const char *reason) {
+    g_autoptr(GError) error = NULL;
+    Region *region = op_region(op);
+
+    manager_set_region_state(op->m, region, REGION_UNSETTLED, reason);
+    error = g_error_new(PMEMD_ERROR, op->asked_error->code,
+                        "%s; what the platform made of it is not known (%s), its frames 0x%" PRIx64 "-0x%" PRIx64
+                        " stay reserved and it is settled at the next start",
+                        op->asked_error->message, reason, region->range.start, region->range.end);
+    op_finish(op, SD_ID128_NULL, error);
+}
+
+static void on_leftover_destroyed(void *data) {
+    Op *op = data;
+
+    if (op->ok)
+        abort_create(op);
+    else
+        unsettled(op, op->error->message);
+}
+
+static void on_looked_again(void *data) {
+    Op *op = data;
+    g_autofree char *reason = NULL;
+
+    if (!op->listing) {
+        unsettled(op, op->error->message);
+        return;
+    }
+
+    const BackendDevice *device = listing_find(op->listing, op->device_uuid);
+    manager_take_listing(op->m, op->listing);
+    switch (recovery_decide_region(op_region(op), device, &reason)) {
+    case RECOVERY_COMMIT_CREATE:
+        commit(op, device);
+        return;
+    case RECOVERY_ABORT_CREATE:
+        abort_create(op);
+        return;
+    case RECOVERY_DESTROY_AND_ABORT:
+        op_work(op, op_run_destroy, on_leftover_destroyed);
+        return;
+    case RECOVERY_UNSETTLED:
+    case RECOVERY_KEEP:
+    case RECOVERY_ERASE:
+    case RECOVERY_COMMIT_DELETE:
+    case RECOVERY_ERASE_LATER:
+    case RECOVERY_MISSING:
+        break;
+    }
+    unsettled(op, reason ? reason : "the platform contradicts the journal");
+}
+
+static void create_data_plan(Op *op);
+
+/* The platform may have changed under the map (another tool's namespace): with the fresh listing rules may say so better than the
+ * backend could, or find another place. Once. */
+static void on_relisted(void *data) {
+    Op *op = data;
+    Region *region = op_region(op);
+    g_autoptr(GError) error = NULL;
+
+    if (!op->listing) {
+        abort_create(op);
+        return;
+    }
+    if (!manager_append_abort(op->m, region, (PmemdError) op->asked_error->code, &error)) {
+        manager_set_region_state(op->m, region, REGION_UNSETTLED, error->message);
+        op_finish(op, SD_ID128_NULL, op->asked_error);
+        return;
+    }
+    manager_take_listing(op->m, op->listing);
+    op->retried = true;
+    create_data_plan(op);
+}
+
+static void on_created(void *data) {
+    Op *op = data;
+
+    g_clear_error(&op->asked_error);
+    if (op->device) {
+        if (frame_range_equal(op->device->device, op->plan.device) && frame_range_equal(op->device->usable, op->plan.range)) {
+            commit(op, op->device);
+            return;
+        }
+        op->outcome = BACKEND_UNKNOWN;
+        op->asked_error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                                      "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
+                                      op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
+    } else {
+        op->asked_error = g_steal_pointer(&op->error);
+    }
+    if (op->outcome == BACKEND_UNKNOWN)
+        op_work(op, op_run_list, on_looked_again);
+    else if (!op->retried && g_error_matches(op->asked_error, PMEMD_ERROR, PMEMD_ERROR_BUSY))
+        op_work(op, op_run_list, on_relisted);
+    else
+        abort_create(op);
+}
+
+bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error) {
+    const DataRequest *data = &request->data;
+    RegionPlan plan;
+    bool ok = request->method == MANAGER_SETUP_DATA ? rules_setup_data(m->state, data, &plan, error)
+                                                    : rules_allocate_data(m->state, data, &plan, error);
+
+    if (!ok || (data->name && !rules_name(m->state, plan.pool, data->name, NULL, error)) ||
+        !rules_journal_room(plan.pool, data->name ? strlen(data->name) : 0, request->user ? strlen(request->user) : 0, error))
+        return false;
+    *ret_plan = plan;
+    return true;
+}
+
+static void create_data_plan(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    if (!manager_decide_data(m, &op->request, &op->plan, &error)) {
+        /* The second time, the first error may be the better one: it is what really stood in the way. */
+        op_finish(op, SD_ID128_NULL, op->asked_error && error->code != PMEMD_ERROR_BUSY ? op->asked_error : error);
+        return;
+    }
+    /* Random, never derived: a guest that could predict a device's uuid could plant a stale info block for it. */
+    if (sd_id128_randomize(&op->uuid) < 0 || sd_id128_randomize(&op->device_uuid) < 0) {
+        error = g_error_new_literal(PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "the kernel gave no random numbers");
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+
+    Pool *pool = op->plan.pool;
+    JfRegion record = {
+        .region_uuid = op->uuid,
+        .device_uuid = op->device_uuid,
+        .range = op->plan.range,
+        .device_start = op->plan.device.start,
+        .extent = op->plan.extent,
+        .owner_uid = op->request.uid,
+        .flags = JF_REGION_DIRTY, /* nobody has watched these frames: to be erased before the first guest */
+        .request_id = op->request.request_id,
+        .request_hash = op->hash,
+        .request_uid = op->request.uid,
+        .request_method = op->request.method,
+        .time = manager_now_usec(),
+    };
+    if (op->name)
+        g_strlcpy(record.name, op->name, sizeof record.name);
+    g_strlcpy(record.user, op->user, sizeof record.user);
+    op->txid = pool->last_txid + 1;
+    if (!manager_append(m, pool, JF_INTENT_CREATE, op->txid, buf, jf_region_encode(&record, buf), &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    backend_tag_format(BACKEND_ROLE_DATA, pool->sb.member_uuid, op->device_uuid, op->tag);
+    g_free(op->raw_id);
+    op->raw_id = g_strdup(op->plan.raw->id);
+    op_work(op, run_create, on_created);
+}
+
+void create_data_start(Op *op) {
+    create_data_plan(op);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation takes. manager.c is
+ * the queue and the public face; manager-journal.c the journals; manager-start.c reads the platform; manager-create.c,
+ * manager-pool.c and manager-release.c are the operations. Nobody else includes it.
+ */
+#pragma once
+
+#include "daemon/journal.h"
+#include "daemon/manager.h"
+#include "daemon/worker.h"
+#include "proto/error.h"
+
+typedef struct Op Op;
+
+struct Manager {
+    sd_event *event;
+    Backend *backend;
+    Worker *worker;
+    State *state;
+    char *state_dir;
+    ManagerLimits limits;
+    GPtrArray *listeners; /* Listener * */
+    GQueue queue;         /* Op *, waiting */
+    Op *current;          /* the one at hand, or NULL */
+    ManagerState summary;
+    char *summary_reason; /* NULL when OK */
+    bool recovering;      /* until the platform was compared with the journals */
+    bool stopping;
+    bool pumping;         /* manager_pump() is on the stack */
+    sd_id128_t boot_id, machine_id; /* null: not known */
+    GQueue released;      /* JfRequest *: answers for pools that are gone, oldest first; in RAM alone */
+};
+
+typedef struct {
+    ManagerDone done;
+    void *data;
+} Waiter;
+
+/* One queued operation, and all that its steps hand on to each other. Between worker steps only the loop's thread touches it. */
+struct Op {
+    Manager *m;
+    void (*start)(Op *op); /* takes the operation up; ends in op_finish(), then or later */
+    ManagerRequest request;
+    char *name, *pool_key, *user; /* owned copies of the request's strings */
+    uint64_t hash;
+    GArray *waiters;       /* Waiter: whoever asked, and who joined by request-id */
+    bool retried;
+
+    /* what the loop decided */
+    sd_id128_t uuid, device_uuid; /* region or pool at hand, and its device */
+    RegionPlan plan;
+    uint64_t txid;
+    char tag[BACKEND_TAG_MAX];
+    char *raw_id;
+    JfSuperblock sb;
+    JfRequest answer;
+
+    /* what the worker found */
+    BackendListing *listing;
+    BackendDevice *device;
+    BackendOutcome outcome;
+    bool ok;
+    bool cleaned;          /* a failed setup left nothing behind */
+    GError *error;
+    GError *asked_error;   /* what the caller is to be told once things are settled */
+    Medium *medium;
+    BackendContent *content;
+    ManagerContentDone content_done;
+    void *content_data;
+    GPtrArray *media;      /* start: FoundMedium * */
+    GArray *doomed;        /* start: Doomed, devices to be destroyed */
+    GArray *kept;          /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
+    guint next;            /* start: index into doomed */
+};
+
+/* manager.c */
+Op *op_new(Manager *m, void (*start)(Op *op));
+void op_add_waiter(Op *op, ManagerDone done, void *data);
+void op_enqueue(Op *op, bool in_front);
+/* Answers everybody, frees op, takes up the next. error is copied; NULL: success with result. */
+void op_finish(Op *op, sd_id128_t result, const GError *error);
+/* Has run called on the worker's thread and then done on the loop's. */
+void op_work(Op *op, WorkerFunc run, WorkerFunc done);
+void manager_update_summary(Manager *m);
+
+void manager_tell_pool_added(Manager *m, const Pool *pool);
+void manager_tell_pool_removed(Manager *m, sd_id128_t uuid);
+void manager_tell_pool_changed(Manager *m, const Pool *pool);
+void manager_tell_region_added(Manager *m, const Region *region);
+void manager_tell_region_removed(Manager *m, sd_id128_t uuid, sd_id128_t pool_uuid);
+void manager_tell_region_changed(Manager *m, const Region *region);
+void manager_tell_quarantined(Manager *m, const Region *region);
+void manager_tell_ready(Manager *m, const GError *error);
+/* Sets the state and tells when it differs. */
+void manager_set_region_state(Manager *m, Region *region, RegionState state, const char *reason);
+void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, const char *reason);
+
+/* manager-journal.c: persist, then apply. A failed write turns the pool read-only. */
+bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error);
+bool manager_append_commit(Manager *m, Region *region, FrameRange device, GError **error);
+bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError **error);
+/* Takes medium over on success: replays its journal into a new pool of the state. The superblock has been probed and checked. */
+Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error);
+void manager_close_pool(Pool *pool);
+uint64_t manager_now_usec(void);
+
+/* manager-start.c */
+void start_op_begin(Op *op);
+/* Brings raw regions and foreign devices of the state up to date with a listing. */
+void manager_take_listing(Manager *m, const BackendListing *listing);
+/* Worker step: op->listing or op->error. */
+void op_run_list(void *op);
+/* Worker step: destroys (op->device_uuid, op->tag); op->ok, op->outcome or op->error. */
+void op_run_destroy(void *op);
+const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid);
+
+/* The decision of a setup or allocate request, name and journal room included: Plan's answer and the creation's. */
+bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
+bool manager_decide_mgmt(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
+
+/* manager-create.c, manager-pool.c, manager-release.c: the starts of the operations */
+void create_data_start(Op *op);
+void create_mgmt_start(Op *op);
+void release_data_start(Op *op);
+void release_mgmt_start(Op *op);
+void rename_start(Op *op);
+void set_owner_start(Op *op);
+void open_content_start(Op *op);
+void finish_release_start(Op *op);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The journals of the pools, between manager and journal.c: persist, then apply, never the reverse.
+ */
+#include "daemon/manager-internal.h"
+
+#include "daemon/hints.h"
+
+#include <string.h>
+#include <time.h>
+
+uint64_t manager_now_usec(void) {
+    return (uint64_t) g_get_real_time();
+}
+
+typedef struct {
+    State *state;
+    Pool *pool;
+} ApplyTo;
+
+static bool apply_record(const JournalRecord *record, void *data, GError **error) {
+    const ApplyTo *to = data;
+
+    return state_apply(to->state, to->pool, record->type, record->txid, record->payload, record->len, error);
+}
+
+static void emit_record(void *data, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len) {
+    journal_snapshot_add(data, type, txid, payload, len);
+}
+
+static void emit_snapshot(JournalSnapshot *snapshot, void *data) {
+    const ApplyTo *from = data;
+
+    state_emit(from->state, from->pool, emit_record, snapshot);
+}
+
+static bool checkpoint(Manager *m, Pool *pool, GError **error) {
+    ApplyTo from = { m->state, pool };
+
+    return journal_checkpoint(pool->journal, emit_snapshot, &from, error);
+}
+
+/* A medium that failed once is not asked again: what it holds is only known after a replay. */
+static void after_failed_write(Manager *m, Pool *pool, const GError *error) {
+    g_autofree char *reason = NULL;
+
+    if (!journal_failed(pool->journal))
+        return;
+    reason = g_strdup_printf("its journal could not be written (%s); restart pmemd to replay it", error->message);
+    manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
+}
+
+static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+    g_autoptr(GError) local = NULL;
+
+    if (!pool->journal) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_READ_ONLY, "the pool's journal is not open: %s",
+                    pool->reason ? pool->reason : pool_state_to_string(pool->state));
+        return false;
+    }
+    /* An early checkpoint that does not fit costs nothing: the append below may still find room. */
+    if (journal_wants_checkpoint(pool->journal) && !checkpoint(m, pool, &local)) {
+        after_failed_write(m, pool, local);
+        if (!g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return false;
+        }
+        g_clear_error(&local);
+    }
+    if (journal_append(pool->journal, type, txid, payload, len, NULL, &local))
+        return true;
+    if (g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
+        g_clear_error(&local);
+        if (checkpoint(m, pool, &local) && journal_append(pool->journal, type, txid, payload, len, NULL, &local))
+            return true;
+    }
+    after_failed_write(m, pool, local);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return false;
+}
+
+bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+    g_autoptr(GError) local = NULL;
+
+    if (!append_record(m, pool, type, txid, payload, len, error))
+        return false;
+    if (!state_apply(m->state, pool, type, txid, payload, len, &local)) {
+        /* The journal now says what the model refuses: rules and model disagree. Nothing more may be written on top of it. */
+        g_autofree char *reason = g_strdup_printf("a record of type 0x%04x was journalled that the model refuses: %s", type,
+                                                  local->message);
+
+        manager_set_pool_state(m, pool, POOL_CORRUPT, reason);
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, reason);
+        return false;
+    }
+    return true;
+}
+
+bool manager_append_commit(Manager *m, Region *region, FrameRange device, GError **error) {
+    JfCommit record = { .device = device, .time = manager_now_usec() };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    return manager_append(m, region->pool, JF_COMMIT, region->intent->txid, buf, jf_commit_encode(&record, buf), error);
+}
+
+bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError **error) {
+    JfAbort record = { .reason = reason, .time = manager_now_usec() };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    return manager_append(m, region->pool, JF_ABORT, region->intent->txid, buf, jf_abort_encode(&record, buf), error);
+}
+
+/* --- opening --- */
+
+/* The journal's part of the medium, pages that cannot be read left zero. */
+static void keep_evidence(Manager *m, Pool *pool, Medium *medium) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL, *reason = NULL;
+    size_t len = (size_t) MIN(pool->sb.geo.mgmt_off, medium->size);
+    g_autofree uint8_t *copy = g_try_malloc0(len);
+
+    if (!copy)
+        return;
+    for (size_t off = 0; off < len; off += PMEMD_FRAME_SIZE) {
+        size_t n = MIN(PMEMD_FRAME_SIZE, len - off);
+
+        if (medium_readable(medium, off, n) == 0)
+            memcpy(copy + off, medium_base(medium) + off, n);
+    }
+    if (hints_keep_evidence(m->state_dir, pool->sb.member_uuid, journal_next_seq(pool->journal), copy, len, &path, &error))
+        reason = g_strdup_printf("%s; a copy was kept as %s", journal_report(pool->journal), path);
+    else
+        reason = g_strdup_printf("%s; no copy could be kept: %s", journal_report(pool->journal), error->message);
+    manager_set_pool_state(m, pool, POOL_CORRUPT, reason);
+}
+
+/* Every start leaves its mark: who used the pool last, and on which machine. */
+static bool append_open(Manager *m, Pool *pool, GError **error) {
+    JfOpen record = { .boot_id = m->boot_id, .machine_id = m->machine_id, .time = manager_now_usec() };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    g_strlcpy(record.version, PMEMD_VERSION, sizeof record.version);
+    return manager_append(m, pool, JF_OPEN, 0, buf, jf_open_encode(&record, buf), error);
+}
+
+static void take_verdict(Manager *m, Pool *pool, Medium *medium) {
+    g_autoptr(GError) error = NULL;
+    sd_id128_t last = pool->last_open.machine_id;
+
+    switch (journal_verdict(pool->journal)) {
+    case JOURNAL_CLEAN:
+        break;
+    case JOURNAL_READ_ONLY:
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, journal_report(pool->journal));
+        return;
+    case JOURNAL_UNSUPPORTED:
+        manager_set_pool_state(m, pool, POOL_UNSUPPORTED, journal_report(pool->journal));
+        return;
+    case JOURNAL_CORRUPT:
+        keep_evidence(m, pool, medium);
+        return;
+    }
+    if (!sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id)) {
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, "it was last used on another machine, whose guests may still count on it");
+        return;
+    }
+    if (!append_open(m, pool, &error) && pool->state == POOL_OK) {
+        g_autofree char *reason = g_strdup_printf("the start could not be journalled: %s", error->message);
+
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
+    }
+}
+
+Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error) {
+    Pool *pool = state_add_pool(m->state, sb, device, POOL_OK, error);
+
+    if (!pool)
+        return NULL;
+
+    ApplyTo to = { m->state, pool };
+    state_begin_replay(pool);
+    pool->journal = journal_open(medium, true, apply_record, &to, error);
+    if (!pool->journal) {
+        state_remove_pool(m->state, pool);
+        return NULL;
+    }
+    pool->medium = medium;
+
+    g_autoptr(GError) conflict = NULL;
+    bool placed = state_end_replay(m->state, pool, &conflict);
+    if (!placed && journal_verdict(pool->journal) == JOURNAL_CLEAN)
+        manager_set_pool_state(m, pool, POOL_CORRUPT, conflict->message); /* not even this start is journalled */
+    else
+        take_verdict(m, pool, medium);
+    return pool;
+}
+
+void manager_close_pool(Pool *pool) {
+    journal_free(pool->journal);
+    pool->journal = NULL;
+    medium_free(pool->medium);
+    pool->medium = NULL;
+}

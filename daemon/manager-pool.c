@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * SetupMgmt and AllocateMgmt: there is no journal yet, so a hint in the state directory stands for the intent, and the first superblock,
+ * written last, for the commit.
+ */
+#include "daemon/manager-internal.h"
+
+#include "daemon/hints.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What the new journal's first snapshot says; plain data, emitted on the worker's thread. */
+static void emit_first_records(JournalSnapshot *snapshot, void *data) {
+    const Op *op = data;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfOwner owner = { .uuid = op->uuid, .uid = op->request.uid };
+
+    if (op->name && op->name[0] != '\0') {
+        JfName name = { .uuid = op->uuid };
+
+        g_strlcpy(name.name, op->name, sizeof name.name);
+        journal_snapshot_add(snapshot, JF_NAME, 0, buf, jf_name_encode(&name, buf));
+    }
+    g_strlcpy(owner.user, op->user, sizeof owner.user);
+    journal_snapshot_add(snapshot, JF_OWNER, 0, buf, jf_owner_encode(&owner, buf));
+    if (!sd_id128_is_null(op->answer.request_id))
+        journal_snapshot_add(snapshot, JF_REQUEST, 0, buf, jf_request_encode(&op->answer, buf));
+}
+
+/* The cookie as it is now: making labels may have changed it. */
+static bool find_cookie(Op *op) {
+    op_run_list(op);
+    if (!op->listing)
+        return false;
+    for (guint i = 0; i < op->listing->raws->len; i++) {
+        const BackendRaw *raw = g_ptr_array_index(op->listing->raws, i);
+
+        if (strcmp(raw->id, op->raw_id) == 0) {
+            op->sb.raw_cookie = raw->cookie;
+            return true;
+        }
+    }
+    op->error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "raw region %s is gone", op->raw_id);
+    return false;
+}
+
+static bool format(Op *op) {
+    Backend *backend = op->m->backend;
+    uint64_t bytes = frame_range_frames(op->plan.range) * PMEMD_FRAME_SIZE;
+    JfGeometry *geo = &op->sb.geo;
+
+    if (!frame_range_equal(op->device->device, op->plan.device) || !frame_range_equal(op->device->usable, op->plan.range)) {
+        op->error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                                "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
+                                op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
+        return false;
+    }
+    if (!find_cookie(op))
+        return false;
+    op->medium = backend->ops->open_medium(backend, op->device_uuid, &op->error);
+    if (!op->medium)
+        return false;
+    if (!jf_geometry(bytes, geo->unit, op->medium->class == MEDIUM_CLASS_MAPPED ? 64 : 512, op->plan.max_regions, geo, NULL)) {
+        op->error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SPACE, "the journal does not fit %" PRIu64 " bytes", bytes);
+        return false;
+    }
+    return journal_create(op->medium, &op->sb, emit_first_records, op, &op->error);
+}
+
+static void run_setup(void *data) {
+    Op *op = data;
+    Backend *backend = op->m->backend;
+    BackendCreate create = {
+        .raw_id = op->raw_id,
+        .device = op->plan.device,
+        .uuid = op->device_uuid,
+        .tag = op->tag,
+        .init_labels = op->plan.init_labels,
+    };
+
+    op->outcome = BACKEND_UNKNOWN;
+    op->device = backend->ops->create(backend, &create, &op->outcome, &op->error);
+    op->ok = op->device && format(op);
+    if (op->ok)
+        return;
+
+    /* Undo, so far as it can be: there is no superblock 0, so the device is nobody's pool. */
+    op->cleaned = !op->device && op->outcome == BACKEND_UNCHANGED;
+    if (!op->cleaned) {
+        g_autoptr(GError) error = NULL;
+
+        g_clear_pointer(&op->medium, medium_free);
+        op->cleaned = backend->ops->destroy(backend, op->device_uuid, op->tag, &op->outcome, &error);
+    }
+    /* For the loop's map of what is there now. */
+    g_clear_pointer(&op->listing, backend_listing_free);
+    op->listing = backend->ops->list(backend, NULL);
+}
+
+static void setup_failed(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL, hint_error = NULL;
+    Pool *pool = state_pool_by_uuid(m->state, op->uuid);
+
+    state_remove_pool(m->state, pool);
+    if (op->listing)
+        manager_take_listing(m, op->listing);
+    if (op->cleaned && !hints_remove(m->state_dir, HINT_SETUP, op->uuid, &hint_error))
+        g_warning("%s, ignoring: the hint is looked at again at the next start", hint_error->message);
+    if (op->cleaned)
+        error = g_error_copy(op->error);
+    else
+        error = g_error_new(PMEMD_ERROR, op->error->code,
+                            "%s; what was made of it could not be removed and is listed as unformatted until pmemd starts again",
+                            op->error->message);
+    op_finish(op, SD_ID128_NULL, error);
+}
+
+static void on_setup(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+
+    if (!op->ok) {
+        setup_failed(op);
+        return;
+    }
+
+    /* The placeholder makes way for the pool as its journal tells it: the same way in as at a start. */
+    state_remove_pool(m->state, state_pool_by_uuid(m->state, op->uuid));
+    Pool *pool = manager_open_pool(m, op->medium, &op->sb, op->plan.device, &error);
+    if (!pool) {
+        /* The superblock is valid: the next start finds the pool. Its frames stay occupied by what the listing shows. */
+        manager_take_listing(m, op->listing);
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op->medium = NULL; /* the pool's now */
+    pool_set_path(pool, op->device->path);
+    manager_take_listing(m, op->listing);
+    if (!hints_remove(m->state_dir, HINT_SETUP, op->uuid, &error))
+        g_warning("%s, ignoring: a valid superblock wins over it", error->message);
+    manager_tell_pool_added(m, pool);
+    op_finish(op, op->uuid, NULL);
+}
+
+bool manager_decide_mgmt(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error) {
+    const MgmtRequest *mgmt = &request->mgmt;
+    RegionPlan plan;
+    bool ok = request->method == MANAGER_SETUP_MGMT ? rules_setup_mgmt(m->state, mgmt, &plan, error)
+                                                    : rules_allocate_mgmt(m->state, mgmt, &plan, error);
+
+    if (!ok || (mgmt->name && !rules_name(m->state, NULL, mgmt->name, NULL, error)))
+        return false;
+    *ret_plan = plan;
+    return true;
+}
+
+/* What is known of the superblock before the medium is. */
+static bool prepare_superblock(Op *op, GError **error) {
+    uint64_t bytes = frame_range_frames(op->plan.range) * PMEMD_FRAME_SIZE;
+
+    if (sd_id128_randomize(&op->device_uuid) < 0 || sd_id128_randomize(&op->sb.journal_uuid) < 0) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "the kernel gave no random numbers");
+        return false;
+    }
+    op->uuid = op->sb.member_uuid = op->device_uuid;
+    op->sb.major = JF_MAJOR;
+    op->sb.minor = JF_MINOR;
+    op->sb.page_info_bytes = profile_page_info_bytes(op->plan.profile);
+    op->sb.m2p_bytes = profile_m2p_bytes(op->plan.profile);
+    op->sb.created = manager_now_usec();
+    op->sb.raw_cookie = op->plan.raw->cookie;
+    op->sb.range = op->plan.range;
+    if (!jf_geometry(bytes, op->plan.raw->step, 64, op->plan.max_regions, &op->sb.geo, NULL)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE, "the journal for %u regions does not fit %" PRIu64 " bytes",
+                    op->plan.max_regions, bytes);
+        return false;
+    }
+    op->answer = (JfRequest) {
+        .request_id = op->request.request_id,
+        .request_hash = op->hash,
+        .request_uid = op->request.uid,
+        .request_method = op->request.method,
+        .result = op->uuid,
+        .time = op->sb.created,
+    };
+    return true;
+}
+
+void create_mgmt_start(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+
+    if (!manager_decide_mgmt(m, &op->request, &op->plan, &error) || !prepare_superblock(op, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op->raw_id = g_strdup(op->plan.raw->id);
+    if (!hints_put(m->state_dir, HINT_SETUP, op->uuid, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    /* The legacy namespace that making labels discards stands in the map as foreign; the next listing shows what is left. */
+    if (op->plan.init_labels)
+        state_clear_foreign(m->state);
+    Pool *pool = state_add_pool(m->state, &op->sb, op->plan.device, POOL_CREATING, &error);
+    if (!pool) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    state_set_pool_state(m->state, pool, POOL_CREATING, "its device is being made");
+    backend_tag_format(BACKEND_ROLE_MGMT, op->uuid, op->device_uuid, op->tag);
+    op_work(op, run_setup, on_setup);
+}

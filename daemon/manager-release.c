@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * ReleaseData (quarantine, then the eraser's work, then the device's end), ReleaseMgmt, Rename and SetOwner.
+ */
+#include "daemon/manager-internal.h"
+
+#include "daemon/hints.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static Region *find_region(Op *op, sd_id128_t uuid, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = state_region_by_uuid(op->m->state, uuid);
+
+    if (!region)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "there is no data region %s (pmemctl list --data)",
+                    pmemd_uuid_format(uuid, text));
+    return region;
+}
+
+/* --- ReleaseData --- */
+
+void release_data_start(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    Region *region = find_region(op, op->request.target.uuid, &error);
+
+    if (!region) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (region->state == REGION_QUARANTINED && rules_pool_writable(region->pool, NULL)) {
+        /* Released before: its job is the answer, and one that had failed is tried again. */
+        manager_tell_quarantined(m, region);
+        op_finish(op, region->uuid, NULL);
+        return;
+    }
+
+    JfDelete record = {
+        .region_uuid = region->uuid,
+        .request_id = op->request.request_id,
+        .request_hash = op->hash,
+        .request_uid = op->request.uid,
+        .request_method = op->request.method,
+        .time = manager_now_usec(),
+    };
+    if (!rules_release_data(m->state, region, &error) ||
+        !manager_append(m, region->pool, JF_INTENT_DELETE, region->pool->last_txid + 1, buf, jf_delete_encode(&record, buf),
+                        &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    manager_tell_region_changed(m, region);
+    manager_tell_quarantined(m, region);
+    op_finish(op, region->uuid, NULL);
+}
+
+static void run_open_content(void *data) {
+    Op *op = data;
+    Backend *backend = op->m->backend;
+
+    op->content = backend->ops->open_content(backend, op->device_uuid, &op->error);
+}
+
+static void on_content(void *data) {
+    Op *op = data;
+    ManagerContentDone done = op->content_done;
+    BackendContent *content = g_steal_pointer(&op->content);
+
+    op->content_done = NULL;
+    done(op->content_data, content, op->error);
+    op_finish(op, op->uuid, NULL);
+}
+
+/* Content is destroyed only for a release that is on the medium, by a journal that can be trusted, on a device that is ours. */
+static bool check_erasable(const Region *region, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+
+    if (!rules_pool_writable(region->pool, error))
+        return false;
+    if (region->intent && region->intent->deleting && region->state == REGION_QUARANTINED)
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s is %s and not to be erased%s%s",
+                pmemd_uuid_format(region->uuid, text), region_state_to_string(region->state), region->reason ? ": " : "",
+                region->reason ? region->reason : "");
+    return false;
+}
+
+void open_content_start(Op *op) {
+    g_autoptr(GError) error = NULL;
+    const Region *region = find_region(op, op->uuid, &error);
+
+    if (!region || !check_erasable(region, &error)) {
+        ManagerContentDone done = op->content_done;
+
+        op->content_done = NULL;
+        done(op->content_data, NULL, error);
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op->device_uuid = region->device_uuid;
+    op_work(op, run_open_content, on_content);
+}
+
+static void on_device_destroyed(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    Region *region = find_region(op, op->uuid, &error);
+
+    if (!region) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (!op->ok) {
+        /* Still there, or not known: the intent stays open and the frames reserved. */
+        manager_set_region_state(m, region, REGION_QUARANTINED, op->error->message);
+        op_finish(op, SD_ID128_NULL, op->error);
+        return;
+    }
+
+    sd_id128_t pool_uuid = region->pool->sb.member_uuid;
+    Raw *raw = region->occupant.raw;
+    if (!manager_append_commit(m, region, (FrameRange) { 0, 0 }, &error)) {
+        manager_set_region_state(m, region, REGION_QUARANTINED, error->message);
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (raw && raw->free_slots != UINT64_MAX)
+        raw->free_slots++;
+    manager_tell_region_removed(m, op->uuid, pool_uuid);
+    manager_tell_pool_changed(m, state_pool_by_uuid(m->state, pool_uuid));
+    op_finish(op, op->uuid, NULL);
+}
+
+void finish_release_start(Op *op) {
+    g_autoptr(GError) error = NULL;
+    const Region *region = find_region(op, op->uuid, &error);
+
+    if (!region || !check_erasable(region, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op->device_uuid = region->device_uuid;
+    /* Label-less memory stores no tag; there the backend goes by the uuid alone. */
+    backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
+    op_work(op, op_run_destroy, on_device_destroyed);
+}
+
+/* --- ReleaseMgmt --- */
+
+static void run_release_pool(void *data) {
+    Op *op = data;
+
+    op->ok = !op->medium || journal_destroy(op->medium, &op->sb.geo, &op->error);
+    g_clear_pointer(&op->medium, medium_free);
+    if (op->ok)
+        op_run_destroy(op);
+}
+
+static void on_pool_released(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    Pool *pool = state_pool_by_uuid(m->state, op->uuid);
+
+    if (!op->ok) {
+        /* The hint stays: the next start finishes it. Until then nothing uses the pool. */
+        g_autofree char *reason = g_strdup_printf("its release was cut short: %s; the next start of pmemd finishes it",
+                                                  op->error->message);
+
+        state_set_pool_state(m->state, pool, POOL_RELEASING, reason);
+        op_finish(op, SD_ID128_NULL, op->error);
+        return;
+    }
+    if (!hints_remove(m->state_dir, HINT_RELEASE, op->uuid, &error))
+        g_warning("%s, ignoring: its device is gone", error->message);
+    if (!sd_id128_is_null(op->request.request_id)) {
+        JfRequest *answer = g_new(JfRequest, 1);
+
+        *answer = (JfRequest) {
+            .request_id = op->request.request_id,
+            .request_hash = op->hash,
+            .request_uid = op->request.uid,
+            .request_method = op->request.method,
+            .result = op->uuid,
+        };
+        g_queue_push_tail(&m->released, answer);
+        if (m->released.length > JF_MAX_REQUESTS)
+            g_free(g_queue_pop_head(&m->released));
+    }
+    if (pool->occupant.raw && pool->occupant.raw->free_slots != UINT64_MAX)
+        pool->occupant.raw->free_slots++;
+    state_remove_pool(m->state, pool);
+    manager_tell_pool_removed(m, op->uuid);
+    op_finish(op, op->uuid, NULL);
+}
+
+void release_mgmt_start(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    char text[PMEMD_UUID_STRING_MAX];
+
+    op->uuid = op->request.target.uuid;
+    Pool *pool = state_pool_by_uuid(m->state, op->uuid);
+    if (!pool)
+        error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "there is no management region %s (pmemctl list --mgmt)",
+                            pmemd_uuid_format(op->uuid, text));
+    if (error || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error) ||
+        !hints_put(m->state_dir, HINT_RELEASE, op->uuid, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+
+    op->device_uuid = pool->sb.member_uuid;
+    op->sb = pool->sb;
+    backend_tag_format(BACKEND_ROLE_MGMT, op->uuid, op->device_uuid, op->tag);
+    journal_free(g_steal_pointer(&pool->journal));
+    op->medium = g_steal_pointer(&pool->medium);
+    manager_set_pool_state(m, pool, POOL_RELEASING, "it is being released");
+    op_work(op, run_release_pool, on_pool_released);
+}
+
+/* --- Rename, SetOwner --- */
+
+/* The region or pool at hand; exactly one is set on success. */
+static bool find_target(Op *op, Region **ret_region, Pool **ret_pool, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = state_region_by_uuid(op->m->state, op->request.target.uuid);
+    Pool *pool = region ? region->pool : state_pool_by_uuid(op->m->state, op->request.target.uuid);
+
+    if (!pool) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "there is no region %s (pmemctl list)",
+                    pmemd_uuid_format(op->request.target.uuid, text));
+        return false;
+    }
+    if (!rules_pool_writable(pool, error))
+        return false;
+    if (region && region->intent && region->intent->deleting) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s was released and is being erased",
+                    pmemd_uuid_format(region->uuid, text));
+        return false;
+    }
+    *ret_region = region;
+    *ret_pool = pool;
+    return true;
+}
+
+static void change_target(Op *op, uint16_t type, const uint8_t *payload, size_t len, Region *region, Pool *pool) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+
+    if (!manager_append(m, pool, type, 0, payload, len, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (region)
+        manager_tell_region_changed(m, region);
+    else
+        manager_tell_pool_changed(m, pool);
+    op_finish(op, op->request.target.uuid, NULL);
+}
+
+void rename_start(Op *op) {
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfName record = { .uuid = op->request.target.uuid };
+    const char *name = op->name ? op->name : "";
+    Region *region;
+    Pool *pool;
+
+    if (!find_target(op, &region, &pool, &error) ||
+        !rules_name(op->m->state, region ? pool : NULL, name, region ? (void *) region : (void *) pool, &error) ||
+        (region && !rules_journal_room(pool, strlen(name), region->user ? strlen(region->user) : 0, &error))) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    g_strlcpy(record.name, name, sizeof record.name);
+    change_target(op, JF_NAME, buf, jf_name_encode(&record, buf), region, pool);
+}
+
+void set_owner_start(Op *op) {
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfOwner record = { .uuid = op->request.target.uuid, .uid = op->request.target.owner_uid };
+    const char *user = op->request.target.owner_user ? op->request.target.owner_user : "";
+    Region *region;
+    Pool *pool;
+
+    if (!find_target(op, &region, &pool, &error) ||
+        (region && !rules_journal_room(pool, region->name ? strlen(region->name) : 0, strlen(user), &error))) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    g_strlcpy(record.user, user, sizeof record.user);
+    change_target(op, JF_OWNER, buf, jf_owner_encode(&record, buf), region, pool);
+}

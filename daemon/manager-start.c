@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The start: read the platform, replay the journals, tell ready, then compare the two and finish or undo what was cut off.
+ * Decisions are recovery.c's; this file carries them out. Also how a later listing is taken in.
+ */
+#include "daemon/manager-internal.h"
+
+#include "daemon/hints.h"
+#include "daemon/recovery.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A complete device with the role mgmt, and the medium the worker opened on it. */
+typedef struct {
+    const BackendDevice *device; /* in op->listing */
+    Medium *medium;              /* NULL: error */
+    GError *error;
+    JfSuperblock sb;
+    JfVerdict verdict;
+    bool readable;               /* both places of its superblock are */
+    Pool *pool;                  /* once replayed */
+    char *refused;               /* why it is no pool; NULL: may be one */
+} FoundMedium;
+
+static void found_medium_free(FoundMedium *found) {
+    medium_free(found->medium);
+    g_clear_error(&found->error);
+    g_free(found->refused);
+    g_free(found);
+}
+
+/* A device that recovery has decided to destroy. */
+typedef struct {
+    sd_id128_t uuid;
+    char tag[BACKEND_TAG_MAX];
+    sd_id128_t region; /* whose creation is to be aborted then; null: none */
+    bool hint;         /* its setup or release hint goes, too */
+} Doomed;
+
+const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid) {
+    for (guint i = 0; i < listing->devices->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(listing->devices, i);
+
+        if (sd_id128_equal(device->uuid, uuid))
+            return device;
+    }
+    return NULL;
+}
+
+/* --- taking a listing in --- */
+
+static void take_raw(Manager *m, const BackendRaw *found) {
+    Raw *raw = state_raw_by_id(m->state, found->id);
+
+    if (raw && !frame_range_equal(raw->range, found->range)) {
+        g_free(raw->unusable);
+        raw->unusable = g_strdup_printf("its range changed while pmemd ran (now 0x%" PRIx64 "-0x%" PRIx64 "); restart pmemd",
+                                        found->range.start, found->range.end);
+        return;
+    }
+    if (!raw) {
+        raw = raw_new(found->id, found->range);
+        if (!state_add_raw(m->state, raw)) {
+            raw_free(raw);
+            return; /* it overlaps one that is listed already: the platform contradicts itself, the first one stands */
+        }
+    }
+    raw->cookie = found->cookie;
+    raw->node = found->node;
+    raw->local_node = found->local_node;
+    raw->step = found->step;
+    raw->lead = found->lead;
+    raw->minimum = found->minimum;
+    raw->free_slots = found->free_slots;
+    raw->subdividable = found->kind != BACKEND_RAW_UNLABELLED;
+    raw->initialisable = found->initialisable;
+    g_free(raw->kind);
+    raw->kind = g_strdup(found->kind == BACKEND_RAW_LABELLED   ? "labelled"
+                         : found->kind == BACKEND_RAW_UNLABELLED ? "unlabelled"
+                                                                 : "file");
+    g_free(raw->persistence);
+    raw->persistence = g_strdup(found->persistence);
+    g_free(raw->unusable);
+    raw->unusable = g_strdup(found->unusable);
+}
+
+/* Device uuids of all data regions, for one pass over a listing. */
+static GHashTable *index_by_device(const State *state) {
+    GHashTable *by_device = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+
+    for (Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
+        g_hash_table_insert(by_device, &region->device_uuid, region);
+    return by_device;
+}
+
+static void take_foreign(Manager *m, const BackendDevice *device, ForeignKind kind) {
+    Foreign *foreign = g_new0(Foreign, 1);
+
+    foreign->kind = kind;
+    foreign->device = device->device;
+    foreign->uuid = device->uuid;
+    foreign->name = g_strdup(device->name);
+    foreign->mode = g_strdup(device->mode);
+    if (kind == FOREIGN_ORPHAN)
+        backend_tag_parse(device->tag, &foreign->tag_pool, NULL);
+    state_add_foreign(m->state, foreign);
+}
+
+static bool hint_pending(Manager *m, sd_id128_t uuid) {
+    return hints_has(m->state_dir, HINT_SETUP, uuid) || hints_has(m->state_dir, HINT_RELEASE, uuid);
+}
+
+void manager_take_listing(Manager *m, const BackendListing *listing) {
+    g_autoptr(GHashTable) by_device = index_by_device(m->state);
+
+    state_clear_foreign(m->state);
+    for (guint i = 0; i < listing->raws->len; i++)
+        take_raw(m, g_ptr_array_index(listing->raws, i));
+    for (guint i = 0; i < listing->devices->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(listing->devices, i);
+        static const ForeignKind kinds[] = {
+            [RECOVERY_DEVICE_FOREIGN] = FOREIGN_FOREIGN,
+            [RECOVERY_DEVICE_ORPHAN] = FOREIGN_ORPHAN,
+            [RECOVERY_DEVICE_UNFORMATTED] = FOREIGN_UNFORMATTED,
+            [RECOVERY_DEVICE_DESTROY] = FOREIGN_UNFORMATTED, /* until it is gone */
+        };
+
+        if (state_pool_by_uuid(m->state, device->uuid) || g_hash_table_contains(by_device, &device->uuid))
+            continue;
+        take_foreign(m, device, kinds[recovery_decide_device(device, hint_pending(m, device->uuid))]);
+    }
+}
+
+/* --- worker steps --- */
+
+void op_run_list(void *data) {
+    Op *op = data;
+
+    g_clear_pointer(&op->listing, backend_listing_free);
+    op->listing = op->m->backend->ops->list(op->m->backend, &op->error);
+}
+
+void op_run_destroy(void *data) {
+    Op *op = data;
+    Backend *backend = op->m->backend;
+
+    op->outcome = BACKEND_UNKNOWN;
+    op->ok = backend->ops->destroy(backend, op->device_uuid, op->tag, &op->outcome, &op->error);
+}
+
+static bool superblocks_readable(Medium *medium) {
+    return medium->size >= 2 * JF_COPY_PAGE && medium_readable(medium, 0, JF_SUPERBLOCK_SIZE) == 0 &&
+           medium_readable(medium, jf_superblock_offset(medium->size, 1), JF_SUPERBLOCK_SIZE) == 0;
+}
+
+static void run_read_platform(void *data) {
+    Op *op = data;
+    Backend *backend = op->m->backend;
+
+    op_run_list(op);
+    if (!op->listing)
+        return;
+    op->media = g_ptr_array_new_with_free_func((GDestroyNotify) found_medium_free);
+    for (guint i = 0; i < op->listing->devices->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
+
+        if (device->role != BACKEND_ROLE_MGMT || device->state != BACKEND_DEVICE_COMPLETE)
+            continue;
+        FoundMedium *found = g_new0(FoundMedium, 1);
+        found->device = device;
+        found->medium = backend->ops->open_medium(backend, device->uuid, &found->error);
+        found->verdict = found->medium ? journal_probe(found->medium, &found->sb) : JF_NOT_OURS;
+        found->readable = found->medium && superblocks_readable(found->medium);
+        g_ptr_array_add(op->media, found);
+    }
+}
+
+/* --- the journals --- */
+
+/* Whether a setup that a hint tells of may have come to its end: a superblock of this very device, or none that could be read. Such
+ * a device is never destroyed for its setup hint, also when it cannot be used now. */
+static bool found_may_be_pool(const FoundMedium *found) {
+    if (found->verdict == JF_NOT_OURS || found->verdict == JF_BAD)
+        return !found->readable;
+    return sd_id128_equal(found->sb.member_uuid, found->device->uuid);
+}
+
+static void check_found(Manager *m, FoundMedium *found) {
+    if (!found->medium)
+        found->refused = g_strdup(found->error->message);
+    else if (found->verdict == JF_NOT_OURS || found->verdict == JF_BAD)
+        found->refused = g_strdup(found->verdict == JF_BAD ? "both of its superblocks are damaged" : "it holds no superblock");
+    else
+        recovery_check_superblock(&found->sb, found->device, state_raw_by_id(m->state, found->device->raw_id), &found->refused);
+}
+
+/* Two that carry one journal's uuid are copies of each other, and which is the true one cannot be told: neither is used. */
+static void refuse_twins(GPtrArray *media) {
+    for (guint i = 0; i < media->len; i++)
+        for (guint k = 0; k < media->len; k++) {
+            FoundMedium *a = g_ptr_array_index(media, i);
+            const FoundMedium *b = g_ptr_array_index(media, k);
+
+            if (i != k && !a->refused && b->verdict != JF_NOT_OURS && b->verdict != JF_BAD &&
+                sd_id128_equal(a->sb.journal_uuid, b->sb.journal_uuid))
+                a->refused = g_strdup_printf("its journal's uuid is also that of %s", b->device->name);
+        }
+}
+
+static void replay_found(Manager *m, FoundMedium *found) {
+    g_autoptr(GError) error = NULL;
+
+    if (found->refused) {
+        g_warning("mgmt device %s is not used: %s", found->device->name, found->refused);
+        return;
+    }
+    if (found->verdict == JF_UNSUPPORTED) {
+        found->pool = state_add_pool(m->state, &found->sb, found->device->device, POOL_UNSUPPORTED, &error);
+        if (found->pool)
+            manager_set_pool_state(m, found->pool, POOL_UNSUPPORTED, "it was written by a newer pmemd; upgrade pmemd to use it");
+    } else {
+        found->pool = manager_open_pool(m, found->medium, &found->sb, found->device->device, &error);
+        if (found->pool)
+            found->medium = NULL; /* the pool's now */
+    }
+    if (found->pool)
+        pool_set_path(found->pool, found->device->path);
+    else
+        g_warning("mgmt device %s is not used: %s", found->device->name, error->message);
+}
+
+/* --- comparing --- */
+
+static void doom(Op *op, sd_id128_t uuid, const char *tag, sd_id128_t region, bool hint) {
+    Doomed doomed = { .uuid = uuid, .region = region, .hint = hint };
+
+    g_strlcpy(doomed.tag, tag, sizeof doomed.tag);
+    g_array_append_val(op->doomed, doomed);
+}
+
+static void settle_region(Op *op, Region *region, const BackendDevice *device) {
+    Manager *m = op->m;
+    g_autofree char *reason = NULL;
+    g_autoptr(GError) error = NULL;
+    bool ok = true;
+
+    region_set_path(region, device ? device->path : NULL);
+    RecoveryAction action = recovery_decide_region(region, device, &reason);
+    switch (action) {
+    case RECOVERY_KEEP:
+        manager_set_region_state(m, region, REGION_OK, NULL);
+        return;
+    case RECOVERY_MISSING:
+        manager_set_region_state(m, region, REGION_MISSING, reason);
+        return;
+    case RECOVERY_UNSETTLED:
+        manager_set_region_state(m, region, REGION_UNSETTLED, reason);
+        return;
+    case RECOVERY_ERASE_LATER:
+        manager_set_region_state(m, region, REGION_QUARANTINED, reason);
+        return;
+    case RECOVERY_ERASE:
+    case RECOVERY_COMMIT_CREATE:
+    case RECOVERY_ABORT_CREATE:
+    case RECOVERY_DESTROY_AND_ABORT:
+    case RECOVERY_COMMIT_DELETE:
+        break;
+    }
+
+    /* The rest writes: not for a pool that must not be written, whose journal may be wrong or another machine's. */
+    if (region->pool->state != POOL_OK) {
+        reason = g_strdup_printf("its %s was cut off and its pool is %s", region->intent->deleting ? "release" : "creation",
+                                 pool_state_to_string(region->pool->state));
+        manager_set_region_state(m, region, region->intent->deleting ? REGION_QUARANTINED : REGION_UNSETTLED, reason);
+        return;
+    }
+
+    sd_id128_t uuid = region->uuid, pool_uuid = region->pool->sb.member_uuid;
+    if (action == RECOVERY_ERASE)
+        manager_tell_quarantined(m, region);
+    else if (action == RECOVERY_COMMIT_CREATE)
+        ok = manager_append_commit(m, region, device->device, &error);
+    else if (action == RECOVERY_COMMIT_DELETE)
+        ok = manager_append_commit(m, region, (FrameRange) { 0, 0 }, &error);
+    else if (action == RECOVERY_ABORT_CREATE)
+        ok = manager_append_abort(m, region, PMEMD_ERROR_INTERNAL, &error);
+    else
+        doom(op, device->uuid, device->tag, region->uuid, false);
+    if (!ok)
+        manager_set_region_state(m, region, REGION_UNSETTLED, error->message);
+    else if (action == RECOVERY_COMMIT_CREATE)
+        manager_tell_region_changed(m, region);
+    else if (action == RECOVERY_COMMIT_DELETE || action == RECOVERY_ABORT_CREATE)
+        manager_tell_region_removed(m, uuid, pool_uuid);
+}
+
+static void compare_regions(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GHashTable) devices = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+    g_autoptr(GPtrArray) regions = g_ptr_array_new();
+
+    for (guint i = 0; i < op->listing->devices->len; i++) {
+        BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
+
+        if (!sd_id128_is_null(device->uuid))
+            g_hash_table_insert(devices, &device->uuid, device);
+    }
+    /* Settling removes regions: collect them first. */
+    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
+        g_ptr_array_add(regions, region);
+    for (guint i = 0; i < regions->len; i++) {
+        Region *region = g_ptr_array_index(regions, i);
+
+        settle_region(op, region, g_hash_table_lookup(devices, &region->device_uuid));
+    }
+}
+
+static bool may_be_pool(const Op *op, sd_id128_t uuid) {
+    for (guint i = 0; i < op->kept->len; i++)
+        if (sd_id128_equal(g_array_index(op->kept, sd_id128_t, i), uuid))
+            return true;
+    return false;
+}
+
+/* Hints whose device is whole again, or gone, have done their duty; a release that had begun goes on. */
+static void compare_hints(Op *op, HintKind kind) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GArray) uuids = hints_list(m->state_dir, kind, &error);
+
+    for (guint i = 0; uuids && i < uuids->len; i++) {
+        sd_id128_t uuid = g_array_index(uuids, sd_id128_t, i);
+        Pool *pool = state_pool_by_uuid(m->state, uuid);
+        const BackendDevice *device = listing_find(op->listing, uuid);
+
+        if (pool && kind == HINT_RELEASE) {
+            Op *release = op_new(m, release_mgmt_start);
+
+            release->uuid = uuid;
+            release->request.target.uuid = uuid;
+            op_enqueue(release, true);
+        } else if (device && !pool) {
+            RecoveryDeviceAction action = recovery_decide_device(device, true);
+
+            if (action == RECOVERY_DEVICE_DESTROY && !(kind == HINT_SETUP && may_be_pool(op, uuid)))
+                doom(op, uuid, device->tag, SD_ID128_NULL, true);
+        } else if (!hints_remove(m->state_dir, kind, uuid, &error)) {
+            g_warning("%s, ignoring: it is looked at again at the next start", error->message);
+            g_clear_error(&error);
+        }
+    }
+    if (!uuids)
+        g_warning("%s, ignoring: a mgmt region that was half set up stays listed as unformatted", error->message);
+}
+
+static void doom_fillers(Op *op) {
+    for (guint i = 0; i < op->listing->devices->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
+
+        if (device->role == BACKEND_ROLE_FILLER && recovery_decide_device(device, false) == RECOVERY_DEVICE_DESTROY)
+            doom(op, device->uuid, device->tag, SD_ID128_NULL, false);
+    }
+}
+
+static void start_destroy_next(Op *op);
+
+static void start_done(Op *op) {
+    op->m->recovering = false;
+    op_finish(op, SD_ID128_NULL, NULL);
+}
+
+static void on_last_listing(void *data) {
+    Op *op = data;
+
+    if (op->listing)
+        manager_take_listing(op->m, op->listing);
+    else
+        g_warning("the platform could not be read again, ignoring: what stands is from the start: %s", op->error->message);
+    start_done(op);
+}
+
+static void on_destroyed(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+    const Doomed *doomed = &g_array_index(op->doomed, Doomed, op->next++);
+    Region *region = sd_id128_is_null(doomed->region) ? NULL : state_region_by_uuid(m->state, doomed->region);
+    g_autoptr(GError) error = NULL;
+
+    if (!op->ok) {
+        g_warning("what an interrupted operation left behind could not be removed: %s", op->error->message);
+        if (region)
+            manager_set_region_state(m, region, REGION_UNSETTLED, op->error->message);
+    } else {
+        sd_id128_t pool_uuid = region ? region->pool->sb.member_uuid : SD_ID128_NULL;
+
+        if (region && !manager_append_abort(m, region, PMEMD_ERROR_INTERNAL, &error))
+            manager_set_region_state(m, region, REGION_UNSETTLED, error->message);
+        else if (region)
+            manager_tell_region_removed(m, doomed->region, pool_uuid);
+        g_clear_error(&error);
+        if (doomed->hint && (!hints_remove(m->state_dir, HINT_SETUP, doomed->uuid, &error) ||
+                             !hints_remove(m->state_dir, HINT_RELEASE, doomed->uuid, &error)))
+            g_warning("%s, ignoring: the device is gone", error->message);
+    }
+    start_destroy_next(op);
+}
+
+static void start_destroy_next(Op *op) {
+    if (op->next == op->doomed->len) {
+        if (op->doomed->len > 0)
+            op_work(op, op_run_list, on_last_listing);
+        else
+            start_done(op);
+        return;
+    }
+
+    const Doomed *doomed = &g_array_index(op->doomed, Doomed, op->next);
+    op->device_uuid = doomed->uuid;
+    g_strlcpy(op->tag, doomed->tag, sizeof op->tag);
+    op_work(op, op_run_destroy, on_destroyed);
+}
+
+/* After ready: the loop has had a chance to answer lists. */
+static int on_compare(sd_event_source *source, void *data) {
+    Op *op = data;
+
+    (void) source;
+    compare_regions(op);
+    manager_take_listing(op->m, op->listing);
+    compare_hints(op, HINT_SETUP);
+    compare_hints(op, HINT_RELEASE);
+    doom_fillers(op);
+    start_destroy_next(op);
+    return 0;
+}
+
+static void on_platform(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+
+    if (!op->listing) {
+        manager_tell_ready(m, op->error);
+        op_finish(op, SD_ID128_NULL, op->error);
+        return;
+    }
+    for (guint i = 0; i < op->listing->raws->len; i++)
+        take_raw(m, g_ptr_array_index(op->listing->raws, i));
+    for (guint i = 0; i < op->media->len; i++)
+        check_found(m, g_ptr_array_index(op->media, i));
+    refuse_twins(op->media);
+    for (guint i = 0; i < op->media->len; i++)
+        replay_found(m, g_ptr_array_index(op->media, i));
+    for (guint i = 0; i < op->media->len; i++) {
+        const FoundMedium *found = g_ptr_array_index(op->media, i);
+
+        if (found_may_be_pool(found))
+            g_array_append_val(op->kept, found->device->uuid);
+    }
+    /* What is no pool's is let go: a device that we hold ourselves could not be destroyed. */
+    g_clear_pointer(&op->media, g_ptr_array_unref);
+    manager_update_summary(m);
+    manager_tell_ready(m, NULL);
+
+    int r = sd_event_add_defer(m->event, NULL, on_compare, op);
+    if (r < 0) {
+        g_autoptr(GError) error =
+            g_error_new(PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot go on with recovery: %s", g_strerror(-r));
+
+        op_finish(op, SD_ID128_NULL, error);
+    }
+}
+
+void start_op_begin(Op *op) {
+    op->doomed = g_array_new(FALSE, FALSE, sizeof(Doomed));
+    op->kept = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
+    op_work(op, run_read_platform, on_platform);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/recovery.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Whether the platform's device is the one the journal means: a uuid alone could have been copied. A device without a tag (label-less
+ * memory cannot store one) is known by its uuid, which is random. */
+static bool is_region_device(const Region *region, const BackendDevice *device, char **ret_reason) {
+    char tag[BACKEND_TAG_MAX];
+
+    backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, tag);
+    if (device->tag[0] != '\0' && strcmp(device->tag, tag) != 0) {
+        *ret_reason = g_strdup_printf("device %s has its uuid, but the tag \"%s\" where \"%s\" is expected; not touched",
+                                      device->name, device->tag, tag);
+        return false;
+    }
+    return true;
+}
+
+static bool is_in_place(const Region *region, const BackendDevice *device, char **ret_reason) {
+    if (device->device.start == region->device_start && device->device.end == region->range.end)
+        return true;
+    *ret_reason = g_strdup_printf("device %s lies at 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64,
+                                  device->name, device->device.start, device->device.end, region->device_start,
+                                  region->range.end);
+    return false;
+}
+
+static RecoveryAction decide_create(const Region *region, const BackendDevice *device, char **ret_reason) {
+    if (!device)
+        return RECOVERY_ABORT_CREATE;
+    if (!is_region_device(region, device, ret_reason))
+        return RECOVERY_UNSETTLED;
+    if (device->state == BACKEND_DEVICE_COMPLETE && device->device.start == region->device_start &&
+        device->device.end == region->range.end && frame_range_equal(device->usable, region->range))
+        return RECOVERY_COMMIT_CREATE;
+    if (device->held) {
+        *ret_reason = g_strdup_printf("device %s is half made and somebody holds it; its frames stay reserved", device->name);
+        return RECOVERY_UNSETTLED;
+    }
+    return RECOVERY_DESTROY_AND_ABORT;
+}
+
+static RecoveryAction decide_delete(const Region *region, const BackendDevice *device, char **ret_reason) {
+    if (!device) {
+        /* A raw region that is not there hides its devices: absent is only what could have been seen. */
+        if (!region->occupant.raw) {
+            *ret_reason = g_strdup("released, but its raw region is not on the platform; its frames stay reserved");
+            return RECOVERY_ERASE_LATER;
+        }
+        return RECOVERY_COMMIT_DELETE;
+    }
+    if (!is_region_device(region, device, ret_reason) || !is_in_place(region, device, ret_reason))
+        return RECOVERY_UNSETTLED;
+    if (device->held) {
+        *ret_reason = g_strdup_printf("released, but somebody still holds device %s; erased once it is let go", device->name);
+        return RECOVERY_ERASE_LATER;
+    }
+    return RECOVERY_ERASE;
+}
+
+RecoveryAction recovery_decide_region(const Region *region, const BackendDevice *device, char **ret_reason) {
+    *ret_reason = NULL;
+    if (region->intent && !region->intent->deleting) {
+        if (!device && !region->occupant.raw) {
+            *ret_reason = g_strdup("its creation was cut off and its raw region is not on the platform");
+            return RECOVERY_UNSETTLED;
+        }
+        return decide_create(region, device, ret_reason);
+    }
+    if (region->intent)
+        return decide_delete(region, device, ret_reason);
+
+    if (!device) {
+        *ret_reason = region->occupant.raw ? g_strdup("its device is not on the platform; its frames stay reserved")
+                                           : g_strdup("its raw region is not on the platform");
+        return RECOVERY_MISSING;
+    }
+    if (!is_region_device(region, device, ret_reason) || !is_in_place(region, device, ret_reason))
+        return RECOVERY_MISSING;
+    if (device->state != BACKEND_DEVICE_COMPLETE) {
+        *ret_reason = g_strdup_printf("device %s is %s and not usable", device->name, device->mode);
+        return RECOVERY_MISSING;
+    }
+    if (!frame_range_equal(device->usable, region->range)) {
+        *ret_reason = g_strdup_printf("device %s shows frames 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64,
+                                      device->name, device->usable.start, device->usable.end, region->range.start,
+                                      region->range.end);
+        return RECOVERY_MISSING;
+    }
+    return RECOVERY_KEEP;
+}
+
+RecoveryDeviceAction recovery_decide_device(const BackendDevice *device, bool setup_pending) {
+    switch (device->role) {
+    case BACKEND_ROLE_FILLER:
+        return device->held ? RECOVERY_DEVICE_ORPHAN : RECOVERY_DEVICE_DESTROY;
+    case BACKEND_ROLE_MGMT:
+        return setup_pending && !device->held ? RECOVERY_DEVICE_DESTROY : RECOVERY_DEVICE_UNFORMATTED;
+    case BACKEND_ROLE_DATA:
+        return RECOVERY_DEVICE_ORPHAN;
+    case BACKEND_ROLE_NONE:
+        break;
+    }
+    return RECOVERY_DEVICE_FOREIGN;
+}
+
+bool recovery_check_superblock(const JfSuperblock *sb, const BackendDevice *device, const Raw *raw, char **ret_reason) {
+    if (!sd_id128_equal(sb->member_uuid, device->uuid)) {
+        *ret_reason = g_strdup("its superblock names another device: a copy");
+        return false;
+    }
+    if (!frame_range_equal(sb->range, device->usable)) {
+        *ret_reason = g_strdup_printf("its superblock was written for frames 0x%" PRIx64 "-0x%" PRIx64
+                                      ", the device shows 0x%" PRIx64 "-0x%" PRIx64,
+                                      sb->range.start, sb->range.end, device->usable.start, device->usable.end);
+        return false;
+    }
+    if (!raw || !sd_id128_equal(sb->raw_cookie, raw->cookie)) {
+        *ret_reason = g_strdup("its superblock was written on another raw region");
+        return false;
+    }
+    return true;
+}
