@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The verbs list and show.
+ */
+#include "client/pmemctl-print.h"
+#include "client/pmemctl.h"
+
+/* --- list --- */
+
+typedef struct {
+    const char *key;       /* JSON */
+    const char *title;     /* table */
+    const char *xen_title; /* NULL: xen-ndctl knows none */
+    GPtrArray *(*get)(PmemdClient *client, GError **error);
+    const Column *(*columns)(void);
+    void (*print_xen)(guint i, const void *row);
+    size_t chosen; /* offset in Ctl of the option that asks for it */
+} List;
+
+static void print_xen_raw(guint i, const void *row) {
+    const PmemdRaw *raw = row;
+    printf(" %u: MFN 0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x, PXM %d\n", i, raw->frames.start,
+           raw->frames.end, raw->node);
+}
+
+static void print_xen_mgmt(guint i, const void *row) {
+    const PmemdMgmt *mgmt = row;
+    printf(" %u: MFN 0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x, used 0x%" G_GINT64_MODIFIER "x\n", i,
+           mgmt->frames.start, mgmt->frames.end, mgmt->used_frames);
+}
+
+static void print_xen_data(guint i, const void *row) {
+    const PmemdData *data = row;
+    printf(" %u: MFN 0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x, MGMT MFN 0x%" G_GINT64_MODIFIER
+           "x - 0x%" G_GINT64_MODIFIER "x\n",
+           i, data->frames.start, data->frames.end, data->extent.start, data->extent.end);
+}
+
+static const List lists[] = {
+    { "raw", "Raw regions", "Raw PMEM regions", pmemd_client_list_raw, columns_raw, print_xen_raw, offsetof(Ctl, raw) },
+    { "mgmt", "Management regions", "Management PMEM regions", pmemd_client_list_mgmt, columns_mgmt, print_xen_mgmt,
+      offsetof(Ctl, mgmt) },
+    { "data", "Data regions", "Data PMEM regions", pmemd_client_list_data, columns_data, print_xen_data,
+      offsetof(Ctl, data) },
+    { "foreign", "Foreign devices", NULL, pmemd_client_list_foreign, columns_foreign, NULL, offsetof(Ctl, foreign) },
+};
+
+static void print_xen_list(const List *list, const GPtrArray *rows) {
+    if (!list->xen_title)
+        return;
+    printf("%s:\n", list->xen_title);
+    for (guint i = 0; i < rows->len; i++)
+        list->print_xen(i, rows->pdata[i]);
+}
+
+bool verb_list(Ctl *ctl, GError **error) {
+    bool all = ctl->all || !(ctl->raw || ctl->mgmt || ctl->data || ctl->foreign);
+    g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify) g_ptr_array_unref);
+    g_autoptr(GPtrArray) chosen = g_ptr_array_new();
+
+    if (!ctl_connect(ctl, error))
+        return false;
+    /* All is asked before anything is printed: an error leaves no half output. */
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        if (!all && !G_STRUCT_MEMBER(gboolean, ctl, lists[i].chosen))
+            continue;
+        GPtrArray *rows = lists[i].get(ctl->client, error);
+        if (!rows)
+            return false;
+        g_ptr_array_add(results, rows);
+        g_ptr_array_add(chosen, (void *) &lists[i]);
+    }
+
+    JsonObject *document = ctl->format == CTL_FORMAT_JSON ? json_document_new() : NULL;
+    for (guint i = 0; i < chosen->len; i++) {
+        const List *list = chosen->pdata[i];
+        if (document)
+            json_object_set_array_member(document, list->key, json_from_rows(list->columns(), results->pdata[i]));
+        else if (ctl->format == CTL_FORMAT_XEN_NDCTL)
+            print_xen_list(list, results->pdata[i]);
+        else {
+            if (i > 0)
+                puts("");
+            print_table(stdout, list->title, list->columns(), results->pdata[i]);
+        }
+    }
+    if (document)
+        json_document_print(stdout, document, true);
+    return true;
+}
+
+/* --- show --- */
+
+/* {KEY: fields} or lines. */
+static void print_one(const Ctl *ctl, const char *key, const Column *columns, const void *row) {
+    if (ctl->format != CTL_FORMAT_JSON) {
+        print_record(stdout, columns, row);
+        return;
+    }
+    JsonObject *document = json_document_new();
+    json_object_set_object_member(document, key, json_from_row(columns, row));
+    json_document_print(stdout, document, true);
+}
+
+static bool print_region(const Ctl *ctl, const char *path, GError **error) {
+    g_autoptr(PmemdRegion) region = pmemd_client_region(ctl->client, path, error);
+    if (!region)
+        return false;
+    print_one(ctl, "region", columns_region(region), region);
+    return true;
+}
+
+void ctl_print_changed(Ctl *ctl, const char *path) {
+    GError *error = NULL;
+
+    if (ctl->format == CTL_FORMAT_XEN_NDCTL || print_region(ctl, path, &error))
+        return;
+    /* The change stands all the same, and so must the exit status. */
+    fprintf(stderr, "pmemctl: done, but the region cannot be shown: %s\n", error->message);
+    g_clear_error(&error);
+    if (ctl->format == CTL_FORMAT_JSON) {
+        JsonObject *document = json_document_new();
+        json_object_set_string_member(document, "changed", path);
+        json_document_print(stdout, document, true);
+    } else
+        printf("%s\n", path);
+}
+
+bool verb_show(Ctl *ctl, GError **error) {
+    if (!ctl_connect(ctl, error))
+        return false;
+    if (ctl->n_args > 0) {
+        g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
+        return path && print_region(ctl, path, error);
+    }
+
+    g_autoptr(PmemdStatus) status = pmemd_client_status(ctl->client, error);
+    if (!status)
+        return false;
+    print_one(ctl, "daemon", columns_status(), status);
+    return true;
+}

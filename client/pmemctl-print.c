@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "client/pmemctl-print.h"
+
+#include <string.h>
+
+#include "client/parse.h"
+
+typedef enum {
+    COLUMN_TEXT,  /* char * */
+    COLUMN_START, /* FrameRange, its first frame; [0, 0) is hidden from the caller, or does not apply */
+    COLUMN_END,   /* FrameRange, its end */
+    COLUMN_BYTES, /* uint64_t */
+    COLUMN_COUNT, /* uint64_t */
+    COLUMN_COUNT32,
+    COLUMN_NODE, /* int32_t, -1: unknown */
+    COLUMN_BOOL,
+    COLUMN_TIME, /* uint64_t, microseconds since the epoch */
+} ColumnType;
+
+struct Column {
+    const char *key;  /* JSON */
+    const char *head; /* table; record */
+    ColumnType type;
+    size_t offset;
+    bool brief; /* shown in tables, too */
+};
+
+#define FRAMES(struct_type, member, start_key, end_key, start_head, end_head, in_table)                                \
+    { start_key, start_head, COLUMN_START, offsetof(struct_type, member), in_table }, {                                \
+        end_key, end_head, COLUMN_END, offsetof(struct_type, member), in_table                                         \
+    }
+
+const Column *columns_raw(void) {
+    static const Column columns[] = {
+        { "id", "ID", COLUMN_TEXT, offsetof(PmemdRaw, id), true },
+        FRAMES(PmemdRaw, frames, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdRaw, bytes), true },
+        { "free_bytes", "FREE", COLUMN_BYTES, offsetof(PmemdRaw, free_bytes), true },
+        { "largest_gap", "LARGEST GAP", COLUMN_BYTES, offsetof(PmemdRaw, largest_gap), true },
+        { "node", "NODE", COLUMN_NODE, offsetof(PmemdRaw, node), true },
+        { "local_node", "LOCAL NODE", COLUMN_NODE, offsetof(PmemdRaw, local_node), false },
+        { "step", "STEP", COLUMN_BYTES, offsetof(PmemdRaw, step), true },
+        { "lead", "LEAD", COLUMN_BYTES, offsetof(PmemdRaw, lead), true },
+        { "minimum", "MINIMUM", COLUMN_BYTES, offsetof(PmemdRaw, minimum), false },
+        { "kind", "KIND", COLUMN_TEXT, offsetof(PmemdRaw, kind), true },
+        { "persistence", "PERSISTENCE", COLUMN_TEXT, offsetof(PmemdRaw, persistence), false },
+        { "state", "STATE", COLUMN_TEXT, offsetof(PmemdRaw, state), true },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_mgmt(void) {
+    static const Column columns[] = {
+        { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdMgmt, uuid), true },
+        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdMgmt, name), true },
+        FRAMES(PmemdMgmt, frames, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdMgmt, bytes), true },
+        { "used_frames", "USED FRAMES", COLUMN_COUNT, offsetof(PmemdMgmt, used_frames), true },
+        { "free_frames", "FREE FRAMES", COLUMN_COUNT, offsetof(PmemdMgmt, free_frames), true },
+        { "node", "NODE", COLUMN_NODE, offsetof(PmemdMgmt, node), true },
+        { "local_node", "LOCAL NODE", COLUMN_NODE, offsetof(PmemdMgmt, local_node), false },
+        { "data_regions", "DATA REGIONS", COLUMN_COUNT32, offsetof(PmemdMgmt, data_regions), true },
+        { "profile", "PROFILE", COLUMN_TEXT, offsetof(PmemdMgmt, profile), true },
+        { "state", "STATE", COLUMN_TEXT, offsetof(PmemdMgmt, state), true },
+        { "owner_uid", "OWNER UID", COLUMN_COUNT32, offsetof(PmemdMgmt, owner_uid), false },
+        { "owner", "OWNER", COLUMN_TEXT, offsetof(PmemdMgmt, owner), true },
+        { "device_path", "DEVICE", COLUMN_TEXT, offsetof(PmemdMgmt, device_path), false },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_data(void) {
+    static const Column columns[] = {
+        { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdData, uuid), true },
+        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdData, name), true },
+        FRAMES(PmemdData, frames, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdData, bytes), true },
+        { "pool", "POOL", COLUMN_TEXT, offsetof(PmemdData, pool), false },
+        FRAMES(PmemdData, extent, "extent_start", "extent_end", "MGMT START", "MGMT END", true),
+        { "node", "NODE", COLUMN_NODE, offsetof(PmemdData, node), true },
+        { "local_node", "LOCAL NODE", COLUMN_NODE, offsetof(PmemdData, local_node), false },
+        { "state", "STATE", COLUMN_TEXT, offsetof(PmemdData, state), true },
+        { "dirty", "DIRTY", COLUMN_BOOL, offsetof(PmemdData, dirty), false },
+        { "owner_uid", "OWNER UID", COLUMN_COUNT32, offsetof(PmemdData, owner_uid), false },
+        { "owner", "OWNER", COLUMN_TEXT, offsetof(PmemdData, owner), true },
+        { "device_path", "DEVICE", COLUMN_TEXT, offsetof(PmemdData, device_path), false },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_foreign(void) {
+    static const Column columns[] = {
+        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdForeign, name), true },
+        FRAMES(PmemdForeign, frames, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdForeign, bytes), true },
+        { "mode", "MODE", COLUMN_TEXT, offsetof(PmemdForeign, mode), true },
+        { "kind", "KIND", COLUMN_TEXT, offsetof(PmemdForeign, kind), true },
+        { "raw", "RAW REGION", COLUMN_TEXT, offsetof(PmemdForeign, raw), true },
+        { NULL },
+    };
+    return columns;
+}
+
+#define REGION_HEAD                                                                                                    \
+    { "path", "Object", COLUMN_TEXT, offsetof(PmemdRegion, path), true },                                              \
+        { "kind", "Kind", COLUMN_TEXT, offsetof(PmemdRegion, kind), true },                                            \
+        { "uuid", "Uuid", COLUMN_TEXT, offsetof(PmemdRegion, uuid), true },                                            \
+        { "name", "Name", COLUMN_TEXT, offsetof(PmemdRegion, name), true },                                            \
+        FRAMES(PmemdRegion, frames, "start_frame", "end_frame", "Start frame", "End frame", true),                     \
+        { "bytes", "Size", COLUMN_BYTES, offsetof(PmemdRegion, bytes), true }, {                                       \
+        "pool", "Pool", COLUMN_TEXT, offsetof(PmemdRegion, pool), true                                                 \
+    }
+
+#define REGION_TAIL                                                                                                    \
+    { "node", "Node", COLUMN_NODE, offsetof(PmemdRegion, node), true },                                                \
+        { "local_node", "Local node", COLUMN_NODE, offsetof(PmemdRegion, local_node), true },                          \
+        { "device_path", "Device", COLUMN_TEXT, offsetof(PmemdRegion, device_path), true },                            \
+        { "state", "State", COLUMN_TEXT, offsetof(PmemdRegion, state), true },                                         \
+        { "state_reason", "Reason", COLUMN_TEXT, offsetof(PmemdRegion, state_reason), true },                          \
+        { "owner_uid", "Owner uid", COLUMN_COUNT32, offsetof(PmemdRegion, owner_uid), true },                          \
+        { "owner", "Owner", COLUMN_TEXT, offsetof(PmemdRegion, owner), true }, {                                       \
+        "created_usec", "Created", COLUMN_TIME, offsetof(PmemdRegion, created_usec), true                              \
+    }
+
+const Column *columns_region(const PmemdRegion *region) {
+    static const Column mgmt[] = {
+        REGION_HEAD,
+        { "used_frames", "Used frames", COLUMN_COUNT, offsetof(PmemdRegion, used_frames), true },
+        { "free_frames", "Free frames", COLUMN_COUNT, offsetof(PmemdRegion, free_frames), true },
+        { "profile", "Profile", COLUMN_TEXT, offsetof(PmemdRegion, profile), true },
+        REGION_TAIL,
+        { NULL },
+    };
+    static const Column data[] = {
+        REGION_HEAD,
+        FRAMES(PmemdRegion, extent, "extent_start", "extent_end", "Management start", "Management end", true),
+        { "dirty", "Dirty", COLUMN_BOOL, offsetof(PmemdRegion, dirty), true },
+        REGION_TAIL,
+        { NULL },
+    };
+    return g_strcmp0(region->kind, "mgmt") == 0 ? mgmt : data;
+}
+
+#define PLAN_HEAD                                                                                                      \
+    FRAMES(PmemdPlan, frames, "start_frame", "end_frame", "Start frame", "End frame", true),                           \
+        FRAMES(PmemdPlan, device, "device_start_frame", "device_end_frame", "Device start", "Device end", true),       \
+        { "usable_bytes", "Usable", COLUMN_BYTES, offsetof(PmemdPlan, usable_bytes), true },                           \
+        { "requested_bytes", "Requested", COLUMN_BYTES, offsetof(PmemdPlan, requested_bytes), true },                  \
+        { "wasted_bytes", "Beyond the request", COLUMN_BYTES, offsetof(PmemdPlan, wasted_bytes), true },               \
+        { "overhead_bytes", "Device's lead", COLUMN_BYTES, offsetof(PmemdPlan, overhead_bytes), true },                \
+        { "host_memory_bytes", "Host memory taken", COLUMN_BYTES, offsetof(PmemdPlan, host_memory_bytes), true },      \
+        { "journal_frames", "Journal frames", COLUMN_COUNT, offsetof(PmemdPlan, journal_frames), true },               \
+        { "required_frames", "Management frames", COLUMN_COUNT, offsetof(PmemdPlan, required_frames), true },          \
+        { "node", "Node", COLUMN_NODE, offsetof(PmemdPlan, node), true },                                              \
+        { "local_node", "Local node", COLUMN_NODE, offsetof(PmemdPlan, local_node), true }, {                          \
+        "raw", "Raw region", COLUMN_TEXT, offsetof(PmemdPlan, raw), true                                               \
+    }
+
+const Column *columns_plan(bool data) {
+    static const Column mgmt_columns[] = { PLAN_HEAD, { NULL } };
+    static const Column data_columns[] = {
+        PLAN_HEAD,
+        { "pool", "Pool", COLUMN_TEXT, offsetof(PmemdPlan, pool), true },
+        FRAMES(PmemdPlan, extent, "extent_start", "extent_end", "Management start", "Management end", true),
+        { NULL },
+    };
+    return data ? data_columns : mgmt_columns;
+}
+
+const Column *columns_status(void) {
+    static const Column columns[] = {
+        { "version", "Version", COLUMN_TEXT, offsetof(PmemdStatus, version), true },
+        { "backend", "Backend", COLUMN_TEXT, offsetof(PmemdStatus, backend), true },
+        { "state", "State", COLUMN_TEXT, offsetof(PmemdStatus, state), true },
+        { "state_reason", "Reason", COLUMN_TEXT, offsetof(PmemdStatus, state_reason), true },
+        { "raw_regions", "Raw regions", COLUMN_COUNT32, offsetof(PmemdStatus, raw_regions), true },
+        { "mgmt_regions", "Management regions", COLUMN_COUNT32, offsetof(PmemdStatus, mgmt_regions), true },
+        { "data_regions", "Data regions", COLUMN_COUNT32, offsetof(PmemdStatus, data_regions), true },
+        { "foreign_devices", "Foreign devices", COLUMN_COUNT32, offsetof(PmemdStatus, foreign_devices), true },
+        { "raw_bytes", "Raw", COLUMN_BYTES, offsetof(PmemdStatus, raw_bytes), true },
+        { "mgmt_bytes", "Management", COLUMN_BYTES, offsetof(PmemdStatus, mgmt_bytes), true },
+        { "data_bytes", "Data", COLUMN_BYTES, offsetof(PmemdStatus, data_bytes), true },
+        { "free_bytes", "Free", COLUMN_BYTES, offsetof(PmemdStatus, free_bytes), true },
+        { "queued_requests", "Queued requests", COLUMN_COUNT, offsetof(PmemdStatus, queued_requests), true },
+        { NULL },
+    };
+    return columns;
+}
+
+/* --- text --- */
+
+char *print_clean(const char *text) {
+    char *clean = g_utf8_make_valid(text, -1);
+    for (char *p = clean; *p; p++)
+        if (g_ascii_iscntrl(*p))
+            *p = '?';
+    return clean;
+}
+
+static uint64_t column_unsigned(const Column *column, const void *row) {
+    switch (column->type) {
+    case COLUMN_START:
+        return G_STRUCT_MEMBER(const FrameRange, row, column->offset).start;
+    case COLUMN_END:
+        return G_STRUCT_MEMBER(const FrameRange, row, column->offset).end;
+    case COLUMN_COUNT32:
+        return G_STRUCT_MEMBER(const uint32_t, row, column->offset);
+    default:
+        return G_STRUCT_MEMBER(const uint64_t, row, column->offset);
+    }
+}
+
+static char *time_text(uint64_t usec) {
+    if (usec == 0 || usec > INT64_MAX)
+        return g_strdup("-");
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local((int64_t) (usec / G_USEC_PER_SEC));
+    return time ? g_date_time_format_iso8601(time) : g_strdup("-");
+}
+
+static char *column_text(const Column *column, const void *row) {
+    switch (column->type) {
+    case COLUMN_TEXT: {
+        const char *text = G_STRUCT_MEMBER(char *const, row, column->offset);
+        return text && text[0] != '\0' ? print_clean(text) : g_strdup("-");
+    }
+    case COLUMN_START:
+    case COLUMN_END:
+        if (G_STRUCT_MEMBER(const FrameRange, row, column->offset).end == 0)
+            return g_strdup("-");
+        return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", column_unsigned(column, row));
+    case COLUMN_BYTES:
+        return format_size(column_unsigned(column, row));
+    case COLUMN_COUNT:
+    case COLUMN_COUNT32:
+        return g_strdup_printf("%" G_GUINT64_FORMAT, column_unsigned(column, row));
+    case COLUMN_NODE: {
+        int32_t node = G_STRUCT_MEMBER(const int32_t, row, column->offset);
+        return node < 0 ? g_strdup("-") : g_strdup_printf("%d", node);
+    }
+    case COLUMN_BOOL:
+        return g_strdup(G_STRUCT_MEMBER(const bool, row, column->offset) ? "yes" : "no");
+    case COLUMN_TIME:
+        return time_text(column_unsigned(column, row));
+    }
+    g_assert_not_reached();
+}
+
+static bool column_aligns_right(const Column *column) {
+    return column->type != COLUMN_TEXT && column->type != COLUMN_BOOL && column->type != COLUMN_TIME;
+}
+
+static void print_cell(FILE *out, const char *text, size_t width, bool right, bool last) {
+    size_t length = (size_t) g_utf8_strlen(text, -1);
+    int pad = width > length ? (int) (width - length) : 0;
+
+    /* No blanks at the end of a line: the last column is not padded. */
+    if (right)
+        fprintf(out, "%*s%s", pad, "", text);
+    else
+        fprintf(out, "%s%*s", text, last ? 0 : pad, "");
+    fputs(last ? "\n" : "  ", out);
+}
+
+void print_table(FILE *out, const char *title, const Column *columns, const GPtrArray *rows) {
+    g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) shown = g_ptr_array_new();
+
+    for (const Column *c = columns; c->key; c++)
+        if (c->brief)
+            g_ptr_array_add(shown, (void *) c);
+    if (rows->len == 0) {
+        fprintf(out, "%s: none\n", title);
+        return;
+    }
+    fprintf(out, "%s: %u\n", title, rows->len);
+
+    g_autofree size_t *widths = g_new0(size_t, shown->len);
+    for (guint i = 0; i <= rows->len; i++)
+        for (guint j = 0; j < shown->len; j++) {
+            const Column *column = shown->pdata[j];
+            char *text = i == 0 ? g_strdup(column->head) : column_text(column, rows->pdata[i - 1]);
+            g_ptr_array_add(cells, text);
+            widths[j] = MAX(widths[j], (size_t) g_utf8_strlen(text, -1));
+        }
+    for (guint i = 0; i < cells->len; i++) {
+        guint j = i % shown->len;
+        if (j == 0)
+            fputs("  ", out);
+        print_cell(out, cells->pdata[i], widths[j], column_aligns_right(shown->pdata[j]), j + 1 == shown->len);
+    }
+}
+
+void print_record(FILE *out, const Column *columns, const void *row) {
+    size_t width = 0;
+
+    for (const Column *c = columns; c->key; c++)
+        width = MAX(width, strlen(c->head));
+    for (const Column *c = columns; c->key; c++) {
+        g_autofree char *text = column_text(c, row);
+        fprintf(out, "%*s: %s\n", (int) width, c->head, text);
+    }
+}
+
+char *print_field(const Column *columns, const char *key, const void *row) {
+    for (const Column *c = columns; c->key; c++)
+        if (strcmp(c->key, key) == 0)
+            return column_text(c, row);
+    return NULL;
+}
+
+/* --- JSON --- */
+
+JsonObject *json_from_row(const Column *columns, const void *row) {
+    JsonObject *object = json_object_new();
+
+    for (const Column *c = columns; c->key; c++)
+        switch (c->type) {
+        case COLUMN_TEXT: {
+            g_autofree char *valid = g_utf8_make_valid(G_STRUCT_MEMBER(char *const, row, c->offset), -1);
+            json_object_set_string_member(object, c->key, valid);
+            break;
+        }
+        case COLUMN_BOOL:
+            json_object_set_boolean_member(object, c->key, G_STRUCT_MEMBER(const bool, row, c->offset));
+            break;
+        case COLUMN_NODE:
+            json_object_set_int_member(object, c->key, G_STRUCT_MEMBER(const int32_t, row, c->offset));
+            break;
+        default:
+            json_object_set_int_member(object, c->key, (int64_t) column_unsigned(c, row));
+        }
+    return object;
+}
+
+JsonArray *json_from_rows(const Column *columns, const GPtrArray *rows) {
+    JsonArray *array = json_array_new();
+    for (guint i = 0; i < rows->len; i++)
+        json_array_add_object_element(array, json_from_row(columns, rows->pdata[i]));
+    return array;
+}
+
+JsonObject *json_document_new(void) {
+    JsonObject *document = json_object_new();
+    json_object_set_int_member(document, "version", PRINT_JSON_VERSION);
+    return document;
+}
+
+void json_document_print(FILE *out, JsonObject *document, bool pretty) {
+    g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
+
+    json_node_take_object(root, document);
+    g_autofree char *text = json_to_string(root, pretty);
+    fprintf(out, "%s\n", text);
+}

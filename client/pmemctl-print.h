@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * Output: one table of columns a struct of libpmemd.h gives the table, the list of one region's fields, and the JSON.
+ * The JSON is a contract: proto/pmemctl.schema.json. Prints to the stream it is given, and nowhere else.
+ */
+#pragma once
+
+#include <json-glib/json-glib.h>
+#include <stdio.h>
+
+#include "client/libpmemd.h"
+
+#define PRINT_JSON_VERSION 1
+
+typedef struct Column Column;
+
+/* The columns of PmemdRaw, ...; static. */
+const Column *columns_raw(void);
+const Column *columns_mgmt(void);
+const Column *columns_data(void);
+const Column *columns_foreign(void);
+const Column *columns_region(const PmemdRegion *region); /* those that its kind has */
+const Column *columns_plan(bool data);                   /* with the columns that only data regions have, or without */
+const Column *columns_status(void);
+
+/* "TITLE (2)" and the rows, aligned. rows: structs of the columns' type. */
+void print_table(FILE *out, const char *title, const Column *columns, const GPtrArray *rows);
+/* A line a field. */
+void print_record(FILE *out, const Column *columns, const void *row);
+/* The value of one column as people read it: hexadecimal frames, sizes with units. NULL: no such key. Free: g_free. */
+char *print_field(const Column *columns, const char *key, const void *row);
+
+/* All columns by their keys. Free: json_object_unref, json_array_unref. */
+JsonObject *json_from_row(const Column *columns, const void *row);
+JsonArray *json_from_rows(const Column *columns, const GPtrArray *rows);
+/* {"version": 1}. Free: json_object_unref. */
+JsonObject *json_document_new(void);
+/* Takes the document. pretty: indented; else in one line. Ends with a newline. */
+void json_document_print(FILE *out, JsonObject *document, bool pretty);
+
+/* text with control characters replaced, so that no name moves the cursor. Free: g_free. */
+char *print_clean(const char *text);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The verbs on a region that exists: release, rename, set-owner.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/pmemctl-print.h"
+#include "client/pmemctl.h"
+
+/* --- release --- */
+
+typedef struct {
+    const char *job; /* NULL until it is known */
+    char *result;    /* "done", "failed"; NULL: not ended */
+    char *message;
+} JobWait;
+
+static const char *value_text(const GPtrArray *values, const char *name) {
+    for (guint i = 0; i < values->len; i++) {
+        const PmemdValue *value = values->pdata[i];
+        if (value->type == 's' && strcmp(value->name, name) == 0)
+            return value->s;
+    }
+    return "";
+}
+
+static bool on_event(const PmemdEvent *event, void *data) {
+    JobWait *wait = data;
+
+    if (event->type == PMEMD_EVENT_JOB_REMOVED && g_strcmp0(wait->job, event->path) == 0) {
+        wait->result = g_strdup(value_text(event->values, "Result"));
+        wait->message = g_strdup(value_text(event->values, "Message"));
+    }
+    return wait->result == NULL;
+}
+
+/* One look at a job that has not said that it ended: its progress on a terminal, or an error when it is no more. */
+static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
+    GError *gone = NULL;
+
+    g_autoptr(PmemdJob) job = pmemd_client_job(ctl->client, wait->job, &gone);
+    if (job) {
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "\r%s %.1f%%  ", job->state, job->progress * 100);
+        return true;
+    }
+    /* The farewell was sent before the answer, so it waits in the queue if it came at all. */
+    if (!pmemd_client_dispatch(ctl->client, 0, error)) {
+        g_clear_error(&gone);
+        return false;
+    }
+    if (wait->result) {
+        g_clear_error(&gone);
+        return true;
+    }
+    g_propagate_prefixed_error(error, gone, "the region is quarantined, but how its erasing went is not known: ");
+    return false;
+}
+
+static bool wait_for_job(Ctl *ctl, JobWait *wait, GError **error) {
+    while (!wait->result) {
+        /* Signals wake us; the look once a second is for progress, and for a daemon that went away. */
+        if (!pmemd_client_dispatch(ctl->client, G_USEC_PER_SEC, error))
+            return false;
+        if (!wait->result && !look_at_job(ctl, wait, error))
+            return false;
+    }
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+    if (strcmp(wait->result, "done") == 0)
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "the region stays quarantined, erasing it failed: %s",
+                wait->message);
+    return false;
+}
+
+static void print_release(const Ctl *ctl, const PmemdRegion *region, const char *job, bool done) {
+    if (ctl->format == CTL_FORMAT_JSON) {
+        JsonObject *document = json_document_new();
+        JsonObject *body = json_object_new();
+        json_object_set_string_member(body, "path", region->path);
+        json_object_set_string_member(body, "uuid", region->uuid);
+        json_object_set_string_member(body, "kind", region->kind);
+        json_object_set_string_member(body, "job", job ? job : "");
+        json_object_set_boolean_member(body, "done", done);
+        json_object_set_object_member(document, "release", body);
+        json_document_print(stdout, document, true);
+    } else if (ctl->format == CTL_FORMAT_TABLE && done)
+        printf("Released %s region %s\n", region->kind, region->uuid);
+    else if (ctl->format == CTL_FORMAT_TABLE)
+        printf("Erasing %s region %s, its frames are free after that: %s\n", region->kind, region->uuid, job);
+}
+
+static bool release_data(Ctl *ctl, const PmemdRegion *region, GError **error) {
+    JobWait wait = { 0 };
+
+    /* Before the release, so that the end of a short job is not missed. */
+    if (ctl->wait && !pmemd_client_subscribe(ctl->client, on_event, &wait, error))
+        return false;
+    g_autofree char *job = pmemd_client_release_data(ctl->client, region->path, ctl->request_id, error);
+    if (!job)
+        return false;
+
+    wait.job = job;
+    bool ok = !ctl->wait || wait_for_job(ctl, &wait, error);
+    if (ok)
+        print_release(ctl, region, job, ctl->wait);
+    g_free(wait.result);
+    g_free(wait.message);
+    return ok;
+}
+
+bool verb_release(Ctl *ctl, GError **error) {
+    if (!ctl_connect(ctl, error))
+        return false;
+    g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
+    if (!path)
+        return false;
+    g_autoptr(PmemdRegion) region = pmemd_client_region(ctl->client, path, error);
+    if (!region)
+        return false;
+
+    if (strcmp(region->kind, "mgmt") != 0)
+        return release_data(ctl, region, error);
+    if (!pmemd_client_release_mgmt(ctl->client, path, ctl->request_id, error))
+        return false;
+    print_release(ctl, region, NULL, true);
+    return true;
+}
+
+/* --- rename, set-owner --- */
+
+bool verb_rename(Ctl *ctl, GError **error) {
+    if (!ctl_connect(ctl, error))
+        return false;
+    g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
+    if (!path || !pmemd_client_rename(ctl->client, path, ctl->args[1], error))
+        return false;
+    ctl_print_changed(ctl, path);
+    return true;
+}
+
+/* A user by name, else by number: a name may consist of digits. */
+static bool read_user(const char *text, uint32_t *ret_uid, GError **error) {
+    uint64_t number;
+
+    errno = 0;
+    const struct passwd *entry = getpwnam(text);
+    if (entry) {
+        *ret_uid = entry->pw_uid;
+        return true;
+    }
+    if (!g_ascii_isdigit(text[0])) {
+        g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE, "there is no user '%s' on this host", text);
+        return false;
+    }
+    if (!parse_number("USER", text, UINT32_MAX - 1, &number, error))
+        return false;
+    *ret_uid = (uint32_t) number;
+    return true;
+}
+
+bool verb_set_owner(Ctl *ctl, GError **error) {
+    uint32_t uid;
+
+    if (!read_user(ctl->args[1], &uid, error) || !ctl_connect(ctl, error))
+        return false;
+    g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
+    if (!path || !pmemd_client_set_owner(ctl->client, path, uid, error))
+        return false;
+    ctl_print_changed(ctl, path);
+    return true;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * pmemctl: the table of verbs, the options, and the way from a command line to a verb and to an exit status.
+ */
+#include "client/pmemctl.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/pmemctl-print.h"
+
+typedef enum {
+    STATUS_OK = 0,
+    STATUS_REFUSED = 1,
+    STATUS_USAGE = 2,
+} Status;
+
+#define SETUP_MGMT_OPTIONS (OPTION_PROFILE | OPTION_NAME | OPTION_MAX_REGIONS | OPTION_INIT_LABELS)
+
+static const Verb verbs[] = {
+    { "list", "", "List raw, management and data regions, and devices that are not pmemd's",
+      "Without an option, or with --all, all lists are shown. Frames are 4096 bytes, numbered from physical address 0, "
+      "and "
+      "END is the first frame past the range. With --format=xen-ndctl the lines are those of Xen's xen-ndctl.",
+      0, 0, OPTION_RAW | OPTION_MGMT | OPTION_DATA | OPTION_FOREIGN | OPTION_ALL, false, true, verb_list },
+    { "show", "[REGION]", "Show one region with all it has, or pmemd's own state",
+      "REGION is a uuid, a name, POOL/NAME, a device path or a D-Bus object path.", 0, 1, 0, false, false, verb_show },
+    { "setup-mgmt", "SMFN EMFN", "Set frames [SMFN, EMFN) aside as a management region",
+      "The region becomes a pool: it holds the journal and the management extents of its data regions.", 2, 2,
+      SETUP_MGMT_OPTIONS, true, true, verb_setup_mgmt },
+    { "setup-data", "SMFN EMFN MGMT_SMFN MGMT_EMFN", "Set frames [SMFN, EMFN) up as a data region",
+      "Its management extent is taken from the start of frames [MGMT_SMFN, MGMT_EMFN), which lie in a management "
+      "region. What "
+      "is offered beyond the extent stays free.",
+      4, 4, OPTION_NAME, true, true, verb_setup_data },
+    { "allocate-mgmt", "SIZE", "Set a management region up where pmemd chooses",
+      "At least SIZE bytes are usable: the best fit, the lowest address among equals.", 1, 1,
+      SETUP_MGMT_OPTIONS | OPTION_NODE | OPTION_ALIGNMENT, true, true, verb_allocate_mgmt },
+    { "allocate-data", "SIZE", "Set a data region up where pmemd chooses",
+      "At least SIZE bytes are usable: the best fit, the lowest address among equals. Without --mgmt the pool on the "
+      "same raw "
+      "region is taken, then one on its node, then the one with most free frames.",
+      1, 1, OPTION_NAME | OPTION_NODE | OPTION_POOL | OPTION_ALIGNMENT, true, true, verb_allocate_data },
+    { "plan", "VERB ARGUMENTS...", "Show what a setup or allocate verb would do, and do nothing",
+      "VERB is setup-mgmt, setup-data, allocate-mgmt or allocate-data, with the arguments and options it has: "
+      "'pmemctl plan allocate-data 4G --node=1'. The plan names frames, usable bytes, waste and overhead; what would "
+      "be "
+      "refused is refused with the same error.",
+      1, G_MAXUINT, 0, false, false, NULL },
+    { "release", "REGION", "Release a data region (its content is erased), or an empty management region",
+      "A data region is quarantined at once and erased by a job; its frames are free when the job is done. With --wait "
+      "pmemctl ends when the job ends, and the exit status is 1 if it failed.",
+      1, 1, OPTION_WAIT, false, true, verb_release },
+    { "rename", "REGION NAME", "Give a region or pool another name",
+      "NAME is a letter or digit and up to 62 letters, digits, '_', '.', '-'; '' takes the name away.", 2, 2, 0, false,
+      true, verb_rename },
+    { "set-owner", "REGION USER", "Give a region to another user", "USER is a name or a number.", 2, 2, 0, false, true,
+      verb_set_owner },
+    { "map", "", "Draw the address space of the raw regions to scale",
+      "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
+      "'.' free. "
+      "A region's first cell is the capital letter; each region has at least one cell. The width is that of the "
+      "terminal, "
+      "or COLUMNS, or 80.",
+      0, 0, 0, false, false, verb_map },
+    { "monitor", "", "Print what happens, one line an event, until interrupted",
+      "Regions and jobs that come, change and go, changes of health, pmemd itself. The first line says whether pmemd "
+      "runs. "
+      "With --json each line is a JSON document. Only root and group pmemd receive events.",
+      0, 0, 0, false, false, verb_monitor },
+    { "list-cmds", "", "List the verbs, one a line", "For shells that complete command lines.", 0, 0, 0, false, true,
+      verb_list_cmds },
+    { "help", "[VERB]", "Explain pmemctl, or one verb", "", 0, 1, 0, false, true, verb_help },
+    { NULL },
+};
+
+static const OptionRow options[] = {
+    { OPTION_RAW, "raw", NULL, "raw regions", offsetof(Ctl, raw) },
+    { OPTION_MGMT, "mgmt", NULL, "management regions", offsetof(Ctl, mgmt) },
+    { OPTION_DATA, "data", NULL, "data regions", offsetof(Ctl, data) },
+    { OPTION_FOREIGN, "foreign", NULL, "devices that are not pmemd's", offsetof(Ctl, foreign) },
+    { OPTION_ALL, "all", NULL, "all of these", offsetof(Ctl, all) },
+    { OPTION_PROFILE, "profile", "PROFILE", "what a frame costs the hypervisor: xen, linux or none",
+      offsetof(Ctl, profile) },
+    { OPTION_NAME, "name", "NAME", "the region's name", offsetof(Ctl, name) },
+    { OPTION_MAX_REGIONS, "max-regions", "N", "how many data regions the journal is laid out for",
+      offsetof(Ctl, max_regions) },
+    { OPTION_INIT_LABELS, "init-labels", NULL, "write a label area to DIMMs that have none",
+      offsetof(Ctl, init_labels) },
+    { OPTION_NODE, "node", "N", "only on this proximity domain", offsetof(Ctl, node) },
+    { OPTION_POOL, "mgmt", "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
+    { OPTION_ALIGNMENT, "alignment", "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
+    { OPTION_WAIT, "wait", NULL, "until the content is erased", offsetof(Ctl, wait) },
+    { 0, "bus", "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },
+    { 0, "format", "FORMAT", "table (the default), json or xen-ndctl", offsetof(Ctl, format_name) },
+    { 0, "json", NULL, "the same as --format=json", offsetof(Ctl, json) },
+    { 0, "no-color", NULL, "no colours, as when NO_COLOR is set or there is no terminal", offsetof(Ctl, no_colour) },
+    { 0, "request-id", "UUID", "repeating a change with its id does it once; else a random one",
+      offsetof(Ctl, request_id) },
+    { 0, "help", NULL, "explain, and do nothing", offsetof(Ctl, help) },
+    { 0, "version", NULL, "print the version, and do nothing", offsetof(Ctl, version) },
+    { 0, NULL, NULL, NULL, 0 },
+};
+
+const Verb *ctl_verbs(void) {
+    return verbs;
+}
+
+const OptionRow *ctl_options(void) {
+    return options;
+}
+
+const Verb *ctl_find_verb(const char *name) {
+    for (const Verb *verb = verbs; verb->name; verb++)
+        if (strcmp(verb->name, name) == 0)
+            return verb;
+    return NULL;
+}
+
+static bool usage_error(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static bool usage_error(GError **error, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *message = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_set_error_literal(error, PARSE_ERROR, PARSE_ERROR_USAGE, message);
+    return false;
+}
+
+/* Takes the options of the verb (NULL: those of all) out of args. before_verb: stops at the first argument. */
+static bool parse_options(Ctl *ctl, const Verb *verb, char ***args, bool before_verb, GError **error) {
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+    GOptionEntry entries[G_N_ELEMENTS(options)] = { 0 };
+    size_t n = 0;
+
+    for (const OptionRow *row = options; row->name; row++)
+        if (row->option == 0 || (verb && (verb->options & row->option)))
+            entries[n++] = (GOptionEntry){
+                .long_name = row->name,
+                .short_name = strcmp(row->name, "help") == 0 ? 'h' : 0,
+                .arg = row->argument ? G_OPTION_ARG_STRING : G_OPTION_ARG_NONE,
+                .arg_data = G_STRUCT_MEMBER_P(ctl, row->offset),
+                .description = row->summary,
+                .arg_description = row->argument,
+            };
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_set_strict_posix(context, before_verb);
+    g_option_context_add_main_entries(context, entries, NULL);
+
+    GError *option_error = NULL;
+    if (!g_option_context_parse_strv(context, args, &option_error)) {
+        usage_error(error, "%s", option_error->message);
+        g_clear_error(&option_error);
+        return false;
+    }
+    return true;
+}
+
+/* Drops the first element of the vector; the program's name stays, for GOption. */
+static void shift(char **args) {
+    g_free(args[1]);
+    for (guint i = 1; args[i]; i++)
+        args[i] = args[i + 1];
+}
+
+/* The verb, and after "plan" the planned one. */
+static bool take_verb(Ctl *ctl, char ***args, GError **error) {
+    if (!parse_options(ctl, NULL, args, true, error))
+        return false;
+    if (ctl->help || ctl->version)
+        if (!(*args)[1])
+            return true;
+    if (!(*args)[1])
+        return usage_error(error, ctl->plan_only ? "plan what? setup-mgmt, setup-data, allocate-mgmt or allocate-data"
+                                                 : "what is to be done? 'pmemctl help' lists the verbs");
+
+    const Verb *verb = ctl_find_verb((*args)[1]);
+    if (!verb)
+        return usage_error(error, "there is no verb '%s': 'pmemctl help' lists the verbs", (*args)[1]);
+    if (ctl->plan_only && !verb->plannable)
+        return usage_error(error, "'%s' cannot be planned: setup-mgmt, setup-data, allocate-mgmt and allocate-data can",
+                           verb->name);
+    shift(*args);
+    ctl->verb = verb;
+    if (verb->run)
+        return true;
+    ctl->plan_only = true;
+    return take_verb(ctl, args, error);
+}
+
+static bool settle_format(Ctl *ctl, GError **error) {
+    static const char *const names[] = { "table", "json", "xen-ndctl", NULL };
+
+    ctl->format = ctl->json ? CTL_FORMAT_JSON : CTL_FORMAT_TABLE;
+    if (ctl->format_name) {
+        int i = 0;
+        while (names[i] && strcmp(names[i], ctl->format_name) != 0)
+            i++;
+        if (!names[i])
+            return usage_error(error, "--format takes table, json or xen-ndctl, not '%s'", ctl->format_name);
+        if (ctl->json && (CtlFormat) i != CTL_FORMAT_JSON)
+            return usage_error(error, "--json and --format=%s contradict each other", ctl->format_name);
+        ctl->format = (CtlFormat) i;
+    }
+    if (ctl->format == CTL_FORMAT_XEN_NDCTL && (!ctl->verb->xen_format || ctl->plan_only))
+        return usage_error(error, "'%s' knows no --format=xen-ndctl: xen-ndctl has nothing like it",
+                           ctl->plan_only ? "plan" : ctl->verb->name);
+    return true;
+}
+
+/* Everything that can be told without a daemon. */
+static bool parse_command_line(Ctl *ctl, char ***args, GError **error) {
+    sd_id128_t uuid;
+
+    for (guint i = 1; (*args)[i]; i++)
+        if (!g_utf8_validate((*args)[i], -1, NULL))
+            return usage_error(error, "argument %u is not UTF-8", i);
+    if (!take_verb(ctl, args, error))
+        return false;
+    if (!ctl->verb)
+        return true;
+    if (!parse_options(ctl, ctl->verb, args, false, error))
+        return false;
+
+    ctl->args = *args + 1;
+    /* What comes after "--" is no option; GOption leaves the dashes in when something stood before them. */
+    if (ctl->args[0] && strcmp(ctl->args[0], "--") == 0)
+        shift(*args);
+    ctl->n_args = g_strv_length(ctl->args);
+    if (ctl->help || ctl->version)
+        return true;
+    if (ctl->n_args < ctl->verb->min_args)
+        return usage_error(error, "'%s' takes %s", ctl->verb->name, ctl->verb->arguments);
+    if (ctl->n_args > ctl->verb->max_args)
+        return usage_error(error, "'%s' takes %s; '%s' is too much", ctl->verb->name,
+                           ctl->verb->max_args > 0 ? ctl->verb->arguments : "no arguments",
+                           ctl->args[ctl->verb->max_args]);
+    if (ctl->request_id && !pmemd_uuid_parse(ctl->request_id, &uuid))
+        return usage_error(error, "--request-id takes a uuid such as 0f6e6a3e-5b39-4b8f-9d43-7a4bb37be3c0, not '%s'",
+                           ctl->request_id);
+    return settle_format(ctl, error);
+}
+
+/* A request-id of our own lets the library ask again when the daemon goes away during a change. */
+static bool make_request_id(Ctl *ctl, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    sd_id128_t uuid;
+
+    if (ctl->request_id)
+        return true;
+    int r = sd_id128_randomize(&uuid);
+    if (r < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "no random number for a request-id: %s", g_strerror(-r));
+        return false;
+    }
+    ctl->request_id = g_strdup(pmemd_uuid_format(uuid, text));
+    return true;
+}
+
+bool ctl_connect(Ctl *ctl, GError **error) {
+    const char *bus = ctl->bus ? ctl->bus : g_getenv("PMEMCTL_BUS");
+
+    if (!make_request_id(ctl, error))
+        return false;
+    ctl->client = pmemd_client_open(bus && bus[0] != '\0' ? bus : "system", error);
+    if (!ctl->client)
+        return false;
+    pmemd_client_set_interactive(ctl->client, isatty(STDIN_FILENO));
+    return true;
+}
+
+static bool run(Ctl *ctl, GError **error) {
+    if (ctl->version) {
+        printf("pmemctl %s\n", PMEMD_VERSION);
+        return true;
+    }
+    if (ctl->help) {
+        ctl_print_help(ctl->plan_only ? ctl_find_verb("plan") : ctl->verb);
+        return true;
+    }
+
+    const char *no_colour = g_getenv("NO_COLOR");
+    ctl->colour = !ctl->no_colour && !(no_colour && no_colour[0] != '\0') && isatty(STDOUT_FILENO);
+    return ctl->verb->run(ctl, error);
+}
+
+static const char *error_name(const GError *error) {
+    if (error->domain == PMEMD_ERROR)
+        return pmemd_error_dbus_name(error->code);
+    if (error->domain == PARSE_ERROR)
+        return "org.pmemd1.Client.Usage";
+    switch (error->code) {
+    case PMEMD_CLIENT_ERROR_UNREACHABLE:
+        return "org.pmemd1.Client.Unreachable";
+    case PMEMD_CLIENT_ERROR_LOST:
+        return "org.pmemd1.Client.Lost";
+    default:
+        return "org.pmemd1.Client.Protocol";
+    }
+}
+
+static Status report(const Ctl *ctl, const GError *error) {
+    bool usage = error->domain == PARSE_ERROR;
+
+    /* The format is not settled when the command line is what is wrong. */
+    if (ctl->format == CTL_FORMAT_JSON || ctl->json || g_strcmp0(ctl->format_name, "json") == 0) {
+        JsonObject *document = json_document_new();
+        JsonObject *body = json_object_new();
+        json_object_set_string_member(body, "name", error_name(error));
+        json_object_set_string_member(body, "message", error->message);
+        json_object_set_object_member(document, "error", body);
+        json_document_print(stderr, document, false);
+    } else {
+        g_autofree char *message = print_clean(error->message);
+        fprintf(stderr, "pmemctl: %s\n", message);
+        if (usage)
+            fprintf(stderr, "Try 'pmemctl help%s%s'.\n", ctl->verb ? " " : "",
+                    ctl->plan_only ? "plan"
+                    : ctl->verb    ? ctl->verb->name
+                                   : "");
+    }
+    return usage ? STATUS_USAGE : STATUS_REFUSED;
+}
+
+static void ctl_clear(Ctl *ctl) {
+    pmemd_client_free(ctl->client);
+    for (const OptionRow *row = options; row->name; row++)
+        if (row->argument)
+            g_free(G_STRUCT_MEMBER(char *, ctl, row->offset));
+}
+
+int main(int argc, char **argv) {
+    g_auto(GStrv) args = g_strdupv(argv);
+    GError *error = NULL;
+    Status status = STATUS_OK;
+    Ctl ctl = { 0 };
+
+    setlocale(LC_ALL, "");
+    if (!parse_command_line(&ctl, &args, &error) || !run(&ctl, &error))
+        status = report(&ctl, error);
+    g_clear_error(&error);
+    ctl_clear(&ctl);
+    /* A full disk must not look like success. */
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "pmemctl: cannot write the output\n");
+        return STATUS_REFUSED;
+    }
+    return status;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * pmemctl: what the verbs share. A verb is a row of the table in pmemctl.c and a function in a file of its group; it
+ * gets a Ctl that is parsed and says what happened by a GError. Exit status: 0 done, 1 refused by or no answer from the
+ * daemon, 2 (an error of domain PARSE_ERROR) bad usage.
+ */
+#pragma once
+
+#include "client/libpmemd.h"
+#include "client/parse.h"
+
+typedef enum {
+    CTL_FORMAT_TABLE,
+    CTL_FORMAT_JSON,
+    CTL_FORMAT_XEN_NDCTL, /* the lines of Xen's xen-ndctl, for scripts written for it */
+} CtlFormat;
+
+/* The options of verbs; which verb takes which is in the table. */
+typedef enum {
+    OPTION_RAW = 1 << 0,
+    OPTION_MGMT = 1 << 1,
+    OPTION_DATA = 1 << 2,
+    OPTION_FOREIGN = 1 << 3,
+    OPTION_ALL = 1 << 4,
+    OPTION_PROFILE = 1 << 5,
+    OPTION_NAME = 1 << 6,
+    OPTION_MAX_REGIONS = 1 << 7,
+    OPTION_INIT_LABELS = 1 << 8,
+    OPTION_NODE = 1 << 9,
+    OPTION_POOL = 1 << 10,
+    OPTION_ALIGNMENT = 1 << 11,
+    OPTION_WAIT = 1 << 12,
+} CtlOption;
+
+typedef struct Verb Verb;
+
+typedef struct {
+    const Verb *verb;
+    bool plan_only; /* "plan VERB": decide, do not do */
+    CtlFormat format;
+    bool colour;
+    PmemdClient *client; /* NULL before ctl_connect */
+
+    /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
+    char *bus, *format_name, *request_id;
+    gboolean json, no_colour, help, version;
+    gboolean raw, mgmt, data, foreign, all, init_labels, wait;
+    char *profile, *name, *max_regions, *node, *pool, *alignment;
+
+    char **args; /* after the verb; as many as the verb's table row allows */
+    guint n_args;
+} Ctl;
+
+typedef bool (*VerbFunc)(Ctl *ctl, GError **error);
+
+struct Verb {
+    const char *name;
+    const char *arguments; /* "SMFN EMFN" */
+    const char *summary;   /* one line */
+    const char *detail;    /* paragraphs for `help VERB` */
+    guint min_args, max_args;
+    unsigned options; /* CtlOption's */
+    bool plannable;
+    bool xen_format; /* has something to say, or nothing to say, with --format=xen-ndctl */
+    VerbFunc run;
+};
+
+/* --- pmemctl.c: the table --- */
+
+/* All verbs; ends with a row without name. Static. */
+const Verb *ctl_verbs(void);
+const Verb *ctl_find_verb(const char *name); /* NULL: none */
+
+/* One option of a verb or of all verbs as `help` shows it. */
+typedef struct {
+    unsigned option; /* a CtlOption; 0: taken by all verbs */
+    const char *name;
+    const char *argument; /* NULL: a flag */
+    const char *summary;
+    size_t offset; /* in Ctl: gboolean for flags, char * else */
+} OptionRow;
+
+/* Ends with a row without name. Static. */
+const OptionRow *ctl_options(void);
+
+/* Connects; ctl->client and ctl->request_id are there after it. Called when the arguments are known to be good. */
+bool ctl_connect(Ctl *ctl, GError **error);
+
+/* --- the verbs --- */
+
+bool verb_list(Ctl *ctl, GError **error);
+bool verb_show(Ctl *ctl, GError **error);
+bool verb_setup_mgmt(Ctl *ctl, GError **error);
+bool verb_setup_data(Ctl *ctl, GError **error);
+bool verb_allocate_mgmt(Ctl *ctl, GError **error);
+bool verb_allocate_data(Ctl *ctl, GError **error);
+bool verb_release(Ctl *ctl, GError **error);
+bool verb_rename(Ctl *ctl, GError **error);
+bool verb_set_owner(Ctl *ctl, GError **error);
+bool verb_map(Ctl *ctl, GError **error);
+bool verb_monitor(Ctl *ctl, GError **error);
+bool verb_list_cmds(Ctl *ctl, GError **error);
+bool verb_help(Ctl *ctl, GError **error);
+
+/* After a change that is done: prints the region at the object path as `show` does, or {"region": ...}; only its path,
+ * or {"changed": path}, when it cannot be read any more. Nothing with --format=xen-ndctl. */
+void ctl_print_changed(Ctl *ctl, const char *path);
+/* All verbs in short, or one in full, to stdout. */
+void ctl_print_help(const Verb *verb);
