@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/bus-request.h"
+
+#include "daemon/bus-error.h"
+#include "daemon/bus-options.h"
+#include "proto/error.h"
+#include "proto/names.h"
+
+#include <string.h>
+
+#define BIT(option) BUS_OPTION_BIT(BUS_OPTION_##option)
+
+#define OPTIONS_MGMT (BIT(NAME) | BIT(PROFILE) | BIT(MAX_REGIONS) | BIT(INIT_LABELS) | BIT(REQUEST_ID))
+#define OPTIONS_DATA (BIT(NAME) | BIT(REQUEST_ID))
+
+typedef struct {
+    const char *member;
+    ManagerMethod method;
+    const char *arguments; /* signature before the options */
+    uint32_t names;        /* the same as a set, for Plan; 0: cannot be planned */
+    uint32_t options;      /* set of those allowed */
+} Row;
+
+static const Row method_table[] = {
+    { "SetupMgmt", MANAGER_SETUP_MGMT, "tt", BIT(SMFN) | BIT(EMFN), OPTIONS_MGMT },
+    { "SetupData", MANAGER_SETUP_DATA, "tttt", BIT(SMFN) | BIT(EMFN) | BIT(MGMT_SMFN) | BIT(MGMT_EMFN), OPTIONS_DATA },
+    { "AllocateMgmt", MANAGER_ALLOCATE_MGMT, "t", BIT(BYTES), OPTIONS_MGMT | BIT(NODE) | BIT(ALIGNMENT) },
+    { "AllocateData", MANAGER_ALLOCATE_DATA, "t", BIT(BYTES), OPTIONS_DATA | BIT(NODE) | BIT(ALIGNMENT) | BIT(MGMT) },
+    { "ReleaseData", MANAGER_RELEASE_DATA, "o", 0, BIT(REQUEST_ID) },
+    { "ReleaseMgmt", MANAGER_RELEASE_MGMT, "o", 0, BIT(REQUEST_ID) },
+    { "Rename", MANAGER_RENAME, "os", 0, 0 },
+    { "SetOwner", MANAGER_SET_OWNER, "ou", 0, 0 },
+};
+
+/* The arguments of a call before its options, in a form that fits all. */
+typedef struct {
+    uint64_t number[4];
+    size_t n_numbers;
+    sd_id128_t uuid;
+    const char *name;
+    uint32_t uid;
+} Arguments;
+
+static const Row *find_row(const char *member) {
+    for (size_t i = 0; i < G_N_ELEMENTS(method_table); i++)
+        if (strcmp(method_table[i].member, member) == 0)
+            return &method_table[i];
+    return NULL;
+}
+
+static bool unreadable(int r, GError **error) {
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "the arguments cannot be read: %s", g_strerror(-r));
+    return false;
+}
+
+static bool read_region(sd_bus_message *call, Arguments *arguments, GError **error) {
+    const char *path;
+
+    int r = sd_bus_message_read_basic(call, 'o', &path);
+    if (r < 0)
+        return unreadable(r, error);
+    if (!pmemd_region_path_parse(path, &arguments->uuid)) {
+        g_autofree char *quoted = bus_quote(path);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
+                    "'%s' is not the object of a region: those are " PMEMD_REGION_PATH_PREFIX "UUID, with _ for -",
+                    quoted);
+        return false;
+    }
+    return true;
+}
+
+static bool read_arguments(sd_bus_message *call, const char *signature, Arguments *arguments, GError **error) {
+    int r = 0;
+
+    for (const char *type = signature; *type; type++) {
+        if (*type == 't')
+            r = sd_bus_message_read_basic(call, 't', &arguments->number[arguments->n_numbers++]);
+        else if (*type == 's')
+            r = sd_bus_message_read_basic(call, 's', &arguments->name);
+        else if (*type == 'u')
+            r = sd_bus_message_read_basic(call, 'u', &arguments->uid);
+        else if (!read_region(call, arguments, error))
+            return false;
+        if (r < 0)
+            return unreadable(r, error);
+    }
+    return !arguments->name || bus_check_text("the name", arguments->name, error);
+}
+
+static const char *text_of(const BusOptions *options, BusOption option) {
+    return options->given & BUS_OPTION_BIT(option) && options->value[option].s[0] ? options->value[option].s : NULL;
+}
+
+static void fill_mgmt(const BusOptions *options, Profile default_profile, MgmtRequest *mgmt) {
+    mgmt->profile = options->given & BIT(PROFILE) ? options->profile : default_profile;
+    mgmt->max_regions =
+        options->given & BIT(MAX_REGIONS) ? options->value[BUS_OPTION_MAX_REGIONS].u : JF_MAX_REGIONS_DEFAULT;
+    mgmt->init_labels = options->given & BIT(INIT_LABELS) && options->value[BUS_OPTION_INIT_LABELS].b;
+    mgmt->name = text_of(options, BUS_OPTION_NAME);
+    mgmt->node = options->given & BIT(NODE) ? options->value[BUS_OPTION_NODE].i : -1;
+    mgmt->alignment = options->given & BIT(ALIGNMENT) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
+}
+
+static void fill_data(const BusOptions *options, DataRequest *data) {
+    data->name = text_of(options, BUS_OPTION_NAME);
+    data->pool = options->given & BIT(MGMT) ? options->value[BUS_OPTION_MGMT].s : NULL;
+    data->node = options->given & BIT(NODE) ? options->value[BUS_OPTION_NODE].i : -1;
+    data->alignment = options->given & BIT(ALIGNMENT) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
+}
+
+static void fill(const Row *row, const Arguments *arguments, const BusOptions *options, const Caller *caller,
+                 Profile default_profile, BusRequest *request) {
+    ManagerRequest *m = &request->manager;
+    const uint64_t *n = arguments->number;
+
+    m->method = row->method;
+    m->uid = caller->uid;
+    m->user = caller->user;
+    m->request_id = options->request_id;
+    switch (row->method) {
+    case MANAGER_SETUP_MGMT:
+        fill_mgmt(options, default_profile, &m->mgmt);
+        m->mgmt.range = (FrameRange){ n[0], n[1] };
+        break;
+    case MANAGER_ALLOCATE_MGMT:
+        fill_mgmt(options, default_profile, &m->mgmt);
+        m->mgmt.bytes = n[0];
+        break;
+    case MANAGER_SETUP_DATA:
+        fill_data(options, &m->data);
+        m->data.range = (FrameRange){ n[0], n[1] };
+        m->data.mgmt = (FrameRange){ n[2], n[3] };
+        break;
+    case MANAGER_ALLOCATE_DATA:
+        fill_data(options, &m->data);
+        m->data.bytes = n[0];
+        break;
+    case MANAGER_RELEASE_DATA:
+    case MANAGER_RELEASE_MGMT:
+    case MANAGER_RENAME:
+    case MANAGER_SET_OWNER:
+        m->target.uuid = arguments->uuid;
+        m->target.name = arguments->name;
+        m->target.owner_uid = arguments->uid;
+        break;
+    }
+}
+
+static uint64_t hash_of(const Row *row, const Arguments *arguments, const BusOptions *options) {
+    uint64_t all[6];
+    size_t n = 0;
+
+    for (; n < arguments->n_numbers; n++)
+        all[n] = arguments->number[n];
+    if (arguments->n_numbers == 0) {
+        memcpy(all, arguments->uuid.bytes, sizeof arguments->uuid.bytes);
+        n = 2;
+    }
+    return bus_options_hash(options, row->method, all, n);
+}
+
+bool bus_request_read(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
+                      GError **error) {
+    const Row *row = find_row(sd_bus_message_get_member(call));
+    Arguments arguments = { 0 };
+    BusRequest request = { 0 };
+    BusOptions options;
+
+    if (!row) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "the method has no row in the table of requests");
+        return false;
+    }
+    if (!read_arguments(call, row->arguments, &arguments, error) ||
+        !bus_options_parse(call, row->options, &options, error))
+        return false;
+    if (row->method == MANAGER_SET_OWNER && arguments.uid == UINT32_MAX) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                            "uid 4294967295 (-1) is no user: give the uid of the new owner, 0 for root");
+        return false;
+    }
+    fill(row, &arguments, &options, caller, default_profile, &request);
+    request.hash = hash_of(row, &arguments, &options);
+    *ret_request = request;
+    if (row->method == MANAGER_SET_OWNER) {
+        caller_user_name(arguments.uid, ret_request->owner_user);
+        ret_request->manager.target.owner_user = ret_request->owner_user;
+    }
+    return true;
+}
+
+bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
+                           GError **error) {
+    Arguments arguments = { 0 };
+    BusRequest request = { 0 };
+    const char *operation;
+    BusOptions options;
+
+    int r = sd_bus_message_read_basic(call, 's', &operation);
+    if (r < 0)
+        return unreadable(r, error);
+    const Row *row = find_row(operation);
+    if (!row || !row->names) {
+        g_autofree char *quoted = bus_quote(operation);
+        g_set_error(
+            error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+            "'%s' is none of the operations that can be planned: SetupMgmt, SetupData, AllocateMgmt, AllocateData",
+            quoted);
+        return false;
+    }
+    if (!bus_options_parse(call, row->names | row->options, &options, error) ||
+        !bus_options_require(&options, row->names, error))
+        return false;
+    for (BusOption option = 0; option < BUS_N_OPTIONS; option++)
+        if (row->names & BUS_OPTION_BIT(option))
+            arguments.number[arguments.n_numbers++] = options.value[option].t;
+    fill(row, &arguments, &options, caller, default_profile, &request);
+    *ret_request = request;
+    return true;
+}
+
+int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t result) {
+    char path[PMEMD_PATH_MAX];
+
+    switch (method) {
+    case MANAGER_SETUP_MGMT:
+    case MANAGER_SETUP_DATA:
+    case MANAGER_ALLOCATE_MGMT:
+    case MANAGER_ALLOCATE_DATA:
+        return sd_bus_reply_method_return(call, "o", pmemd_region_path(result, path));
+    case MANAGER_RELEASE_DATA:
+        return sd_bus_reply_method_return(call, "o", pmemd_job_path(result, path));
+    case MANAGER_RELEASE_MGMT:
+    case MANAGER_RENAME:
+    case MANAGER_SET_OWNER:
+        break;
+    }
+    return sd_bus_reply_method_return(call, NULL);
+}
+
+int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {
+    uint64_t usable = frame_range_frames(plan->range) << PMEMD_FRAME_SHIFT;
+    uint64_t device = frame_range_frames(plan->device) << PMEMD_FRAME_SHIFT;
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {
+        { "StartFrame", plan->range.start },
+        { "EndFrame", plan->range.end },
+        { "DeviceStartFrame", plan->device.start },
+        { "DeviceEndFrame", plan->device.end },
+        { "UsableBytes", usable },
+        { "RequestedBytes", plan->requested_bytes },
+        { "WastedBytes", usable > plan->requested_bytes ? usable - plan->requested_bytes : 0 },
+        { "OverheadBytes", device - usable },
+        { "JournalFrames", plan->journal_frames },
+        { "RequiredFrames", plan->required_frames },
+        { "HostMemoryBytes", plan->host_memory_bytes },
+        { "ExtentStart", plan->extent.start }, /* from here on: of data regions only */
+        { "ExtentEnd", plan->extent.end },
+    };
+    bool is_data = plan->kind == REGION_KIND_DATA;
+    size_t n_numbers = G_N_ELEMENTS(numbers) - (is_data ? 0 : 2);
+    sd_bus_message *reply = NULL;
+    char pool[PMEMD_UUID_STRING_MAX];
+
+    int r = sd_bus_message_new_method_return(call, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+    for (size_t i = 0; r >= 0 && i < n_numbers; i++)
+        r = sd_bus_message_append(reply, "{sv}", numbers[i].key, "t", numbers[i].value);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "Node", "i", (int32_t) plan->raw->node, "LocalNode", "i",
+                                  (int32_t) plan->raw->local_node, "Raw", "s", plan->raw->id);
+    if (r >= 0 && is_data)
+        r = sd_bus_message_append(reply, "{sv}", "Pool", "s", pmemd_uuid_format(plan->pool->sb.member_uuid, pool));
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    sd_bus_message_unref(reply);
+    return r;
+}

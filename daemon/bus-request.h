@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * Calls that change something, and Plan: message to ManagerRequest, and the manager's answer to a reply.
+ * Promises: pure decoding, no decision of its own; strings of a request belong to the message. Used by bus.
+ */
+#pragma once
+
+#include "daemon/caller.h"
+#include "daemon/manager.h"
+
+typedef struct {
+    ManagerRequest manager;
+    uint64_t hash;                       /* of all arguments, for request-ids */
+    char owner_user[PMEMD_USER_MAX + 1]; /* SET_OWNER: where manager.target.owner_user points */
+} BusRequest;
+
+/* Reads call, whose member names one of the ManagerMethods. caller becomes the owner. INVALID_ARGUMENT,
+ * NO_SUCH_REGION. */
+bool bus_request_read(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
+                      GError **error);
+/* Reads a call of Plan. */
+bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
+                           GError **error);
+
+/* Answers call with what method returns when it was done. Negative errno: not sent. */
+int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t result);
+int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan);

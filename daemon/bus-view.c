@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+#include "daemon/bus-view.h"
+
+#include "daemon/log.h"
+
+bool bus_view_is_privileged(const BusView *view) {
+    sd_bus_message *message = sd_bus_get_current_message(view->bus);
+    Caller caller;
+
+    /* A signal that is made while a call is answered is not for that caller alone. */
+    if (view->broadcasting || !message)
+        return false;
+    return caller_resolve(view->callers, message, &caller, NULL) && caller.privileged;
+}
+
+bool bus_view_is_introspecting(const BusView *view) {
+    sd_bus_message *message = sd_bus_get_current_message(view->bus);
+
+    return message && sd_bus_message_is_method_call(message, "org.freedesktop.DBus.Introspectable", "Introspect") > 0;
+}
+
+static void hide(RegionFacts *facts) {
+    facts->start_frame = facts->end_frame = 0;
+    facts->extent_start = facts->extent_end = 0;
+    facts->device_path = facts->owner = facts->state_reason = "";
+    facts->owner_uid = BUS_UNKNOWN_UID;
+}
+
+static void facts_of_raw(const Raw *raw, RegionFacts *facts) {
+    facts->node = raw ? raw->node : -1;
+    facts->local_node = raw ? raw->local_node : -1;
+}
+
+void region_facts_of_pool(const Pool *pool, bool privileged, RegionFacts *ret_facts) {
+    Profile profile;
+    RegionFacts facts = {
+        .kind = region_kind_to_string(REGION_KIND_MGMT),
+        .name = pool->name ?: "",
+        .state = pool_state_to_string(pool->state),
+        .state_reason = pool->reason ?: "",
+        .owner = pool->user ?: "",
+        .profile = profile_from_bytes(pool->sb.page_info_bytes, pool->sb.m2p_bytes, &profile)
+                       ? profile_to_string(profile)
+                       : "",
+        .device_path = pool->path ?: "",
+        .start_frame = pool->sb.range.start,
+        .end_frame = pool->sb.range.end,
+        .bytes = frame_range_frames(pool->sb.range) << PMEMD_FRAME_SHIFT,
+        .used_frames = pool_used_frames(pool),
+        .free_frames = pool_free_frames(pool),
+        .created_usec = pool->sb.created,
+        .owner_uid = pool->owner_uid,
+        .data_regions = pool->n_regions,
+    };
+
+    pmemd_uuid_format(pool->sb.member_uuid, facts.uuid);
+    pmemd_uuid_format(pool->sb.member_uuid, facts.pool);
+    facts_of_raw(pool->occupant.raw, &facts);
+    if (!privileged)
+        hide(&facts);
+    *ret_facts = facts;
+}
+
+void region_facts_of_region(const Region *region, bool privileged, RegionFacts *ret_facts) {
+    RegionFacts facts = {
+        .kind = region_kind_to_string(REGION_KIND_DATA),
+        .name = region->name ?: "",
+        .state = region_state_to_string(region->state),
+        .state_reason = region->reason ?: "",
+        .owner = region->user ?: "",
+        .profile = "",
+        .device_path = region->path ?: "",
+        .start_frame = region->range.start,
+        .end_frame = region->range.end,
+        .bytes = region_bytes(region),
+        .extent_start = region->extent.range.start,
+        .extent_end = region->extent.range.end,
+        .created_usec = region->time,
+        .owner_uid = region->owner_uid,
+        .dirty = (region->flags & JF_REGION_DIRTY) != 0,
+    };
+
+    pmemd_uuid_format(region->uuid, facts.uuid);
+    pmemd_uuid_format(region->pool->sb.member_uuid, facts.pool);
+    facts_of_raw(region->occupant.raw, &facts);
+    if (!privileged)
+        hide(&facts);
+    *ret_facts = facts;
+}
+
+bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, bool privileged, RegionFacts *ret_facts) {
+    const State *state = manager_state(view->manager);
+    const Region *region = state_region_by_uuid(state, uuid);
+
+    if (region) {
+        region_facts_of_region(region, privileged, ret_facts);
+        return true;
+    }
+    const Pool *pool = state_pool_by_uuid(state, uuid);
+    if (!pool)
+        return false;
+    region_facts_of_pool(pool, privileged, ret_facts);
+    return true;
+}
+
+static void log_lost(int r, const char *path) {
+    if (r < 0 && r != -ENOTCONN)
+        log_message(LOG_WARNING, path, NULL, "cannot send a signal of %s, ignoring: %s", path, g_strerror(-r));
+}
+
+void bus_view_emit_added(BusView *view, const char *path) {
+    view->broadcasting = true;
+    int r = sd_bus_emit_object_added(view->bus, path);
+    view->broadcasting = false;
+    log_lost(r, path);
+}
+
+void bus_view_emit_removed(BusView *view, const char *path, const char *interface) {
+    /* Not sd_bus_emit_object_removed(): it asks for the object, which is gone already. */
+    log_lost(sd_bus_emit_interfaces_removed(view->bus, path, "org.freedesktop.DBus.Peer",
+                                            "org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Properties",
+                                            interface, NULL),
+             path);
+}
+
+void bus_view_emit_changed(BusView *view, const char *path, const char *interface, const char *const *properties) {
+    view->broadcasting = true;
+    int r = sd_bus_emit_properties_changed_strv(view->bus, path, interface, (char **) properties);
+    view->broadcasting = false;
+    log_lost(r, path);
+}

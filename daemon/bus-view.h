@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * What the exported objects share: the manager they show, and how much of it whoever asks may see.
+ * Promises: physical addresses, device paths and owners leave pmemd only in answers to the privileged, never in
+ * signals and never in an answer to somebody unknown. Used by bus, bus-list, bus-region, bus-job.
+ */
+#pragma once
+
+#include "daemon/caller.h"
+#include "daemon/manager.h"
+
+#define BUS_UNKNOWN_UID UINT32_MAX
+
+/* Objects that one GetManagedObjects or Introspect may carry: what a message of 32 MiB takes with room to spare. */
+#define BUS_OBJECTS_MAX 16384u
+
+typedef struct {
+    sd_bus *bus;
+    Manager *manager;
+    CallerCache *callers;
+    bool broadcasting; /* a signal is being made: what the getters give goes to everyone */
+} BusView;
+
+/* May whoever sent the message that is being answered see everything? */
+bool bus_view_is_privileged(const BusView *view);
+/* Is the message that is being answered an Introspect, and not GetManagedObjects? */
+bool bus_view_is_introspecting(const BusView *view);
+
+/* A region as people and programs see it, whatever kind it has. Strings belong to the state or are static. */
+typedef struct {
+    const char *kind, *name, *state, *state_reason, *owner, *profile, *device_path;
+    char uuid[PMEMD_UUID_STRING_MAX], pool[PMEMD_UUID_STRING_MAX];
+    uint64_t start_frame, end_frame, bytes, extent_start, extent_end, used_frames, free_frames, created_usec;
+    uint32_t owner_uid, data_regions;
+    int32_t node, local_node;
+    int dirty;
+} RegionFacts;
+
+void region_facts_of_pool(const Pool *pool, bool privileged, RegionFacts *ret_facts);
+void region_facts_of_region(const Region *region, bool privileged, RegionFacts *ret_facts);
+/* false: neither a pool nor a data region has this uuid. */
+bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, bool privileged, RegionFacts *ret_facts);
+
+/* Tells that an object is there, or no longer is, or has changed. What depends on who asks must be a property that
+ * emits its invalidation alone: sd-bus leaves those out of all signals. */
+void bus_view_emit_added(BusView *view, const char *path);
+void bus_view_emit_removed(BusView *view, const char *path, const char *interface);
+void bus_view_emit_changed(BusView *view, const char *path, const char *interface, const char *const *properties);
