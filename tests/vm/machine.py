@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""One virtual machine with NVDIMMs: Debian's kernel under QEMU's software emulation.
+
+What outlives a boot is what outlives a power cut: the NVDIMMs' backing files and the disk of /var/lib/pmemd. The
+root file system is fresh each time. A machine runs one case of tests/vm/cases and the only verdict that counts is
+the file the guest leaves in the scratch share; no file is a failure, whatever QEMU says.
+
+A case asks for a power cut by printing POWER_CUT: QEMU gets SIGKILL and the case runs again, with BOOT one higher.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+POWER_CUT = "@@power-cut@@"
+MAX_BOOTS = 20
+MIB = 1 << 20
+
+
+class MachineError(Exception):
+    pass
+
+
+def parse_size(text):
+    units = {"M": MIB, "G": 1 << 30}
+    if text[-1:] not in units or not text[:-1].isdigit():
+        raise MachineError(f"size {text!r} is not a number with M or G behind it")
+    return int(text[:-1]) * units[text[-1]]
+
+
+class Machine:
+    """nvdimms: list of "SIZE:NODE", e.g. ["1G:0", "2G:0", "1G:1"]. Nodes 0 and 1 have memory and a processor each."""
+
+    def __init__(self, image, source, stage, logs, nvdimms, memory=2048, append="", echo=None):
+        self.image = pathlib.Path(image)
+        self.source = pathlib.Path(source)
+        self.stage = pathlib.Path(stage)
+        self.logs = pathlib.Path(logs)
+        self.memory = memory
+        self.append = append
+        self.echo = echo
+        shutil.rmtree(self.logs, ignore_errors=True)
+        self.logs.mkdir(parents=True)
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="pmemd-vm.", dir=os.environ.get("TMPDIR", "/var/tmp")))
+        self.scratch = self.work / "scratch"
+        self.scratch.mkdir()
+        self.nvdimms = []
+        for number, text in enumerate(nvdimms):
+            size, node = text.split(":")
+            path = self.work / f"nvdimm{number}"
+            # QEMU puts the label area at the end and cuts the rest to `align`: 2 MiB more than the size gives exactly
+            # the size.
+            self._sparse_file(path, parse_size(size) + 2 * MIB)
+            self.nvdimms.append((path, int(node)))
+        self.state = self.work / "state"
+        self._sparse_file(self.state, 64 * MIB)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", str(self.state)], check=True, stdin=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    @staticmethod
+    def _sparse_file(path, size):
+        with open(path, "xb") as file:
+            file.truncate(size)
+
+    def _arguments(self, case, boot):
+        half = self.memory // 2
+        arguments = [
+            # QEMU must not outlive the runner, however that ends.
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "qemu-system-x86_64",
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-machine",
+            f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}",
+            "-accel",
+            os.environ.get("PMEMD_VM_ACCEL", "tcg,thread=multi"),
+            "-cpu",
+            "max",
+            "-smp",
+            "2,sockets=2",
+            "-m",
+            f"{self.memory}M,slots=16,maxmem=64G",
+        ]
+        for node in (0, 1):
+            arguments += [
+                "-object",
+                f"memory-backend-ram,id=ram{node},size={half}M",
+                "-numa",
+                f"node,nodeid={node},memdev=ram{node},cpus={node}",
+            ]
+        for number, (path, node) in enumerate(self.nvdimms):
+            arguments += [
+                "-object",
+                f"memory-backend-file,id=mem{number},mem-path={path},size={path.stat().st_size},share=on,align=2M",
+                "-device",
+                f"nvdimm,id=nvdimm{number},memdev=mem{number},label-size=256K,node={node}",
+            ]
+        arguments += [
+            "-kernel",
+            str(self.image / "vmlinuz"),
+            "-initrd",
+            str(self.image / "initrd.gz"),
+            "-drive",
+            f"file={self.image}/root.img,format=raw,if=none,id=root,snapshot=on",
+            "-device",
+            "virtio-blk-pci,drive=root",
+            "-drive",
+            f"file={self.state},format=raw,if=none,id=state,cache=writeback",
+            "-device",
+            "virtio-blk-pci,drive=state",
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "virtio-serial-pci",
+            "-chardev",
+            "stdio,id=out,signal=off",
+            "-device",
+            "virtconsole,chardev=out",
+            "-serial",
+            f"file:{self.logs}/boot{boot}.console",
+            # Warnings go to the console too; no watchdog, since an emulated processor may stand still for long.
+            "-append",
+            "console=ttyS0 loglevel=5 panic=-1 nowatchdog nosoftlockup systemd.show_status=0 "
+            f"vmtest={case} vmboot={boot} {self.append}",
+        ]
+        shares = (
+            ("src", self.source, ",readonly=on"),
+            ("stage", self.stage, ",readonly=on"),
+            ("scratch", self.scratch, ""),
+        )
+        for tag, path, access in shares:
+            arguments += [
+                "-fsdev",
+                f"local,id={tag},path={path},security_model=none,multidevs=remap{access}",
+                "-device",
+                f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+            ]
+        return arguments
+
+    def _boot(self, case, boot, seconds):
+        """Returns the case's exit code, or None if it asked for a power cut."""
+        verdict = self.scratch / f"boot{boot}.rc"
+        log_path = self.logs / f"boot{boot}.out"
+        cut = False
+        with open(log_path, "w", encoding="utf-8") as log:
+            qemu = subprocess.Popen(
+                self._arguments(case, boot),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            )
+            late = threading.Event()
+
+            def stop():
+                late.set()
+                qemu.kill()
+
+            timer = threading.Timer(seconds, stop)
+            timer.start()
+            try:
+                for line in qemu.stdout:
+                    line = line.rstrip()
+                    if POWER_CUT in line:
+                        cut = True
+                        qemu.kill()
+                    log.write(line + "\n")
+                    log.flush()
+                    if self.echo:
+                        self.echo(line)
+                qemu.wait()
+            finally:
+                timer.cancel()
+                qemu.kill()
+                qemu.wait()
+        if late.is_set():
+            raise MachineError(f"boot {boot} was not finished after {seconds:.0f} s and was killed")
+        if cut:
+            return None
+        if not verdict.exists():
+            raise MachineError(f"boot {boot} ended (QEMU's exit code {qemu.returncode}) and left no verdict")
+        return int(verdict.read_text())
+
+    def run(self, case, timeout):
+        """Runs CASE, over as many boots as it asks for, in TIMEOUT seconds all in all. Raises MachineError, returns
+        the exit code."""
+        end = time.monotonic() + timeout
+        for boot in range(1, MAX_BOOTS + 1):
+            code = self._boot(case, boot, max(1.0, end - time.monotonic()))
+            if code is not None:
+                return code
+        raise MachineError(f"the case asked for more than {MAX_BOOTS} boots")
