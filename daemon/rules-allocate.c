@@ -132,6 +132,13 @@ typedef struct {
     uint64_t gap; /* frames of the gap it stands in */
 } Fit;
 
+/* First what it takes (a region without labels goes whole, a coarse step wastes), then the tighter gap. */
+static bool fit_is_better(const Fit *fit, const Fit *than) {
+    uint64_t takes = frame_range_frames(fit->device), takes_than = frame_range_frames(than->device);
+
+    return takes != takes_than ? takes < takes_than : fit->gap < than->gap;
+}
+
 /* Frames of the device range with so many usable frames; 0: more than raw has. */
 static uint64_t device_frames(const Raw *raw, uint64_t usable) {
     uint64_t step = placement_step_frames(raw);
@@ -424,7 +431,7 @@ bool placement_allocate(const State *state, const PlacementWish *asked, Placemen
             continue;
         if (raw->subdividable && raw->free_slots < PLACEMENT_SLOTS_MIN)
             without_slots = fit;
-        else if (!best.raw || fit.gap < best.gap)
+        else if (!best.raw || fit_is_better(&fit, &best))
             best = fit;
     }
     if (best.raw) {

@@ -116,10 +116,10 @@ static bool plain_is_valid(const Plain *plain, uint64_t start, uint64_t frames) 
            start + frames <= plain->frames;
 }
 
-/* Best fit by trying every frame. */
+/* Best fit by trying every frame: the smallest device, in the tightest gap, at the lowest address. */
 static bool random_host_best(const RandomHost *host, uint64_t frames, uint64_t alignment, int node,
                              FrameRange *ret_device) {
-    uint64_t best_gap = UINT64_MAX;
+    uint64_t best_gap = UINT64_MAX, best_frames = UINT64_MAX;
 
     for (unsigned r = 0; r < host->n; r++) {
         const Plain *plain = &host->plain[r];
@@ -130,13 +130,16 @@ static bool random_host_best(const RandomHost *host, uint64_t frames, uint64_t a
         for (uint64_t gap = 0, end; gap < plain->frames; gap = end + 1) {
             for (end = gap; end < plain->frames && !plain->used[end]; end++)
                 ;
-            for (uint64_t s = gap; s < end && end - gap < best_gap; s++) {
+            for (uint64_t s = gap; s < end; s++) {
                 uint64_t d = frames + plain->lead;
 
                 while (d <= end - s && !plain_is_valid(plain, s, d))
                     d++;
                 if (d > end - s || (base + s + plain->lead) % alignment != 0)
                     continue;
+                if (d > best_frames || (d == best_frames && end - gap >= best_gap))
+                    continue;
+                best_frames = d;
                 best_gap = end - gap;
                 *ret_device = range(base + s, base + s + d);
             }
@@ -538,6 +541,23 @@ static void test_allocate_init_labels(void) {
     g_assert_true(!plan.init_labels && plan.raw == labelled);
 }
 
+/* A region without labels goes whole: not for a small request while another has room to divide, however tight its own gap is. */
+static void test_whole_last(void) {
+    g_autoptr(State) state = state_new();
+    g_autoptr(GError) error = NULL;
+    MgmtRequest request = { .bytes = 64 << 20, .profile = PROFILE_NONE, .max_regions = 16, .node = -1 };
+    RegionPlan plan;
+
+    add_raw(state, "whole", range(0x100000, 0x110000), 0, 2 << 20, 512, 16 << 20)->subdividable = false;
+    add_raw(state, "labelled", range(0x200000, 0x280000), 0, 2 << 20, 512, 16 << 20);
+    g_assert_true(rules_allocate_mgmt(state, &request, &plan, &error));
+    g_assert_cmphex(plan.range.start, ==, 0x200200);
+    g_assert_cmphex(plan.range.end, ==, 0x200200 + (64 << 8));
+    request.bytes = UINT64_C(3) << 30; /* fits nowhere */
+    g_assert_false(rules_allocate_mgmt(state, &request, &plan, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE);
+}
+
 static void test_extremes(Host *host, gconstpointer unused) {
     static const uint64_t values[] = {
         0,
@@ -593,6 +613,7 @@ int main(int argc, char **argv) {
     seed = from ? (uint32_t) strtoul(from, NULL, 0) : g_random_int();
     g_test_message("PMEMD_TEST_SEED=%u", seed);
     g_test_add_func("/rules/allocate/best-fit", test_best_fit);
+    g_test_add_func("/rules/allocate/whole-last", test_whole_last);
     g_test_add_func("/rules/nearest", test_nearest);
     g_test_add("/rules/allocate/arguments", Host, NULL, host_set_up, test_arguments, host_tear_down);
     g_test_add("/rules/allocate/no-space", Host, NULL, host_set_up, test_no_space, host_tear_down);
