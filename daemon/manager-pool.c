@@ -109,6 +109,13 @@ static void setup_failed(Op *op) {
         manager_take_listing(m, op->listing);
     if (op->cleaned && !hints_remove(m->state_dir, HINT_SETUP, op->uuid, &hint_error))
         g_warning("%s, ignoring: the hint is looked at again at the next start", hint_error->message);
+    if (op->cleaned && !op->device && !op->retried && g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
+        /* The map was older than the platform; with the fresh listing rules name what stands there, or find another place. */
+        op->retried = true;
+        op->asked_error = g_steal_pointer(&op->error);
+        create_mgmt_start(op);
+        return;
+    }
     if (op->cleaned)
         error = g_error_copy(op->error);
     else
@@ -198,6 +205,7 @@ void create_mgmt_start(Op *op) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
+    g_free(op->raw_id);
     op->raw_id = g_strdup(op->plan.raw->id);
     if (!hints_put(m->state_dir, HINT_SETUP, op->uuid, &error)) {
         op_finish(op, SD_ID128_NULL, error);
@@ -208,6 +216,7 @@ void create_mgmt_start(Op *op) {
         state_clear_foreign(m->state);
     Pool *pool = state_add_pool(m->state, &op->sb, op->plan.device, POOL_CREATING, &error);
     if (!pool) {
+        hints_remove(m->state_dir, HINT_SETUP, op->uuid, NULL); /* one that stays is looked at again at the next start */
         op_finish(op, SD_ID128_NULL, error);
         return;
     }

@@ -215,6 +215,36 @@ static void test_missing(void) {
     g_assert_cmpint(host_ask(host, &release).code, ==, PMEMD_ERROR_DEGRADED);
 }
 
+/* What another tool made meanwhile is met by the backend: the refusal names it, an allocation goes around it. */
+static void test_foreign_made_meanwhile(void) {
+    g_autoptr(Host) host = host_new("file");
+    g_autofree char *path = g_build_filename(host->pmem, "scratch.dev", NULL);
+    ManagerRequest mgmt = setup_mgmt(OTHER_BASE, OTHER_BASE + 4096, "other"), data = allocate_data(8 << 20, "guest");
+
+    make_pool(host);
+    g_autofree char *text = g_strdup_printf("[Device]\nRaw=b\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x1000000\nName=scratch\n", OTHER_BASE);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    Reply reply = { 0 };
+    manager_submit(host->manager, &mgmt, 1, on_reply, &reply);
+    while (!reply.done)
+        host_run(host);
+    g_assert_cmpint(reply.code, ==, PMEMD_ERROR_BUSY);
+    g_assert_nonnull(strstr(reply.message, "scratch"));
+    g_free(reply.message);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 1);
+    g_assert_cmpuint(state_pools(manager_state(host->manager))->len, ==, 1);
+
+    g_autofree char *second = g_build_filename(host->pmem, "second.dev", NULL);
+    g_autofree char *more = g_strdup_printf("[Device]\nRaw=b\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x1000000\nName=second\n",
+                                            OTHER_BASE + 4096);
+    g_assert_true(g_file_set_contents(second, more, -1, NULL));
+    data.data.node = 1;
+    reply = host_ask(host, &data);
+    g_assert_cmpint(reply.code, ==, -1);
+    g_assert_cmphex(find(host, reply.result)->range.start, ==, OTHER_BASE + 8192);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 2);
+}
+
 static void test_limits(void) {
     g_autoptr(Host) host = host_new("file");
     Reply replies[70] = { 0 };
@@ -247,6 +277,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager/setup-leaves-device", test_setup_leaves_device);
     g_test_add_func("/manager/release-fails", test_release_fails);
     g_test_add_func("/manager/missing", test_missing);
+    g_test_add_func("/manager/foreign-made-meanwhile", test_foreign_made_meanwhile);
     g_test_add_func("/manager/limits", test_limits);
     return g_test_run();
 }
