@@ -29,11 +29,11 @@ static void test_geometry(void) {
     g_assert_true(jf_geometry(8 * MIB, 2 * MIB, 64, 1024, &g, NULL));
     g_assert_cmpuint(g.mgmt_len, ==, 0);
 
-    /* Small steps: units of 64 KiB, areas of 1.25 MiB. */
-    g_assert_cmpuint(jf_journal_frames(4096, 1024) * 4096, ==, 2 * 65536 + 2 * 5 * MIB / 4);
+    /* Small steps: units of 64 KiB, areas of 1.5 MiB. */
+    g_assert_cmpuint(jf_journal_frames(4096, 1024) * 4096, ==, 2 * 65536 + 2 * 3 * MIB / 2);
     g_assert_true(jf_geometry(16 * MIB, 4096, 512, 1024, &g, NULL));
     g_assert_true(g.unit_is_small);
-    g_assert_cmpuint(g.area_off[1], ==, 65536 + 5 * MIB / 4);
+    g_assert_cmpuint(g.area_off[1], ==, 65536 + 3 * MIB / 2);
 
     JfGeometry untouched = { .size = 99 };
     g_assert_false(jf_geometry(8 * MIB - 4096, 2 * MIB, 64, 1024, &untouched, &needed));

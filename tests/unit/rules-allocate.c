@@ -489,7 +489,7 @@ static void test_allocate_mgmt(Host *host, gconstpointer unused) {
     g_assert_cmphex(plan.journal_frames, ==, jf_journal_frames(2 * MIB, JF_MAX_REGIONS_DEFAULT));
     request.max_regions = JF_MAX_REGIONS_LIMIT;
     assert_refused(rules_allocate_mgmt(host->state, &request, &plan, &error), &error, NO_SPACE, "make it at least");
-    request.bytes = 600 * MIB;
+    request.bytes = 1100 * MIB;
     g_assert_true(rules_allocate_mgmt(host->state, &request, &plan, &error));
     request.name = "near";
     assert_refused(rules_allocate_mgmt(host->state, &request, &plan, &error), &error, EXISTS, "the name \"near\"");
