@@ -90,7 +90,7 @@ class Malformed(Case):
     def tearDown(self):
         self.assertEqual(self.lists(), self.before)
         self.assertEqual(self.descriptors(), self.descriptors_before)
-        self.assertLess(self.resident() - self.resident_before, 4 * MIB)
+        self.assertLess(self.resident() - self.resident_before, harness.resident_slack())
 
     def torment(self):
         """Large things that are refused."""
