@@ -13,6 +13,7 @@
 #include "daemon/manager.h"
 #include "daemon/sigbus-guard.h"
 #include "daemon/state-dir.h"
+#include "daemon/watch.h"
 #include "proto/error.h"
 
 #include <locale.h>
@@ -47,6 +48,7 @@ typedef struct {
     Backend *backend; /* until the manager has it */
     Manager *manager;
     Bus *bus;
+    Watch *watch; /* NULL: not on this backend, or not to be had */
     Eraser *eraser;
 } Daemon;
 
@@ -56,6 +58,7 @@ static void daemon_free(Daemon *d) {
     /* The manager answers what waits, by the bus, and tells the eraser of what it had at hand for it. */
     if (d->bus)
         bus_set_eraser(d->bus, NULL);
+    watch_free(d->watch);
     manager_free(d->manager);
     eraser_free(d->eraser);
     backend_free(d->backend);
@@ -215,6 +218,14 @@ static bool wire_up(Daemon *d, const Config *config, GError **error) {
     bus_set_eraser(d->bus, d->eraser);
     if (!bus_acquire_name(d->bus, error))
         return false;
+    if (g_str_equal(manager_backend_name(d->manager), "ndctl")) {
+        g_autoptr(GError) watch_error = NULL;
+
+        d->watch = watch_new(d->event, d->manager, &watch_error);
+        if (!d->watch)
+            log_message(LOG_WARNING, NULL, NULL, "%s, ignoring: what other tools make is seen when a request meets it",
+                        watch_error->message);
+    }
     manager_add_events(d->manager, &events, d);
     manager_start(d->manager);
     return true;

@@ -27,6 +27,7 @@ struct Manager {
     ManagerState summary;
     char *summary_reason; /* NULL when OK */
     bool recovering;      /* until the platform was compared with the journals */
+    bool refreshing;      /* a refresh waits or runs */
     bool stopping;
     bool pumping;         /* manager_pump() is on the stack */
     sd_id128_t boot_id, machine_id; /* null: not known */
@@ -108,6 +109,7 @@ uint64_t manager_now_usec(void);
 
 /* manager-start.c */
 void start_op_begin(Op *op);
+void refresh_start(Op *op);
 /* Brings raw regions and foreign devices of the state up to date with a listing. */
 void manager_take_listing(Manager *m, const BackendListing *listing);
 /* Worker step: op->listing or op->error. */

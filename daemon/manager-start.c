@@ -477,3 +477,20 @@ void start_op_begin(Op *op) {
     op->kept = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
     op_work(op, run_read_platform, on_platform);
 }
+
+/* --- later --- */
+
+static void on_refreshed(void *data) {
+    Op *op = data;
+
+    op->m->refreshing = false;
+    if (op->listing)
+        manager_take_listing(op->m, op->listing);
+    else
+        g_warning("the platform could not be read again, ignoring: %s", op->error->message);
+    op_finish(op, SD_ID128_NULL, NULL);
+}
+
+void refresh_start(Op *op) {
+    op_work(op, op_run_list, on_refreshed);
+}

@@ -273,6 +273,13 @@ void manager_start(Manager *m) {
     op_enqueue(op_new(m, start_op_begin), true);
 }
 
+void manager_refresh(Manager *m) {
+    if (m->refreshing || m->stopping)
+        return;
+    m->refreshing = true;
+    op_enqueue(op_new(m, refresh_start), false);
+}
+
 const State *manager_state(const Manager *m) {
     return m->state;
 }

@@ -79,6 +79,9 @@ typedef struct {
 Manager *manager_new(sd_event *event, Backend *backend, const char *state_dir, ManagerLimits limits, GError **error);
 void manager_add_events(Manager *m, const ManagerEvents *events, void *data); /* events are copied; any number of listeners */
 void manager_start(Manager *m);
+/* The platform may have changed: reads it again when its turn comes, and brings raw regions and foreign devices up to date. Any number
+ * of calls until then are one. */
+void manager_refresh(Manager *m);
 /* Lets the operation at hand end, refuses what waits (Busy), closes the journals. */
 void manager_free(Manager *m);
 

@@ -29,7 +29,7 @@ LEVELS = [
     ("1.4", {"backend-ndctl-create"}),
     ("2", {"backend-ndctl", "backend-file", "rules", "recovery"}),
     ("3", {"manager"}),
-    ("4", {"eraser", "health", "bus-view"}),
+    ("4", {"eraser", "health", "bus-view", "watch"}),
     ("4.1", {"bus-region", "bus-job", "bus-list", "bus-request"}),
     ("5", {"bus"}),
     ("6", {"main"}),

@@ -146,7 +146,7 @@ def _dbus_arguments(signature, arguments):
     return values
 
 
-def _second_client(method, signature, *arguments):
+def second_client(method, signature, *arguments):
     """The same call from this process, over a connection of its own. Raises dbus.DBusException."""
     values = _dbus_arguments(signature, arguments)
     return dbus.SystemBus().call_blocking(NAME, ROOT, MANAGER, method, signature, values, timeout=TIMEOUT)
@@ -154,7 +154,7 @@ def _second_client(method, signature, *arguments):
 
 def everything():
     """All lists as they are, to be compared. Not by busctl: it is asked for often, and a process costs much here."""
-    return {method: _second_client(method, "su", "", 0) for method in LISTS}
+    return {method: second_client(method, "su", "", 0) for method in LISTS}
 
 
 def refused(what, names, method, signature, *arguments, says=()):
@@ -165,7 +165,7 @@ def refused(what, names, method, signature, *arguments, says=()):
     status, _, errors = busctl(method, signature, *arguments)
     vm.check(f"{what}: busctl fails", status != 0, f"{method}{arguments}")
     try:
-        _second_client(method, signature, *arguments)
+        second_client(method, signature, *arguments)
         vm.fail(f"{what}: {method}{arguments} was not refused")
     except dbus.DBusException as error:
         name, message = error.get_dbus_name(), error.get_dbus_message()
