@@ -21,6 +21,7 @@ typedef struct {
     int fd;
     uint8_t *image;  /* address space for the whole medium; only loaded pages take memory */
     uint8_t *loaded; /* one byte a page: image holds what the file holds */
+    bool named;      /* it had a name when it came: when it has none any more, nobody will find what is written */
     bool failed;     /* for ever: the page cache may have dropped what a failed write-back held */
 } FileMedium;
 
@@ -84,7 +85,10 @@ static int file_fence(Medium *m) {
     FileMedium *f = file(m);
     if (f->failed)
         return -EIO;
-    return fdatasync(f->fd) < 0 ? fail(f, errno) : 0;
+    if (fdatasync(f->fd) < 0)
+        return fail(f, errno);
+    int r = medium_file_intact(f->fd, m->size, f->named);
+    return r < 0 ? fail(f, -r) : 0;
 }
 
 static int load_page(FileMedium *f, uint64_t page) {
@@ -180,6 +184,7 @@ Medium *medium_file_new(int fd, uint64_t size, GError **error) {
     f->base.size = size;
     f->base.class = MEDIUM_CLASS_FILE;
     f->fd = fd;
+    f->named = st.st_nlink > 0;
     f->image = image;
     f->loaded = g_malloc0((size + PAGE - 1) / PAGE);
     return &f->base;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE 64u
@@ -103,6 +104,8 @@ static void zero_lines(uint8_t *line, const uint8_t *end) {
 typedef struct {
     Medium base;
     int fd;
+    bool regular; /* a file, that could be removed or shortened; devices cannot */
+    bool named;   /* it had a name when it came */
     uint8_t *map;
     FlushLines flush_lines;
 } MappedMedium;
@@ -155,11 +158,12 @@ static int mapped_flush(Medium *m, uint64_t off, size_t len) {
 }
 
 static int mapped_fence(Medium *m) {
-    (void) m;
+    const MappedMedium *mm = mapped(m);
+
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     store_fence();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    return 0;
+    return mm->regular ? medium_file_intact(mm->fd, m->size, mm->named) : 0;
 }
 
 static void do_zero(void *data) {
@@ -248,11 +252,15 @@ Medium *medium_mapped_new(int fd, uint64_t size, bool treat_as_pmem, GError **er
         return NULL;
     }
 
+    struct stat st;
+    bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     MappedMedium *m = g_new0(MappedMedium, 1);
     m->base.ops = &mapped_ops;
     m->base.size = size;
     m->base.class = MEDIUM_CLASS_MAPPED;
     m->fd = fd;
+    m->regular = regular;
+    m->named = regular && st.st_nlink > 0;
     m->map = map;
     m->flush_lines = flush_lines;
     return &m->base;

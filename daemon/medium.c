@@ -3,6 +3,7 @@
 #include "daemon/medium.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #define CHUNK 65536u
 
@@ -19,6 +20,18 @@ static int zero_by_stores(Medium *m, uint64_t off, uint64_t len) {
         done += n;
     }
     return 0;
+}
+
+int medium_file_intact(int fd, uint64_t size, bool named) {
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    if (named && st.st_nlink == 0)
+        return -ENOENT;
+    return (uint64_t) st.st_size < size ? -ENODATA : 0;
 }
 
 int medium_zero(Medium *m, uint64_t off, uint64_t len) {

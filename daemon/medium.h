@@ -73,6 +73,10 @@ Medium *medium_mapped_new(int fd, uint64_t size, bool treat_as_pmem, GError **er
  * Error: HARDWARE; fd then stays the caller's. */
 Medium *medium_file_new(int fd, uint64_t size, GError **error);
 
+/* For the implementations: whether what was stored in fd will be found again. An ordinary file that lost its name (named:
+ * it had one) or its length behind our back gives -ENOENT or -ENODATA; what is acknowledged in it would be lost. */
+int medium_file_intact(int fd, uint64_t size, bool named);
+
 /* Zeroes [off, off + len) with non-temporal stores (mapped) or writes (file) and fences; 0 or negative errno. */
 int medium_zero(Medium *m, uint64_t off, uint64_t len);
 

@@ -259,6 +259,45 @@ static void test_file_write_fails(void) {
     close(full);
 }
 
+/* Nothing may be acknowledged in a file that nobody will find again, or find cut. */
+static void check_lost(bool map, bool removed) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("pmemd-medium-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, SIZE), ==, 0);
+    g_autoptr(Medium) m = map ? medium_mapped_new(fd, SIZE, true, &error) : medium_file_new(fd, SIZE, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(medium_store(m, 0, "x", 1), ==, 0);
+    g_assert_cmpint(medium_flush(m, 0, 1), ==, 0);
+    g_assert_cmpint(medium_fence(m), ==, 0);
+
+    /* The page that is stored to stays: no SIGBUS tells. */
+    g_assert_cmpint(removed ? g_unlink(path) : truncate(path, SIZE / 2), ==, 0);
+    g_assert_cmpint(medium_store(m, 0, "y", 1), ==, 0);
+    g_assert_cmpint(medium_flush(m, 0, 1), ==, 0);
+    g_assert_cmpint(medium_fence(m), ==, removed ? -ENOENT : -ENODATA);
+    g_assert_cmpint(medium_fence(m), <, 0);
+    g_unlink(path);
+}
+
+static void test_file_removed(void) {
+    check_lost(false, true);
+}
+
+static void test_file_shortened(void) {
+    check_lost(false, false);
+}
+
+static void test_mapped_removed(void) {
+    check_lost(true, true);
+}
+
+static void test_mapped_shortened(void) {
+    check_lost(true, false);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     medium_guard_install();
@@ -266,6 +305,10 @@ int main(int argc, char **argv) {
     g_test_add_func("/medium/mapped/operations", test_mapped);
     g_test_add_func("/medium/mapped/map-sync-refused", test_map_sync_refused);
     g_test_add_func("/medium/mapped/sigbus", test_mapped_sigbus);
+    g_test_add_func("/medium/mapped/removed", test_mapped_removed);
+    g_test_add_func("/medium/mapped/shortened", test_mapped_shortened);
+    g_test_add_func("/medium/file/removed", test_file_removed);
+    g_test_add_func("/medium/file/shortened", test_file_shortened);
     g_test_add_func("/medium/guard/nests", test_guard_nests);
     g_test_add_func("/medium/guard/default-action", test_guard_default_action);
     g_test_add_func("/medium/file/operations", test_file);
