@@ -98,7 +98,11 @@ static int image_open(FileBackend *b, const char *image, uint64_t bytes, GError 
     g_autofree char *path = g_build_filename(b->dir, image, NULL);
     int fd = file_image_open(b->dirfd, image, bytes);
 
-    if (fd == -EMEDIUMTYPE || fd == -ENOENT)
+    if (fd == -EMEDIUMTYPE && bytes == FILE_IMAGE_ANY_SIZE)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "%s: is no regular file; remove what is there, its content is not pmemd's, and release the region again",
+                    path);
+    else if (fd == -EMEDIUMTYPE || fd == -ENOENT)
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
                     "%s: is no regular file of %" G_GUINT64_FORMAT
                     " bytes, as its description says; restore it from a copy, or release the region",
@@ -422,7 +426,29 @@ static bool file_destroy(Backend *backend, sd_id128_t uuid, const char *tag, Bac
 
 /* ---- media and content ---- */
 
-/* What a caller who wants to open a device of ours needs: the descriptor of its whole image, or -1 with error. */
+/* What is left of an image that is to be erased, and its length. A destruction that was cut off has removed it already (-1
+ * without error, 0 bytes), and one that somebody shortened must not stay quarantined for ever. */
+static int image_open_left(FileBackend *b, const char *image, uint64_t *ret_bytes, GError **error) {
+    struct stat st;
+
+    if (fstatat(b->dirfd, image, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+        *ret_bytes = 0;
+        return -1;
+    }
+    int fd = image_open(b, image, FILE_IMAGE_ANY_SIZE, error);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) < 0) {
+        set_errno(error, -errno, b->dir, "cannot stat %s", image);
+        close(fd);
+        return -1;
+    }
+    *ret_bytes = (uint64_t) st.st_size;
+    return fd;
+}
+
+/* What a caller who wants to open a device of ours needs: the descriptor of its whole image (of a data device: of what is
+ * left of it, as above), or -1 with error. */
 static int device_open(FileBackend *b, sd_id128_t uuid, BackendRole role, const FileRegion **ret_region,
                        char **ret_image, uint64_t *ret_bytes, GError **error) {
     g_autofree char *name = record_name(uuid);
@@ -447,11 +473,15 @@ static int device_open(FileBackend *b, sd_id128_t uuid, BackendRole role, const 
     }
 
     g_autofree char *image = image_name(record->tag, uuid);
-    int fd = image_open(b, image, file_record_usable_bytes(record), error);
-    if (fd < 0)
+    uint64_t bytes = file_record_usable_bytes(record);
+    int fd = role == BACKEND_ROLE_DATA ? image_open_left(b, image, &bytes, &failure)
+                                       : image_open(b, image, bytes, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
         return -1;
+    }
     *ret_region = region;
-    *ret_bytes = file_record_usable_bytes(record);
+    *ret_bytes = bytes;
     *ret_image = g_steal_pointer(&image);
     return fd;
 }
@@ -502,6 +532,8 @@ static int content_zero(BackendContent *content, uint64_t off, uint64_t len) {
 
     if (off > content->size || len > content->size - off)
         return -EINVAL;
+    if (c->fd < 0)
+        return 0; /* no image is left */
     if (!file_fault_begin(c->dirfd, FILE_FAULT_ZERO, &fault, &failure) ||
         !file_fault_hit(fault, FILE_FAULT_BEFORE, &failure))
         return -pmemd_error_errno(failure->code);
@@ -538,10 +570,12 @@ static BackendContent *file_open_content(Backend *backend, sd_id128_t uuid, GErr
     if (!file_fault_begin(b->dirfd, FILE_FAULT_OPEN_CONTENT, &fault, error) ||
         !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
         return NULL;
-    int fd = device_open(b, uuid, BACKEND_ROLE_DATA, &region, &image, &bytes, error);
-    if (fd < 0)
+    int fd = device_open(b, uuid, BACKEND_ROLE_DATA, &region, &image, &bytes, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
-    if (file_image_held(fd)) {
+    }
+    if (fd >= 0 && file_image_held(fd)) {
         close(fd);
         set_held(b, image, error);
         return NULL;
@@ -554,6 +588,8 @@ static BackendContent *file_open_content(Backend *backend, sd_id128_t uuid, GErr
     content->free = content_free;
     c->fd = fd;
     c->dirfd = fcntl(b->dirfd, F_DUPFD_CLOEXEC, 0);
+    if (c->dirfd >= 0 && bytes == 0)
+        return g_steal_pointer(&content); /* nothing to erase */
     int map_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (c->dirfd < 0 || map_fd < 0) {
         set_errno(error, -errno, b->dir, "cannot open %s for erasing", image);

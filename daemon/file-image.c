@@ -61,7 +61,7 @@ int file_image_open(int dirfd, const char *name, uint64_t bytes) {
     if (fd < 0)
         return errno == EWOULDBLOCK ? -EBUSY : errno == ELOOP ? -EMEDIUMTYPE : -errno;
     int r = fstat(fd, &st) < 0 ? -errno : 0;
-    if (r == 0 && (!S_ISREG(st.st_mode) || (uint64_t) st.st_size != bytes))
+    if (r == 0 && (!S_ISREG(st.st_mode) || (bytes != FILE_IMAGE_ANY_SIZE && (uint64_t) st.st_size != bytes)))
         r = -EMEDIUMTYPE;
     if (r == 0)
         return fd;

@@ -20,7 +20,9 @@ typedef struct {
 
 /* Returns 0 also when it does not exist. */
 int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageFacts *ret_facts);
-/* The descriptor for reading and writing of an image of exactly that size. -EMEDIUMTYPE: it is something else; -EBUSY:
+#define FILE_IMAGE_ANY_SIZE UINT64_MAX
+
+/* The descriptor for reading and writing of an image of exactly that size (or any). -EMEDIUMTYPE: it is something else; -EBUSY:
  * somebody holds a lease on it. */
 int file_image_open(int dirfd, const char *name, uint64_t bytes);
 /* Whether a descriptor other than fd, of any process, has the file open or mapped. */

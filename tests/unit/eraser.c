@@ -197,6 +197,25 @@ static void test_failure(void) {
     g_assert_cmpuint(state_totals(manager_state(host->manager)).free_bytes, ==, free_bytes + PIECE * 4);
 }
 
+/* The device's end is cut off between its two steps, here by an error as else by a crash: the release can be finished. */
+static void test_cut_off_destruction(void) {
+    g_autoptr(Host) host = host_new("file");
+
+    make_pool(host);
+    sd_id128_t region = make_sized(host, PIECE);
+    host_inject(host, "[destroy]\nNth=1\nWhen=partial\nError=EIO\n");
+    release(host, region);
+    while (host->jobs_failed == 0)
+        host_run(host);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
+
+    release(host, region);
+    while (host->jobs_done == 0 && host->jobs_failed == 1)
+        host_run(host);
+    g_assert_cmpuint(host->jobs_failed, ==, 1);
+    g_assert_null(find(host, region));
+}
+
 /* The daemon ends while each of a job's steps is in flight; the next start erases again, from the start. */
 static void test_stop(void) {
     static const char *const orders[] = {
@@ -256,6 +275,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/eraser/pause", test_pause);
     g_test_add_func("/eraser/pause-while-opening", test_pause_while_opening);
     g_test_add_func("/eraser/failure", test_failure);
+    g_test_add_func("/eraser/cut-off-destruction", test_cut_off_destruction);
     g_test_add_func("/eraser/stop", test_stop);
     g_test_add_func("/eraser/stop-paused", test_stop_paused);
     return g_test_run();
