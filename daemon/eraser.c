@@ -80,6 +80,8 @@ static void job_end(Job *job, const char *message) {
         eraser->active = NULL;
     g_ptr_array_remove(eraser->jobs, job);
     job_free(job);
+    if (message)
+        manager_erase_failed(eraser->manager, region, message);
     if (eraser->events.job_removed)
         eraser->events.job_removed(eraser->data, region, message);
     eraser_next(eraser);

@@ -34,6 +34,7 @@ void release_data_start(Op *op) {
     }
     if (region->state == REGION_QUARANTINED && rules_pool_writable(region->pool, NULL)) {
         /* Released before: its job is the answer, and one that had failed is tried again. */
+        manager_set_region_state(m, region, REGION_QUARANTINED, STATE_REASON_RELEASED);
         manager_tell_quarantined(m, region);
         op_finish(op, region->uuid, NULL);
         return;
@@ -56,6 +57,13 @@ void release_data_start(Op *op) {
     manager_tell_region_changed(m, region);
     manager_tell_quarantined(m, region);
     op_finish(op, region->uuid, NULL);
+}
+
+void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason) {
+    Region *region = state_region_by_uuid(m->state, region_uuid);
+
+    if (region && region->state == REGION_QUARANTINED && !m->stopping)
+        manager_set_region_state(m, region, REGION_QUARANTINED, reason);
 }
 
 static void run_open_content(void *data) {

@@ -100,6 +100,8 @@ bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_pla
 /* For the eraser. Opens the content on the backend's worker; content is the callee's. */
 typedef void (*ManagerContentDone)(void *data, BackendContent *content, const GError *error);
 void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone done, void *data);
+/* The erase did not come to its end: the region says why until it is released again. */
+void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason);
 /* The content of the quarantined region reads as zeros, durably: destroy the device, free the frames. done as for submit. */
 void manager_finish_release(Manager *m, sd_id128_t region_uuid, ManagerDone done, void *data);
 

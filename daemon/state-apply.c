@@ -96,7 +96,7 @@ static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t 
     region_set_name(region, NULL);
     region->flags |= JF_REGION_DIRTY;
     pool->snapshot_bytes += region_snapshot_bytes(region);
-    state_set_region_state(state, region, REGION_QUARANTINED, "released; its content is to be erased");
+    state_set_region_state(state, region, REGION_QUARANTINED, STATE_REASON_RELEASED);
 
     JfRequest answer = {
         .request_id = record.request_id,

@@ -72,6 +72,8 @@ typedef enum {
     REGION_UNSETTLED,   /* intent open whose outcome is not known, or a device in the way: see reason */
     N_REGION_STATES,
 } RegionState;
+/* The reason of REGION_QUARANTINED while nothing stands in the way. */
+#define STATE_REASON_RELEASED "released; its content is to be erased"
 const char *region_state_to_string(RegionState state); /* "creating", "ok", "quarantined", "missing", "unsettled" */
 
 /* A request-id that was answered. */

@@ -177,6 +177,7 @@ static void test_failure(void) {
     g_assert_true(sd_id128_equal(host->last_job, region));
     g_assert_nonnull(strstr(host->job_message, "byte 16777216 of 50331648"));
     g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
+    g_assert_cmpstr(find(host, region)->reason, ==, host->job_message);
     while (host->jobs_done == 0)
         host_run(host);
     g_assert_null(find(host, other));
@@ -184,6 +185,7 @@ static void test_failure(void) {
     fill(path); /* as if nothing had been erased yet */
     host_inject(host, "[zero]\nNth=3\nWhen=after\nError=EIO\n");
     release(host, region);
+    g_assert_cmpstr(find(host, region)->reason, ==, STATE_REASON_RELEASED);
     while (host->jobs_failed == 1)
         host_run(host);
     assert_content(path, '\0'); /* the last piece was done before it failed */
