@@ -51,6 +51,19 @@ static void after_failed_write(Manager *m, Pool *pool, const GError *error) {
     manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
 }
 
+/* What is durable in a file that somebody removed or cut is lost all the same: nothing of it may be acknowledged. */
+static bool check_intact(Manager *m, Pool *pool, GError **error) {
+    int r = medium_intact(pool->medium);
+
+    if (r == 0)
+        return true;
+    g_autofree char *reason = g_strdup_printf("the file of its journal was removed or cut (%s); bring it back and restart pmemd",
+                                              g_strerror(-r));
+    manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
+    g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, reason);
+    return false;
+}
+
 static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
     g_autoptr(GError) local = NULL;
 
@@ -69,11 +82,11 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
         g_clear_error(&local);
     }
     if (journal_append(pool->journal, type, txid, payload, len, NULL, &local))
-        return true;
+        return check_intact(m, pool, error);
     if (g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
         g_clear_error(&local);
         if (checkpoint(m, pool, &local) && journal_append(pool->journal, type, txid, payload, len, NULL, &local))
-            return true;
+            return check_intact(m, pool, error);
     }
     after_failed_write(m, pool, local);
     g_propagate_error(error, g_steal_pointer(&local));

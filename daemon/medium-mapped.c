@@ -158,11 +158,16 @@ static int mapped_flush(Medium *m, uint64_t off, size_t len) {
 }
 
 static int mapped_fence(Medium *m) {
-    const MappedMedium *mm = mapped(m);
-
+    (void) m;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     store_fence();
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return 0;
+}
+
+static int mapped_intact(Medium *m) {
+    const MappedMedium *mm = mapped(m);
+
     return mm->regular ? medium_file_intact(mm->fd, m->size, mm->named) : 0;
 }
 
@@ -222,6 +227,7 @@ static const MediumOps mapped_ops = {
     .readable = mapped_readable,
     .base = mapped_base,
     .zero = mapped_zero,
+    .intact = mapped_intact,
     .free = mapped_free,
 };
 

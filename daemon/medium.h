@@ -28,6 +28,9 @@ typedef struct {
     const uint8_t *(*base)(Medium *m);
     /* Zeroes [off, off + len) in the fastest way, not durable before fence. NULL: medium_zero() stores zeros. */
     int (*zero)(Medium *m, uint64_t off, uint64_t len);
+    /* 0 when what was made durable will be found again, else a negative errno; dearer than a fence, so it is asked once a commit, by
+     * whoever acknowledges. NULL: the fence knows, or nothing can be lost. */
+    int (*intact)(Medium *m);
     void (*free)(Medium *m);
 } MediumOps;
 
@@ -57,6 +60,9 @@ static inline int medium_readable(Medium *m, uint64_t off, size_t len) {
 }
 static inline const uint8_t *medium_base(Medium *m) {
     return m->ops->base(m);
+}
+static inline int medium_intact(Medium *m) {
+    return m->ops->intact ? m->ops->intact(m) : 0;
 }
 static inline void medium_free(Medium *m) {
     if (m)

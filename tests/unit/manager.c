@@ -245,6 +245,20 @@ static void test_foreign_made_meanwhile(void) {
     g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 2);
 }
 
+/* A journal whose file was removed takes no more changes: they would be gone at the next start. */
+static void test_journal_removed(gconstpointer medium) {
+    g_autoptr(Host) host = host_new(medium);
+    sd_id128_t pool = make_pool(host), region = make_region(host, "a");
+    ManagerRequest rename = target(MANAGER_RENAME, region);
+
+    g_assert_cmpint(g_remove(state_pool_by_uuid(manager_state(host->manager), pool)->path), ==, 0);
+    rename.target.name = "b";
+    g_assert_cmpint(host_ask(host, &rename).code, ==, PMEMD_ERROR_HARDWARE);
+    g_assert_cmpstr(find(host, region)->name, ==, "a");
+    g_assert_cmpint(state_pool_by_uuid(manager_state(host->manager), pool)->state, ==, POOL_READ_ONLY);
+    g_assert_cmpint(host_ask(host, &rename).code, ==, PMEMD_ERROR_READ_ONLY);
+}
+
 static void test_limits(void) {
     g_autoptr(Host) host = host_new("file");
     Reply replies[70] = { 0 };
@@ -278,6 +292,8 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager/release-fails", test_release_fails);
     g_test_add_func("/manager/missing", test_missing);
     g_test_add_func("/manager/foreign-made-meanwhile", test_foreign_made_meanwhile);
+    g_test_add_data_func("/manager/journal-removed/file", "file", test_journal_removed);
+    g_test_add_data_func("/manager/journal-removed/mapped", "mapped", test_journal_removed);
     g_test_add_func("/manager/limits", test_limits);
     return g_test_run();
 }
