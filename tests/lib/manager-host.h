@@ -220,6 +220,25 @@ static inline void release_and_wait(Host *host, sd_id128_t region) {
         host_run(host);
 }
 
+static inline void on_refused_content(void *data, BackendContent *content, const GError *error) {
+    g_assert_null(content);
+    on_reply(data, SD_ID128_NULL, error);
+}
+
+/* Neither is its content opened nor its device destroyed. */
+static inline void assert_not_erased(Host *host, sd_id128_t region, int code) {
+    Reply replies[2] = { 0 };
+
+    manager_open_content(host->manager, region, on_refused_content, &replies[0]);
+    manager_finish_release(host->manager, region, on_reply, &replies[1]);
+    for (guint i = 0; i < G_N_ELEMENTS(replies); i++) {
+        while (!replies[i].done)
+            host_run(host);
+        g_assert_cmpint(replies[i].code, ==, code);
+        g_free(replies[i].message);
+    }
+}
+
 /* In the backend's directory. */
 static inline char *host_file(const Host *host, const char *name) {
     return g_build_filename(host->pmem, name, NULL);

@@ -29,10 +29,25 @@ static EraseJob job_of(Host *host, sd_id128_t region) {
     return job;
 }
 
-static void run_until_done(Host *host, guint jobs) {
-    while (host->jobs_done < jobs)
+static void run_until_done_after(Host *host, guint jobs, guint failed) {
+    while (host->jobs_done < jobs) {
         host_run(host);
-    g_assert_cmpuint(host->jobs_failed, ==, 0);
+        g_assert_cmpuint(host->jobs_failed, ==, failed);
+    }
+}
+
+static void run_until_done(Host *host, guint jobs) {
+    run_until_done_after(host, jobs, 0);
+}
+
+/* Fails at once when a job that is to fail ends well. */
+static void run_until_failed(Host *host, guint jobs) {
+    guint done = host->jobs_done;
+
+    while (host->jobs_failed < jobs) {
+        host_run(host);
+        g_assert_cmpuint(host->jobs_done, ==, done);
+    }
 }
 
 static void test_order(void) {
@@ -137,24 +152,24 @@ static void test_pause_while_opening(void) {
     }
 }
 
-static void assert_content(const char *path, char expected) {
+static void assert_content(const char *path, gsize size, char expected) {
     g_autofree char *bytes = NULL;
     gsize len, differ = 0;
 
     g_assert_true(g_file_get_contents(path, &bytes, &len, NULL));
-    g_assert_cmpuint(len, ==, PIECE * 3);
+    g_assert_cmpuint(len, ==, size);
     for (gsize i = 0; i < len; i++)
         differ += bytes[i] != expected;
     g_assert_cmpuint(differ, ==, 0);
 }
 
-static void fill(const char *path) {
-    g_autofree char *bytes = g_malloc(PIECE * 3);
+static void fill(const char *path, gsize size) {
+    g_autofree char *bytes = g_malloc(size);
     FILE *file = g_fopen(path, "r+");
 
-    memset(bytes, 'x', PIECE * 3);
+    memset(bytes, 'x', size);
     g_assert_nonnull(file);
-    g_assert_cmpuint(fwrite(bytes, 1, PIECE * 3, file), ==, PIECE * 3);
+    g_assert_cmpuint(fwrite(bytes, 1, size, file), ==, size);
     fclose(file);
 }
 
@@ -165,15 +180,14 @@ static void test_failure(void) {
     make_pool(host);
     sd_id128_t region = make_sized(host, PIECE * 3), other = make_sized(host, PIECE);
     g_autofree char *path = g_strdup(find(host, region)->path);
-    fill(path);
-    assert_content(path, 'x');
+    fill(path, PIECE * 3);
+    assert_content(path, PIECE * 3, 'x');
     uint64_t free_bytes = state_totals(manager_state(host->manager)).free_bytes;
 
     host_inject(host, "[zero]\nNth=2\nWhen=partial\nError=EIO\n");
     release(host, region);
     release(host, other);
-    while (host->jobs_failed == 0)
-        host_run(host);
+    run_until_failed(host, 1);
     g_assert_true(sd_id128_equal(host->last_job, region));
     g_assert_nonnull(strstr(host->job_message, "byte 16777216 of 50331648"));
     g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
@@ -182,13 +196,12 @@ static void test_failure(void) {
         host_run(host);
     g_assert_null(find(host, other));
 
-    fill(path); /* as if nothing had been erased yet */
+    fill(path, PIECE * 3); /* as if nothing had been erased yet */
     host_inject(host, "[zero]\nNth=3\nWhen=after\nError=EIO\n");
     release(host, region);
     g_assert_cmpstr(find(host, region)->reason, ==, STATE_REASON_RELEASED);
-    while (host->jobs_failed == 1)
-        host_run(host);
-    assert_content(path, '\0'); /* the last piece was done before it failed */
+    run_until_failed(host, 2);
+    assert_content(path, PIECE * 3, '\0'); /* the last piece was done before it failed */
     g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
     g_assert_cmpuint(state_totals(manager_state(host->manager)).free_bytes, ==, free_bytes + PIECE);
 
@@ -216,6 +229,27 @@ static void test_cut_off_destruction(void) {
         host_run(host);
     g_assert_cmpuint(host->jobs_failed, ==, 1);
     g_assert_null(find(host, region));
+}
+
+/* A region that is no whole number of pieces is erased to its last byte before its device goes. */
+static void test_odd_size(void) {
+    const uint64_t sizes[] = { 65536, PIECE - 65536, PIECE + 65536, PIECE * 2 - 65536 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(Host) host = host_new(i % 2 ? "mapped" : "file");
+
+        make_pool(host);
+        sd_id128_t region = make_sized(host, sizes[i]);
+        g_autofree char *path = g_strdup(find(host, region)->path);
+        fill(path, sizes[i]);
+        host_inject(host, "[destroy]\nError=EBUSY\n");
+        release(host, region);
+        run_until_failed(host, 1);
+        assert_content(path, sizes[i], '\0');
+        release(host, region);
+        run_until_done_after(host, 1, 1);
+        g_assert_null(find(host, region));
+    }
 }
 
 /* The daemon ends while each of a job's steps is in flight; the next start erases again, from the start. */
@@ -278,6 +312,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/eraser/pause-while-opening", test_pause_while_opening);
     g_test_add_func("/eraser/failure", test_failure);
     g_test_add_func("/eraser/cut-off-destruction", test_cut_off_destruction);
+    g_test_add_func("/eraser/odd-size", test_odd_size);
     g_test_add_func("/eraser/stop", test_stop);
     g_test_add_func("/eraser/stop-paused", test_stop_paused);
     return g_test_run();

@@ -185,11 +185,32 @@ static void test_clean(gconstpointer data) {
     expect(f, JOURNAL_CLEAN, 9);
 }
 
+typedef struct {
+    uint64_t off; /* of the record */
+    size_t len;
+    unsigned fences;
+} Commit;
+
+/* The first fence is the body's, the second that of the commit word, which was not there before. */
+static void word_comes_last(RecordingMedium *m, void *data) {
+    Commit *commit = data;
+
+    g_assert_cmpint(get_le64(m->view + commit->off) != 0, ==, commit->fences == 1);
+    if (commit->fences == 1)
+        g_assert_cmpmem(m->durable + commit->off + 8, commit->len - 8, m->view + commit->off + 8, commit->len - 8);
+    commit->fences++;
+}
+
 /* The exact order and number of the medium's calls in one commit. */
 static void test_commit_order(void) {
     g_autoptr(Fixture) f = fixture_new(MEDIUM_CLASS_MAPPED, 0);
+    Commit commit = { .off = AREA_A + 65536 - journal_log_bytes(f->j), .len = JF_RECORD_MIN + 96 };
     f->m->stores = f->m->flushes = f->m->fences = 0;
+    f->m->before_fence = word_comes_last;
+    f->m->data = &commit;
     append_sized(f, 96);
+    f->m->before_fence = NULL;
+    g_assert_cmpuint(commit.fences, ==, 2);
     g_assert_cmpuint(f->m->stores, ==, 2);
     g_assert_cmpuint(f->m->flushes, ==, 2);
     g_assert_cmpuint(f->m->fences, ==, 2);
@@ -201,6 +222,11 @@ static void test_commit_order(void) {
     g_assert_true(journal_checkpoint(f->j, emit, f, &error));
     g_assert_cmpuint(f->m->fences, ==, 4);
     g_assert_cmpuint(f->m->pending->len, ==, 0);
+    JfRoot root;
+    for (unsigned copy = 0; copy < 2; copy++) {
+        g_assert_cmpint(jf_root_decode(f->m->durable + jf_root_offset(SIZE, 0, copy), JF_ROOT_SIZE, UUID_A, &root), ==, JF_OK);
+        g_assert_cmpuint(root.gen, ==, 2);
+    }
 
     g_autoptr(Fixture) g = fixture_new(MEDIUM_CLASS_FILE, 0);
     g->m->stores = g->m->fences = 0;
@@ -625,10 +651,24 @@ static void test_checkpoints(gconstpointer data) {
     g_autoptr(Fixture) f = fixture_new(class_of(data), 1);
     for (unsigned i = 0; i < 12; i++) {
         checkpoint(f);
-        expect(f, JOURNAL_CLEAN, f->n);
+        /* Read at once, and after more was written. */
+        if (i % 2)
+            expect(f, JOURNAL_CLEAN, f->n);
         append_sized(f, 8 * (i + 1));
         append_sized(f, 96);
         expect(f, JOURNAL_CLEAN, f->n);
+    }
+
+    /* Used again, an area shows nothing of its longer past. */
+    checkpoint(f);
+    for (unsigned i = 0; i < 20; i++)
+        append_sized(f, 96);
+    f->n = 1;
+    for (unsigned i = 0; i < 3; i++) {
+        checkpoint(f);
+        expect(f, JOURNAL_CLEAN, 1);
+        expect(f, JOURNAL_CLEAN, 1); /* with what the one before may have noted */
+        g_assert_cmpuint(f->notes, ==, 0);
     }
 }
 

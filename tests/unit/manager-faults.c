@@ -195,6 +195,7 @@ static void test_other_machine(void) {
     g_assert_cmpuint(eraser_count(host->eraser), ==, 0);
     g_assert_cmpint(ask_target(host, MANAGER_RELEASE_DATA, released, ""), ==, PMEMD_ERROR_READ_ONLY);
     g_assert_cmpuint(eraser_count(host->eraser), ==, 0);
+    assert_not_erased(host, released, PMEMD_ERROR_READ_ONLY);
     host_restart(host);
     g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_READ_ONLY); /* a start of ours does not make it ours */
     host_stop(host);
@@ -249,12 +250,48 @@ static guint count_images(const Host *host) {
     return n;
 }
 
+/* Writes past the first page fail from here on. Returns the limit to restore. */
+static struct rlimit forbid_writes(void) {
+    struct rlimit before, none;
+
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    none = before;
+    none.rlim_cur = 4096;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    return before;
+}
+
+/* A change that could not be journalled is refused, and the model is as it was. */
+static void test_change_not_written(void) {
+    for (int i = 0; i < 3; i++) {
+        g_autoptr(Host) host = host_new("file");
+        sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
+        struct rlimit before = forbid_writes();
+        int code = i == 0   ? ask_target(host, MANAGER_RENAME, region, "other")
+                   : i == 1 ? ask_target(host, MANAGER_SET_OWNER, region, "")
+                            : ask_target(host, MANAGER_RELEASE_DATA, region, "");
+
+        g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+        g_assert_cmpint(code, ==, PMEMD_ERROR_HARDWARE);
+        g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_READ_ONLY);
+        g_assert_cmpstr(find(host, region)->name, ==, "guest");
+        g_assert_cmpstr(find(host, region)->user, ==, "root");
+        g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
+        g_assert_null(find(host, region)->intent);
+        g_assert_cmpuint(eraser_count(host->eraser), ==, 0);
+        host_restart(host);
+        g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_OK);
+        g_assert_cmpstr(find(host, region)->name, ==, "guest");
+        g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
+    }
+}
+
 /* The medium fails between INTENT and COMMIT: nothing is acknowledged, the next start finds the region whole. */
 static void test_medium_fails(void) {
     g_autoptr(Host) host = host_new("file");
     sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
     ManagerRequest data = allocate_data(8 << 20, "late");
-    struct rlimit before, none;
     Reply reply = { 0 };
 
     host_hold(host);
@@ -262,12 +299,7 @@ static void test_medium_fails(void) {
     manager_submit(host->manager, &data, 1, on_reply, &reply);
     while (count_images(host) < 2)
         g_assert_cmpint(sd_event_run(host->event, 1000), >=, 0);
-    /* Writes past the first page fail from here on. */
-    signal(SIGXFSZ, SIG_IGN);
-    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
-    none = before;
-    none.rlim_cur = 4096;
-    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    struct rlimit before = forbid_writes();
     host_let_go(host);
     while (!reply.done)
         host_run(host);
@@ -277,6 +309,9 @@ static void test_medium_fails(void) {
     g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_READ_ONLY);
     assert_refuses(host, pool, region, PMEMD_ERROR_READ_ONLY);
     g_assert_cmpuint(state_count_regions(manager_state(host->manager)), ==, 2); /* its frames stay reserved */
+    for (const Region *r = state_next_region(manager_state(host->manager), NULL); r;
+         r = state_next_region(manager_state(host->manager), r))
+        g_assert_cmpint(r->intent != NULL, ==, !sd_id128_equal(r->uuid, region));
 
     host_restart(host);
     g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_OK);
@@ -495,6 +530,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/manager-faults/corrupt/mapped", "mapped", test_corrupt);
     g_test_add_func("/manager-faults/other-machine", test_other_machine);
     g_test_add_func("/manager-faults/other-tag", test_other_tag);
+    g_test_add_func("/manager-faults/change-not-written", test_change_not_written);
     g_test_add_func("/manager-faults/medium-fails", test_medium_fails);
     g_test_add_func("/manager-faults/twins", test_twins);
     g_test_add_func("/manager-faults/stale-setup-hint", test_stale_setup_hint);

@@ -186,8 +186,10 @@ static void test_release_fails(void) {
         ManagerRequest release = target(MANAGER_RELEASE_DATA, region);
         host_inject(host, texts[i]);
         g_assert_cmpint(host_ask(host, &release).code, ==, -1);
-        while (host->jobs_failed == 0)
+        while (host->jobs_failed == 0) {
             host_run(host);
+            g_assert_cmpuint(host->jobs_done, ==, 0);
+        }
         g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
         if (i == 0)
             host_restart(host); /* tried again by the start ... */
@@ -197,6 +199,34 @@ static void test_release_fails(void) {
             host_run(host);
         g_assert_null(find(host, region));
     }
+}
+
+/* A release that was acknowledged is a release after a start, whatever became of its erase. */
+static void test_release_is_remembered(void) {
+    g_autoptr(Host) host = host_new("file");
+
+    make_pool(host);
+    sd_id128_t region = make_region(host, "guest");
+    host_inject(host, "[zero]\nError=EIO\n");
+    release_and_wait(host, region);
+    g_assert_cmpuint(host->jobs_failed, ==, 1);
+    host_restart(host);
+    g_assert_true(!find(host, region) || find(host, region)->state == REGION_QUARANTINED);
+    while (host->jobs_done == 0)
+        host_run(host);
+    g_assert_null(find(host, region));
+    g_assert_cmpint(manager_get_state(host->manager), ==, MANAGER_OK);
+}
+
+/* Not by a mistake of its caller either: content is opened, and a device destroyed, for a release alone. */
+static void test_erase_only_released(void) {
+    g_autoptr(Host) host = host_new("file");
+
+    make_pool(host);
+    sd_id128_t region = make_region(host, "guest");
+    assert_not_erased(host, region, PMEMD_ERROR_BUSY);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
+    assert_not_erased(host, SD_ID128_NULL, PMEMD_ERROR_NO_SUCH_REGION);
 }
 
 /* A device that vanished is missing, not free; nothing can be set up on its frames. */
@@ -290,6 +320,8 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager/setup-fails", test_setup_fails);
     g_test_add_func("/manager/setup-leaves-device", test_setup_leaves_device);
     g_test_add_func("/manager/release-fails", test_release_fails);
+    g_test_add_func("/manager/release-is-remembered", test_release_is_remembered);
+    g_test_add_func("/manager/erase-only-released", test_erase_only_released);
     g_test_add_func("/manager/missing", test_missing);
     g_test_add_func("/manager/foreign-made-meanwhile", test_foreign_made_meanwhile);
     g_test_add_data_func("/manager/journal-removed/file", "file", test_journal_removed);
