@@ -72,11 +72,22 @@ static void unsettled(Op *op, const char *reason) {
     op_finish(op, SD_ID128_NULL, error);
 }
 
+static void on_listed_without(void *data) {
+    Op *op = data;
+
+    if (op->listing)
+        manager_take_listing(op->m, op->listing);
+    else
+        g_warning("the platform could not be read again, ignoring: %s", op->error->message);
+    abort_create(op);
+}
+
+/* It may have stood elsewhere, where the map has it as somebody's until the platform is listed again. */
 static void on_leftover_destroyed(void *data) {
     Op *op = data;
 
     if (op->ok)
-        abort_create(op);
+        op_work(op, op_run_list, on_listed_without);
     else
         unsettled(op, op->error->message);
 }

@@ -108,6 +108,17 @@ static void take_foreign(Manager *m, const BackendDevice *device, ForeignKind ki
     state_add_foreign(m->state, foreign);
 }
 
+/* Is it the device of a region or pool, in the place that the model reserves for it? One with the same uuid that stands elsewhere (it
+ * moved, or labels were copied) takes frames, too, and those must not be given to anybody. */
+static bool is_known(const Manager *m, GHashTable *by_device, const BackendDevice *device) {
+    const Pool *pool = state_pool_by_uuid(m->state, device->uuid);
+    const Region *region = g_hash_table_lookup(by_device, &device->uuid);
+
+    if (pool && frame_range_contains(pool->occupant.entry.range, device->device))
+        return true;
+    return region && frame_range_contains((FrameRange) { region->device_start, region->range.end }, device->device);
+}
+
 static bool hint_pending(Manager *m, sd_id128_t uuid) {
     return hints_has(m->state_dir, HINT_SETUP, uuid) || hints_has(m->state_dir, HINT_RELEASE, uuid);
 }
@@ -127,7 +138,7 @@ void manager_take_listing(Manager *m, const BackendListing *listing) {
             [RECOVERY_DEVICE_DESTROY] = FOREIGN_UNFORMATTED, /* until it is gone */
         };
 
-        if (state_pool_by_uuid(m->state, device->uuid) || g_hash_table_contains(by_device, &device->uuid))
+        if (is_known(m, by_device, device))
             continue;
         take_foreign(m, device, kinds[recovery_decide_device(device, hint_pending(m, device->uuid))]);
     }
@@ -296,16 +307,41 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         manager_tell_region_removed(m, uuid, pool_uuid);
 }
 
+/* Several may have one uuid, when labels were copied: a list for each. */
+static void add_by_uuid(GHashTable *devices, BackendDevice *device) {
+    GPtrArray *same = g_hash_table_lookup(devices, &device->uuid);
+
+    if (!same) {
+        same = g_ptr_array_new();
+        g_hash_table_insert(devices, &device->uuid, same);
+    }
+    g_ptr_array_add(same, device);
+}
+
+/* The one in the region's place, else the first: a copy elsewhere does not make the region's own one go missing. */
+static const BackendDevice *find_by_uuid(GHashTable *devices, const Region *region) {
+    GPtrArray *same = g_hash_table_lookup(devices, &region->device_uuid);
+
+    for (guint i = 0; same && i < same->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(same, i);
+
+        if (frame_range_equal(device->device, (FrameRange) { region->device_start, region->range.end }))
+            return device;
+    }
+    return same ? g_ptr_array_index(same, 0) : NULL;
+}
+
 static void compare_regions(Op *op) {
     Manager *m = op->m;
-    g_autoptr(GHashTable) devices = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+    g_autoptr(GHashTable) devices =
+        g_hash_table_new_full(pmemd_uuid_hash, pmemd_uuid_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
     g_autoptr(GPtrArray) regions = g_ptr_array_new();
 
     for (guint i = 0; i < op->listing->devices->len; i++) {
         BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
 
         if (!sd_id128_is_null(device->uuid))
-            g_hash_table_insert(devices, &device->uuid, device);
+            add_by_uuid(devices, device);
     }
     /* Settling removes regions: collect them first. */
     for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
@@ -313,7 +349,7 @@ static void compare_regions(Op *op) {
     for (guint i = 0; i < regions->len; i++) {
         Region *region = g_ptr_array_index(regions, i);
 
-        settle_region(op, region, g_hash_table_lookup(devices, &region->device_uuid));
+        settle_region(op, region, find_by_uuid(devices, region));
     }
 }
 

@@ -240,6 +240,52 @@ static void test_other_tag(void) {
     host_start(host);
 }
 
+static void move_device(const Host *host, sd_id128_t device, uint64_t start) {
+    char uuid[PMEMD_UUID_STRING_MAX];
+    g_autofree char *name = g_strconcat(pmemd_uuid_format(device, uuid), ".dev", NULL);
+    g_autofree char *path = host_file(host, name);
+    g_autofree char *text = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", start);
+    g_autoptr(GKeyFile) file = g_key_file_new();
+
+    g_assert_true(g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL));
+    g_key_file_set_string(file, "Device", "StartFrame", text);
+    g_assert_true(g_key_file_save_to_file(file, path, NULL));
+    g_assert_cmpint(g_chmod(path, 0600), ==, 0);
+}
+
+/* A device with a region's uuid that stands elsewhere: the region is missing, and the frames that the device takes are not free. */
+static void test_moved(void) {
+    g_autoptr(Host) host = host_new("file");
+    const uint64_t elsewhere = BASE + 0x8000;
+    ManagerRequest request = { .method = MANAGER_SETUP_DATA, .user = "root" };
+
+    sd_id128_t pool = make_pool(host);
+    sd_id128_t region = make_region(host, "guest");
+    sd_id128_t device = find(host, region)->device_uuid;
+    uint64_t start = find(host, region)->device_start;
+    uint64_t tail = find_pool(host, pool)->tail.range.start;
+
+    host_stop(host);
+    move_device(host, device, elsewhere);
+    host_start(host);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_MISSING);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 1);
+    request.data = (DataRequest) {
+        .range = { elsewhere + 1024, elsewhere + 4096 },
+        .mgmt = { tail - 128, tail },
+        .node = -1,
+    };
+    g_assert_cmpint(host_ask(host, &request).code, ==, PMEMD_ERROR_BUSY);
+    g_assert_cmpint(ask_target(host, MANAGER_RELEASE_DATA, region, ""), ==, PMEMD_ERROR_DEGRADED);
+
+    host_stop(host);
+    move_device(host, device, start);
+    host_start(host);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 0);
+    g_assert_cmpint(host_ask(host, &request).code, ==, -1);
+}
+
 static guint count_images(const Host *host) {
     g_autoptr(GDir) dir = g_dir_open(host->pmem, 0, NULL);
     const char *name;
@@ -531,6 +577,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager-faults/other-machine", test_other_machine);
     g_test_add_func("/manager-faults/other-tag", test_other_tag);
     g_test_add_func("/manager-faults/change-not-written", test_change_not_written);
+    g_test_add_func("/manager-faults/moved", test_moved);
     g_test_add_func("/manager-faults/medium-fails", test_medium_fails);
     g_test_add_func("/manager-faults/twins", test_twins);
     g_test_add_func("/manager-faults/stale-setup-hint", test_stale_setup_hint);
