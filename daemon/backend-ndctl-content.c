@@ -145,6 +145,8 @@ static bool find_device(sd_id128_t uuid, const NdBusy *busy, Found *ret_found, G
                     pmemd_uuid_format(uuid, text));
         return false;
     }
+    if (!nd_context_check_alone(found.context, found.ndns, error))
+        return false;
     found.facts = nd_facts_device(found.ndns, busy);
     found.dev = nd_namespace_dax_dev(found.ndns);
     if (!found.facts || !found.dev || found.facts->state != BACKEND_DEVICE_COMPLETE ||

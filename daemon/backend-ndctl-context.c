@@ -143,6 +143,31 @@ struct ndctl_namespace *nd_context_find_namespace(NdContext *context, sd_id128_t
     return NULL;
 }
 
+struct ndctl_namespace *nd_context_find_twin(NdContext *context, struct ndctl_namespace *of) {
+    sd_id128_t uuid = nd_namespace_uuid(of);
+    struct ndctl_region *region = NULL;
+    struct ndctl_namespace *ndns;
+
+    while (!sd_id128_is_null(uuid) && (region = nd_context_next_region(context, region)))
+        ndctl_namespace_foreach(region, ndns)
+            if (ndns != of && ndctl_namespace_get_size(ndns) > 0 && sd_id128_equal(nd_namespace_uuid(ndns), uuid))
+                return ndns;
+    return NULL;
+}
+
+bool nd_context_check_alone(NdContext *context, struct ndctl_namespace *ndns, GError **error) {
+    struct ndctl_namespace *twin = nd_context_find_twin(context, ndns);
+    char text[PMEMD_UUID_STRING_MAX];
+
+    if (!twin)
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                "%s and %s have the same uuid %s, so which one is meant is not certain: neither is touched; remove the copy",
+                ndctl_namespace_get_devname(ndns), ndctl_namespace_get_devname(twin),
+                pmemd_uuid_format(nd_namespace_uuid(ndns), text));
+    return false;
+}
+
 bool nd_region_has_labels(struct ndctl_region *region) {
     return ndctl_region_get_nstype(region) == ND_DEVICE_NAMESPACE_PMEM;
 }

@@ -43,6 +43,10 @@ struct ndctl_region *nd_context_next_region(NdContext *context, struct ndctl_reg
 struct ndctl_region *nd_context_find_region(NdContext *context, const char *id);
 /* By nd_namespace_uuid(), among those that have a size. NULL: there is none. */
 struct ndctl_namespace *nd_context_find_namespace(NdContext *context, sd_id128_t uuid);
+/* Another one with the same uuid (the label area of a DIMM can be copied to another's), or NULL. */
+struct ndctl_namespace *nd_context_find_twin(NdContext *context, struct ndctl_namespace *of);
+/* DEGRADED when there is: before anything is written to ndns, or it is destroyed, by its uuid. */
+bool nd_context_check_alone(NdContext *context, struct ndctl_namespace *ndns, GError **error);
 
 /* The label's uuid; where there are no labels, that of the device-dax info block; null: neither. */
 sd_id128_t nd_namespace_uuid(struct ndctl_namespace *ndns);

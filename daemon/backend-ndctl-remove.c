@@ -242,7 +242,7 @@ bool nd_remove_checked(sd_id128_t uuid, const char *tag, BackendOutcome *ret_out
     g_autoptr(BackendDevice) before = nd_facts_device(ndns, busy);
     if (!before)
         return true;
-    if (!check_removable(ndns, before, busy, tag, error)) {
+    if (!nd_context_check_alone(context, ndns, error) || !check_removable(ndns, before, busy, tag, error)) {
         *ret_outcome = BACKEND_UNCHANGED;
         return false;
     }
