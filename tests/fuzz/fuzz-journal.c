@@ -10,6 +10,7 @@
 #include "daemon/crc32c.h"
 #include "daemon/journal-bytes.h"
 #include "daemon/journal.h"
+#include "tests/fuzz/fuzz-input.h"
 #include "tests/golden/golden-content.h"
 #include "tests/lib/recording-medium.h"
 
@@ -22,8 +23,6 @@
 /* Where the log of the golden images starts in the live area. */
 #define LOG_MAPPED 0x300u
 #define LOG_FILE 0x400u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct {
     unsigned applied;
