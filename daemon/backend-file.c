@@ -589,7 +589,7 @@ static BackendContent *file_open_content(Backend *backend, sd_id128_t uuid, GErr
     c->fd = fd;
     c->dirfd = fcntl(b->dirfd, F_DUPFD_CLOEXEC, 0);
     if (c->dirfd >= 0 && bytes == 0)
-        return g_steal_pointer(&content); /* nothing to erase */
+        return file_fault_hit(fault, FILE_FAULT_AFTER, error) ? g_steal_pointer(&content) : NULL; /* nothing to erase */
     int map_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (c->dirfd < 0 || map_fd < 0) {
         set_errno(error, -errno, b->dir, "cannot open %s for erasing", image);

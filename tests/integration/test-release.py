@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""A release ends, wherever the removal of its device was cut off: at once, by another ReleaseData, or by the next start."""
+
+import os
+import unittest
+
+import harness
+import wire
+
+START, END = 0x4C0000, 0x4C0100
+
+
+class Release(unittest.TestCase):
+    def setUp(self):
+        self.host = harness.Host().__enter__()
+        self.addCleanup(self.host.__exit__)
+        self.connection = wire.Connection(self.host.bus.address)
+        self.addCleanup(self.connection.close)
+        self.connection.bus("AddMatch", "s", "type='signal',interface='org.pmemd1.Manager',member='JobRemoved'")
+        self.connection.manager("SetupMgmt", "tta{sv}", 0x480000, 0x490000, [])
+        self.region, = self.connection.manager("AllocateData", "ta{sv}", (END - START) << 12, [])
+
+    def inject(self, when, error):
+        path = os.path.join(self.host.daemon.backend_folder, "inject.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"[destroy]\nWhen={when}\nError={error}\n")
+
+    def release(self):
+        """How its job ended."""
+        self.connection.manager("ReleaseData", "oa{sv}", self.region, [])
+        return self.connection.wait_signal("JobRemoved").body[2]
+
+    def states(self):
+        return [row[9] for row in self.connection.manager("ListData", "su", "", 0)[0]]
+
+    def files(self):
+        return [n for n in os.listdir(self.host.daemon.backend_folder) if n.startswith("data-")]
+
+    def test_half_gone(self):
+        self.inject("partial", "EIO")
+        self.assertEqual(self.release(), "failed")
+        self.assertEqual(self.states(), ["quarantined"])
+        self.assertEqual(self.release(), "done")
+        self.assertEqual(self.states(), [])
+
+    def test_still_there(self):
+        self.inject("before", "EBUSY")
+        self.assertEqual(self.release(), "failed")
+        self.assertEqual(self.states(), ["quarantined"])
+        self.assertEqual(self.release(), "done")
+        self.assertEqual((self.states(), self.files()), ([], []))
+
+    def test_killed_half_way(self):
+        for when in ("before", "partial", "after"):
+            with self.subTest(when=when):
+                self.inject(when, "kill")
+                self.connection.manager("ReleaseData", "oa{sv}", self.region, [])
+                self.host.daemon.wait()
+                self.connection.signals.clear()
+                self.host.daemon.start()
+                if self.states():
+                    self.assertEqual(self.connection.wait_signal("JobRemoved").body[2], "done")
+                self.assertEqual((self.states(), self.files()), ([], []))
+                self.region, = self.connection.manager("AllocateData", "ta{sv}", (END - START) << 12, [])
+
+
+if __name__ == "__main__":
+    harness.main()
