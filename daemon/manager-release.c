@@ -6,6 +6,7 @@
 #include "daemon/manager-internal.h"
 
 #include "daemon/hints.h"
+#include "daemon/recovery.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -113,28 +114,21 @@ void open_content_start(Op *op) {
     op_work(op, run_open_content, on_content);
 }
 
-static void on_device_destroyed(void *data) {
-    Op *op = data;
+/* Still there, or not known: the intent stays open and the frames reserved. */
+static void release_failed(Op *op, Region *region, const GError *error) {
+    manager_set_region_state(op->m, region, REGION_QUARANTINED, error->message);
+    op_finish(op, SD_ID128_NULL, error);
+}
+
+/* The device is gone: so is the region, when the journal has it. */
+static void commit_release(Op *op, Region *region) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
-    Region *region = find_region(op, op->uuid, &error);
-
-    if (!region) {
-        op_finish(op, SD_ID128_NULL, error);
-        return;
-    }
-    if (!op->ok) {
-        /* Still there, or not known: the intent stays open and the frames reserved. */
-        manager_set_region_state(m, region, REGION_QUARANTINED, op->error->message);
-        op_finish(op, SD_ID128_NULL, op->error);
-        return;
-    }
-
     sd_id128_t pool_uuid = region->pool->sb.member_uuid;
     Raw *raw = region->occupant.raw;
+
     if (!manager_append_commit(m, region, (FrameRange) { 0, 0 }, &error)) {
-        manager_set_region_state(m, region, REGION_QUARANTINED, error->message);
-        op_finish(op, SD_ID128_NULL, error);
+        release_failed(op, region, error);
         return;
     }
     if (raw && raw->free_slots != UINT64_MAX)
@@ -142,6 +136,40 @@ static void on_device_destroyed(void *data) {
     manager_tell_region_removed(m, op->uuid, pool_uuid);
     manager_tell_pool_changed(m, state_pool_by_uuid(m->state, pool_uuid));
     op_finish(op, op->uuid, NULL);
+}
+
+static void on_release_looked(void *data) {
+    Op *op = data;
+    g_autofree char *reason = NULL;
+    g_autoptr(GError) error = NULL;
+    Region *region = find_region(op, op->uuid, &error);
+
+    if (!region) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (op->listing && recovery_decide_region(region, listing_find(op->listing, op->device_uuid), &reason) == RECOVERY_COMMIT_DELETE)
+        commit_release(op, region);
+    else
+        release_failed(op, region, op->asked_error);
+}
+
+static void on_device_destroyed(void *data) {
+    Op *op = data;
+    g_autoptr(GError) error = NULL;
+    Region *region = find_region(op, op->uuid, &error);
+
+    if (!region) {
+        op_finish(op, SD_ID128_NULL, error);
+    } else if (op->ok) {
+        commit_release(op, region);
+    } else if (op->outcome == BACKEND_UNCHANGED) {
+        release_failed(op, region, op->error);
+    } else {
+        /* Nobody could erase again what is gone: the platform says whether it is. */
+        op->asked_error = g_steal_pointer(&op->error);
+        op_work(op, op_run_list, on_release_looked);
+    }
 }
 
 void finish_release_start(Op *op) {

@@ -38,6 +38,12 @@ class Release(unittest.TestCase):
     def files(self):
         return [n for n in os.listdir(self.host.daemon.backend_folder) if n.startswith("data-")]
 
+    def test_gone_though_it_failed(self):
+        """The platform is asked what became of it: there is nothing left that could be erased again."""
+        self.inject("after", "EIO")
+        self.assertEqual(self.release(), "done")
+        self.assertEqual((self.states(), self.files()), ([], []))
+
     def test_half_gone(self):
         self.inject("partial", "EIO")
         self.assertEqual(self.release(), "failed")
