@@ -1,0 +1,679 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""Plays steps on a real pmemd and on the model's World, and compares every answer and every list."""
+
+import os
+import pwd
+import random
+import re
+import select
+import shutil
+import time
+
+import harness
+import wire
+from world import FRAME, CREATING, Again, Changed, Made, Refused
+
+ERROR = "org.pmemd1.Error."
+# What the bus says when the daemon died before it answered.
+NO_ANSWER = ("org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown",
+             "org.freedesktop.DBus.Error.NameHasNoOwner")
+FAULT_NAMES = {"EIO": "Hardware", "ENOSPC": "NoSpace", "EBUSY": "Busy"}
+SIGNATURES = {"SetupMgmt": "tta{sv}", "SetupData": "tttta{sv}", "AllocateMgmt": "ta{sv}", "AllocateData": "ta{sv}",
+              "ReleaseData": "oa{sv}", "ReleaseMgmt": "oa{sv}", "Rename": "osa{sv}", "SetOwner": "oua{sv}"}
+ARGUMENTS = {"SetupMgmt": ("smfn", "emfn"), "SetupData": ("smfn", "emfn", "mgmt_smfn", "mgmt_emfn"),
+             "AllocateMgmt": ("bytes",), "AllocateData": ("bytes",)}
+TYPES = {"name": "s", "request-id": "s", "profile": "s", "max-regions": "u", "init-labels": "b", "node": "i", "alignment": "t",
+         "mgmt": "s"}
+NOBODY = 65534
+NEVER = "/org/pmemd1/region/00000000_0000_4000_8000_000000000000"
+DATA_PATH = re.compile(r"data-([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.img")
+FOREIGN = "[Device]\nTag=somebody\nRaw={raw}\nStartFrame={start:#x}\nBytes={bytes}\n"
+
+
+class Mismatch(Exception):
+    """pmemd and the model differ."""
+
+
+def typed(options):
+    return [(k, ("s" if isinstance(v, str) else TYPES[k], v)) for k, v in options.items()]
+
+
+def user_name(uid):
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return ""
+
+
+def path_of(uuid):
+    return "/org/pmemd1/region/" + uuid.replace("-", "_")
+
+
+def uuid_of(path):
+    return path.rsplit("/", 1)[1].replace("_", "-")
+
+
+class Player:
+    """A host in a folder of its own with its world. play(step) raises Mismatch; close() ends it."""
+
+    def __init__(self, folder, groups, world):
+        self.folder = folder
+        self.world = world
+        self.armed = None
+        self.held = False
+        self.jobs = {}
+        self.seen = {}          # paths of all objects that ever were, by kind and serial
+        self.dirty = {}
+        self.paths = {}         # of data regions: their device has a uuid of its own
+        self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
+        self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
+                      "repeated": 0}
+        os.chmod(folder, 0o711)
+        self.bus = harness.Bus(folder).start()
+        self.daemon = harness.Daemon(self.bus, folder, groups)
+        self.backend = self.daemon.backend_folder
+        for i, (start, end) in enumerate(world.foreign):
+            raw = next(r for r in world.raws if r.start <= start < r.end)
+            with open(os.path.join(self.backend, f"foreign{i}.dev"), "w", encoding="utf-8") as f:
+                f.write(FOREIGN.format(raw=raw.id, start=start, bytes=(end - start) * FRAME))
+        self.c = wire.Connection(self.bus.address)
+        self.c.bus("AddMatch", "s", "type='signal',interface='org.pmemd1.Manager',member='JobRemoved'")
+        self.tenant = None
+        if os.geteuid() == 0:
+            os.seteuid(NOBODY)
+            try:
+                self.tenant = wire.Connection(self.bus.address)
+            finally:
+                os.seteuid(0)
+        self.start()
+        self.compare(full=True)
+
+    def close(self, keep=False):
+        self.c.close()
+        if self.tenant:
+            self.tenant.close()
+        self.daemon.kill()
+        self.bus.stop()
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- the daemon ---
+
+    def dead(self):
+        return self.daemon.process is None or self.daemon.process.poll() is not None
+
+    def start(self):
+        self.jobs.clear()
+        self.daemon.start(settled=False)
+        self.settle()
+
+    def settle(self):
+        deadline = time.monotonic() + harness.PATIENCE
+        while (state := self.property("State")) == "recovering":
+            if time.monotonic() > deadline:
+                raise Mismatch("recovery does not end")
+        return state
+
+    def property(self, name):
+        return self.c.call(harness.NAME, harness.ROOT, "org.freedesktop.DBus.Properties", "Get", "ss", harness.MANAGER, name)[0]
+
+    def take_signals(self):
+        for m in self.c.signals:
+            if m.member == "JobRemoved":
+                self.jobs[uuid_of(m.body[1])] = (m.body[2], m.body[3])
+        self.c.signals.clear()
+
+    def wait_job(self, uuid):
+        """("done" or "failed", message); None: the daemon died."""
+        self.take_signals()
+        end = None
+        try:
+            while uuid not in self.jobs:
+                if len(self.c.buffer) < 16:
+                    if end is None:
+                        end = os.pidfd_open(self.daemon.pid)
+                    readable, _, _ = select.select([self.c.socket, end], [], [], harness.PATIENCE)
+                    if not readable:
+                        raise Mismatch(f"the erase of {uuid} does not end")
+                    if self.c.socket not in readable:
+                        return None
+                message = self.c.receive()
+                if message.kind == wire.SIGNAL:
+                    self.c.signals.append(message)
+                    self.take_signals()
+            return self.jobs.pop(uuid)
+        finally:
+            if end is not None:
+                os.close(end)
+
+    # --- faults ---
+
+    def inject(self, order):
+        path = os.path.join(self.backend, "inject.conf")
+        with open(path + ".new", "w", encoding="utf-8") as f:
+            f.write(order)
+        os.rename(path + ".new", path)
+
+    def arm(self, step):
+        self.armed = step
+        self.inject(f"[{step['op']}]\nNth={step['nth']}\nWhen={step['when']}\nError={step['error']}\n")
+
+    def disarm(self):
+        self.armed = None
+        try:
+            os.unlink(os.path.join(self.backend, "inject.conf"))
+        except FileNotFoundError:
+            pass
+
+    def fired(self):
+        """The armed fault, if its call has begun."""
+        if self.armed is None or os.path.exists(os.path.join(self.backend, "inject.conf")):
+            return None
+        fault, self.armed = self.armed, None
+        self.stats["injected"] += 1
+        return fault
+
+    def hold(self):
+        with open(os.path.join(self.backend, "hold"), "w", encoding="utf-8"):
+            pass
+        self.inject("[zero]\nWaitFile=hold\n")
+        self.held = True
+
+    def unhold(self):
+        self.held = False
+        self.disarm()
+        os.unlink(os.path.join(self.backend, "hold"))
+        self.finish_erasing()
+
+    def finish_erasing(self):
+        for region in [r for r in self.world.regions.values() if r.state == "quarantined" and r.serial not in self.uncertain]:
+            result = self.wait_job(region.uuid)
+            if result is None or result[0] != "done":
+                raise Mismatch(f"the erase of {region.uuid} ended with {result}")
+            self.world.erased(region.serial)
+
+    # --- calls ---
+
+    def plain(self, reference, world):
+        if reference is None:
+            return NEVER
+        thing = (world.regions if reference[0] == "region" else world.pools).get(reference[1])
+        return path_of(thing.uuid) if thing else self.seen.get(tuple(reference), NEVER)
+
+    def wire_args(self, method, args, world):
+        return [self.plain(a, world) if SIGNATURES[method][i] == "o" else a for i, a in enumerate(args)]
+
+    def answer(self, call, *args):
+        """("ok", body) or ("error", name without prefix, text); ("died",)"""
+        try:
+            return "ok", call(*args)
+        except wire.Error as e:
+            if e.name in NO_ANSWER:
+                return ("died",)
+            return "error", e.name.removeprefix(ERROR), e.text
+
+    @staticmethod
+    def body(message):
+        if message.kind == wire.ERROR:
+            raise wire.Error(message.error_name, message.body[0] if message.body else "")
+        return message.body
+
+    def play(self, step):
+        """Does the step. It keeps the serial number that stood before it, so that on another host its objects have the same names."""
+        self.world.serial = max(self.world.serial, step.setdefault("serial", self.world.serial))
+        try:
+            getattr(self, "do_" + step["do"])(step)
+        except (wire.Error, wire.Closed, harness.HarnessError, OSError) as e:
+            raise Mismatch(f"{type(e).__name__}: {e}") from e
+
+    @staticmethod
+    def options_in(world, options):
+        """A pool that option mgmt names by its serial number, by its uuid."""
+        if isinstance(options.get("mgmt"), (tuple, list)):
+            pool = world.pools.get(options["mgmt"][1])
+            return {**options, "mgmt": pool.uuid if pool and pool.uuid else uuid_of(NEVER)}
+        return options
+
+    def do_arm(self, step):
+        self.arm(step)
+
+    def do_hold(self, _step):
+        if not self.held and self.armed is None:
+            self.hold()
+
+    def do_unhold(self, _step):
+        if self.held:
+            self.unhold()
+            self.compare()
+
+    def do_restart(self, _step):
+        if self.held:
+            self.unhold()
+        self.disarm()
+        if (status := self.daemon.stop()) != 0:
+            raise Mismatch(f"pmemd ended with status {status}")
+        self.start()
+        self.recovered([self.world])
+
+    def do_call(self, step):
+        method, args, options = step["method"], step["args"], self.options_in(self.world, step["options"])
+        decision = self.world.decide(method, args, options)
+        if self.world.forgotten & {options.get("request-id")}:
+            return
+        self.stats["operations"] += 1
+        if step["plan"] and method in CREATING:
+            self.stats["operations"] += 1
+            self.check_plan(method, args, options)
+        reply = self.answer(self.c.manager, method, SIGNATURES[method], *self.wire_args(method, args, self.world), typed(options))
+        fault = self.fired()
+        if reply[0] == "died":
+            self.killed(method, args, options, decision, fault)
+        else:
+            self.replied(method, args, options, decision, reply, fault)
+            self.compare()
+
+    def wanted(self, decision):
+        return decision if isinstance(decision, (Refused, Again)) else f"{decision} done"
+
+    def replied(self, method, args, options, decision, reply, fault):
+        failed = reply[0] == "error"
+        if isinstance(decision, Refused):
+            self.stats["refused"] += 1
+            if not failed or reply[1] not in decision.names:
+                raise Mismatch(f"{method}: wanted {self.wanted(decision)}, got {reply}")
+            return
+        if isinstance(decision, Again):
+            self.stats["repeated"] += 1
+            if failed or reply[1] != ((decision.path,) if decision.path else ()):
+                raise Mismatch(f"{method}: wanted {decision}, got {reply}")
+            return
+        if failed:
+            if fault is None or reply[1] != FAULT_NAMES.get(fault["error"]):
+                raise Mismatch(f"{method}: wanted {decision} done, got {reply}, fault {fault}")
+            if method not in ("ReleaseMgmt", "SetupMgmt", "AllocateMgmt") and not (fault["op"] == "create" and fault["when"] != "after"):
+                raise Mismatch(f"{method}: failed by {fault}, which is no reason: {reply}")
+            if method == "ReleaseMgmt":
+                self.half_released(decision.serial)
+            return
+        # EBUSY may be somebody's new device: pmemd looks again, and finds that nothing is in the way.
+        if fault and fault["op"] == "create" and fault["when"] != "after" and fault["error"] != "EBUSY":
+            raise Mismatch(f"{method}: done in spite of {fault}")
+        self.stats["changes"] += 1
+        uuid = uuid_of(reply[1][0]) if isinstance(decision, Made) else None
+        thing = self.world.act(method, args, options, decision, uuid)
+        if isinstance(decision, Made):
+            self.seen[(("pool" if decision.kind == "mgmt" else "region"), thing.serial)] = reply[1][0]
+        if method == "ReleaseData":
+            if reply[1][0] != path_of(thing.uuid).replace("region", "job", 1):
+                raise Mismatch(f"the job of {thing.uuid} is {reply[1][0]}")
+            self.uncertain.discard(thing.serial)
+            if not self.held:
+                self.wait_erased(thing, fault)
+
+    def wait_erased(self, thing, fault):
+        result = self.wait_job(thing.uuid)
+        fault = fault or self.fired()
+        if result is None:
+            if not fault or fault["error"] != "kill":
+                raise Mismatch(f"pmemd died while it erased; fault {fault}")
+            self.after_kill([self.world])
+        elif result[0] == "done":
+            if fault and not (fault["op"] == "destroy" and fault["when"] != "before"):
+                raise Mismatch(f"the erase of {thing.uuid} is done in spite of {fault}")
+            self.world.erased(thing.serial)
+        elif not fault or fault["error"] == "kill":
+            raise Mismatch(f"the erase of {thing.uuid} failed: {result}; fault {fault}")
+        else:
+            self.uncertain.add(thing.serial)
+
+    def half_released(self, serial):
+        """A ReleaseMgmt that failed on the way, its superblocks gone: nothing uses the pool, and the next start ends it."""
+        uuid = self.world.pools[serial].uuid
+        if [r[10] for r in self.rows("ListMgmt") if r[0] == uuid] not in (["releasing"], []):
+            raise Mismatch(f"{uuid} is neither gone nor being released after its release was cut short")
+        del self.world.pools[serial]
+        self.do_restart(None)
+
+    def check_plan(self, method, args, options):
+        options = {k: v for k, v in options.items() if k != "request-id"}
+        decision = self.world.decide(method, args, options)
+        arguments = [(n, ("t", v)) for n, v in zip(ARGUMENTS[method], args)]
+        if {n for n, _ in arguments} & set(options):
+            return
+        reply = self.answer(self.c.manager, "Plan", "sa{sv}", method, arguments + typed(options))
+        if isinstance(decision, Refused):
+            if reply[0] != "error" or reply[1] not in decision.names:
+                raise Mismatch(f"Plan {method}: wanted {decision}, got {reply}")
+            return
+        if reply[0] != "ok":
+            raise Mismatch(f"Plan {method}: wanted {decision}, got {reply}")
+        raw, (start, end) = decision.raw, decision.range
+        wanted = {"StartFrame": start, "EndFrame": end, "DeviceStartFrame": start - raw.lead, "DeviceEndFrame": end,
+                  "UsableBytes": (end - start) * FRAME, "RequestedBytes": decision.requested,
+                  "WastedBytes": (end - start) * FRAME - decision.requested, "OverheadBytes": raw.lead * FRAME,
+                  "JournalFrames": decision.journal, "RequiredFrames": decision.required, "Node": raw.node, "LocalNode": raw.node,
+                  "Raw": raw.id, "HostMemoryBytes": 0}
+        if decision.kind == "data":
+            wanted |= {"ExtentStart": decision.extent[0], "ExtentEnd": decision.extent[1],
+                       "Pool": self.world.pools[decision.pool].uuid}
+        got = reply[1][0]
+        if got != wanted:
+            raise Mismatch(f"Plan {method}: wanted, got: {self.differing(wanted, got)}")
+
+    @staticmethod
+    def differing(wanted, got):
+        return {k: (wanted.get(k), got.get(k)) for k in sorted({*wanted, *got}) if wanted.get(k) != got.get(k)}
+
+    # --- crashes ---
+
+    def killed(self, method, args, options, decision, fault):
+        """The daemon died by an ordered fault in this call."""
+        if not fault or fault["error"] != "kill":
+            raise Mismatch(f"{method}: pmemd died; fault {fault}")
+        before, after = self.world, self.world.clone()
+        if isinstance(decision, (Made, Changed)):
+            after.act(method, args, options, decision)
+        made_data = isinstance(decision, Made) and decision.kind == "data"
+        if made_data and fault["op"] == "create":
+            worlds = [after] if fault["when"] == "after" else [before]
+        elif isinstance(decision, Made):
+            worlds = [before]
+        else:
+            # The release is journalled, or its hint written, before the backend is asked.
+            worlds = [after]
+        self.after_kill(worlds)
+
+    def after_kill(self, worlds, again=None):
+        self.daemon.kill()
+        self.stats["crashes"] += 1
+        if self.held:
+            os.unlink(os.path.join(self.backend, "hold"))
+            self.held = False
+        self.disarm()
+        if again:
+            self.cut_recovery(again)
+        self.start()
+        self.recovered(worlds)
+
+    def cut_recovery(self, fault):
+        """A start that an ordered fault may cut off at any point; the next start has to end it."""
+        self.arm(fault)
+        try:
+            self.start()
+            for uuid in [r[0] for r in self.rows("ListData") if r[9] == "quarantined"]:
+                if self.wait_job(uuid) is None:
+                    break
+        except harness.HarnessError as e:
+            if not self.dead():
+                raise Mismatch(f"a start with {fault}: {e}") from e
+        except wire.Error as e:
+            if e.name not in NO_ANSWER:
+                raise Mismatch(f"a start with {fault}: {e}") from e
+        if self.fired():
+            self.stats["crashes"] += 1
+        self.daemon.kill()
+        self.disarm()
+
+    def do_crash(self, step):
+        """Calls one after the other without waiting, then SIGKILL: each prefix of them may be what happened."""
+        world = self.world.clone()
+        self.disarm()
+        worlds, sent = [world], []
+        for method, args, options in step["calls"]:
+            if world.forgotten & {options.get("request-id")}:
+                continue
+            options = self.options_in(self.world, options)
+            decision = world.decide(method, args, options)
+            serial = self.c.send(harness.NAME, harness.ROOT, harness.MANAGER, method, SIGNATURES[method],
+                                 *self.wire_args(method, args, self.world), typed(options))
+            self.stats["operations"] += 1
+            sent.append((serial, method, decision))
+            if isinstance(decision, (Made, Changed)):
+                world = world.clone()
+                world.act(method, args, options, decision)
+                worlds.append(world)
+        # The moment of the blow is what is random here; nothing is waited for.
+        time.sleep(step["delay"])
+        self.daemon.kill()
+        done, replies = 0, {}
+        while len(replies) < len(sent):
+            message = self.c.receive()
+            if message.kind != wire.SIGNAL:
+                replies[message.reply_serial] = message
+        for serial, method, decision in sent:
+            reply = self.answer(self.body, replies[serial])
+            fine = isinstance(decision, (Made, Changed))
+            if reply[0] == "ok" and not isinstance(decision, Refused):
+                if fine:
+                    done = worlds_done(sent, serial)
+                elif reply[1] != (decision.path,) and decision.path:
+                    raise Mismatch(f"{method} before a crash: wanted {decision}, got {reply}")
+            elif reply[0] == "ok" or reply[0] == "error" and not (isinstance(decision, Refused) and reply[1] in decision.names):
+                raise Mismatch(f"{method} before a crash: wanted {self.wanted(decision)}, got {reply}")
+        self.stats["worlds"] += len(worlds[done:]) > 1
+        self.after_kill(worlds[done:], step["again"])
+
+    def recovered(self, worlds):
+        """After a start: erases that were under way end, then one of the worlds has to be what the lists say."""
+        self.uncertain.clear()
+        for row in self.rows("ListData"):
+            if row[9] == "quarantined":
+                result = self.wait_job(row[0])
+                if result is None or result[0] != "done":
+                    raise Mismatch(f"after a start the erase of {row[0]} ended with {result}")
+        for world in worlds:
+            world.started()
+        faults = []
+        for world in worlds:
+            self.world = world
+            try:
+                self.compare(full=True)
+                self.check_files()
+                return
+            except Mismatch as e:
+                faults.append(str(e))
+        raise Mismatch("after a crash none of the possible worlds is there:\n" + "\n or ".join(faults))
+
+    def check_files(self):
+        wanted = {f"foreign{i}.dev" for i in range(len(self.world.foreign))} | {"regions.conf"}
+        for x in self.world.pools.values():
+            wanted |= {f"{x.uuid}.dev", f"mgmt-{x.uuid}.img"}
+        for x in self.world.regions.values():
+            image = os.path.basename(self.paths[x.uuid])
+            wanted |= {DATA_PATH.fullmatch(image)[1] + ".dev", image}
+        got = set(os.listdir(self.backend))
+        if {n for n in got if n.endswith((".dev", ".img"))} ^ {n for n in wanted if n.endswith((".dev", ".img"))}:
+            raise Mismatch(f"files: too many {sorted(got - wanted)}, too few {sorted(wanted - got)}")
+
+    # --- lists ---
+
+    def rows(self, method, page=0, connection=None):
+        found, cursor = [], ""
+        while True:
+            rows, cursor = (connection or self.c).manager(method, "su", cursor, page)
+            found += rows
+            self.stats["lists"] += 1
+            if page and len(rows) > page:
+                raise Mismatch(f"{method} gives {len(rows)} entries of {page}")
+            if not cursor:
+                return found
+            if not rows:
+                raise Mismatch(f"{method}: a cursor, but no entries")
+
+    def learn(self, data, mgmt):
+        """Regions whose answer a crash swallowed are known by their place."""
+        for things, rows in ((self.world.regions, data), (self.world.pools, mgmt)):
+            for thing in things.values():
+                if thing.uuid is None:
+                    uuid = next((r[0] for r in rows if (r[2], r[3]) == thing.range), None)
+                    if uuid:
+                        self.world.learned(thing, uuid)
+                        self.seen[("region" if things is self.world.regions else "pool", thing.serial)] = path_of(uuid)
+
+    def mgmt_rows(self):
+        w = self.world
+        return [(p.uuid, p.name, *p.range, w.pool_used(p), w.pool_free(p), p.raw.node, p.raw.node,
+                 sum(r.pool == p.serial for r in w.regions.values()), p.profile, "ok", p.uid, user_name(p.uid),
+                 os.path.join(self.backend, f"mgmt-{p.uuid}.img"))
+                for p in sorted(w.pools.values(), key=lambda p: p.range)]
+
+    def data_rows(self):
+        w = self.world
+        return [(r.uuid, r.name, *r.range, w.pools[r.pool].uuid, *r.extent, r.raw.node, r.raw.node, r.state,
+                 self.dirty.get(r.uuid, True), r.uid, user_name(r.uid), self.paths.get(r.uuid, ""))
+                for r in sorted(w.regions.values(), key=lambda r: r.range)]
+
+    def raw_rows(self):
+        rows = []
+        for raw in sorted(self.world.raws, key=lambda r: r.start):
+            free = [e - s for s, e in self.world.raw_gaps(raw)]
+            rows.append((raw.id, raw.start, raw.end, raw.node, raw.node, raw.step * FRAME, raw.lead * FRAME, raw.minimum * FRAME,
+                         sum(free) * FRAME, max(free, default=0) * FRAME, "file", "file", "ok"))
+        return rows
+
+    def same(self, what, wanted, got):
+        if wanted == got:
+            return
+        lines = [f"{what}: not as the model has it"]
+        lines += [f"  model: {w}" for w in wanted if w not in got] + [f"  pmemd: {g}" for g in got if g not in wanted]
+        raise Mismatch("\n".join(lines))
+
+    def compare(self, full=False):
+        if self.dead():
+            raise Mismatch("pmemd is dead")
+        data, mgmt = self.rows("ListData"), self.rows("ListMgmt")
+        self.learn(data, mgmt)
+        for row in data:
+            self.dirty.setdefault(row[0], row[10])
+            if self.paths.setdefault(row[0], row[13]) == row[13] and not (
+                    DATA_PATH.fullmatch(row[13].removeprefix(self.backend + "/")) and
+                    (row[9] == "quarantined" or os.path.exists(row[13]))):
+                raise Mismatch(f"{row[0]} has the path {row[13]}")
+        # Of a release that failed on the platform the path may be gone already; that of the others may not.
+        shaky = {self.world.regions[s].uuid for s in self.uncertain if s in self.world.regions}
+        hide = [(*r[:13], "") if r[0] in shaky else r for r in data]
+        self.same("ListData", [(*r[:13], "") if r[0] in shaky else r for r in self.data_rows()], hide)
+        self.same("ListMgmt", self.mgmt_rows(), mgmt)
+        if full or self.stats["operations"] % 4 == 0:
+            self.same("ListRaw", self.raw_rows(), self.rows("ListRaw"))
+            if full:
+                got = [(r[1], r[2], r[4], r[5]) for r in self.rows("ListForeign")]
+                wanted = [(s, e, "foreign", next(x.id for x in self.world.raws if x.start <= s < x.end))
+                          for s, e in sorted(self.world.foreign)]
+                self.same("ListForeign", wanted, got)
+
+    # --- reading ---
+
+    def do_read(self, step):
+        self.stats["operations"] += 1
+        getattr(self, "read_" + step["what"])(random.Random(step["dice"]))
+
+    def read_pages(self, rng):
+        page = rng.randrange(1, 9)
+        self.same("ListData in pages", [r[0] for r in self.data_rows()], [r[0] for r in self.rows("ListData", page)])
+        self.same("ListMgmt in pages", [r[0] for r in self.mgmt_rows()], [r[0] for r in self.rows("ListMgmt", page)])
+        self.same("ListRaw in pages", self.raw_rows(), self.rows("ListRaw", page))
+
+    def read_count(self, _rng):
+        w = self.world
+        for kind, number in (("raw", len(w.raws)), ("mgmt", len(w.pools)), ("data", len(w.regions)), ("foreign", len(w.foreign))):
+            self.same(f"CountRegions {kind}", (number,), self.c.manager("CountRegions", "s", kind))
+
+    def read_refuse(self, rng):
+        calls = [("CountRegions", "s", "Data", "InvalidArgument"), ("CountRegions", "s", "", "InvalidArgument"),
+                 ("GetRegion", "s", "nobody/n1", "NoSuchRegion"), ("GetRegion", "s", "/dev/null", "NoSuchRegion"),
+                 ("GetRegion", "s", "00000000-0000-4000-8000-000000000000", "NoSuchRegion")]
+        method, signature, argument, name = rng.choice(calls)
+        reply = self.answer(self.c.manager, method, signature, argument)
+        if reply[:2] != ("error", name):
+            raise Mismatch(f"{method} {argument!r}: wanted {name}, got {reply}")
+        for method in ("ListData", "ListMgmt", "ListRaw", "ListForeign"):
+            reply = self.answer(self.c.manager, method, "su", rng.choice(["x", "1", "-", "0x1:2", "zz:zz"]), 1)
+            if reply[:2] != ("error", "InvalidArgument"):
+                raise Mismatch(f"{method} with a bad cursor: {reply}")
+        reply = self.answer(self.c.manager, "Plan", "sa{sv}", "ReleaseData", [])
+        if reply[:2] != ("error", "InvalidArgument"):
+            raise Mismatch(f"Plan ReleaseData: {reply}")
+
+    def read_get(self, rng):
+        w = self.world
+        things = [*w.pools.values(), *w.regions.values()]
+        for thing in rng.sample(things, min(4, len(things))):
+            keys = [thing.uuid]
+            kind = "data" if hasattr(thing, "pool") else "mgmt"
+            if not getattr(thing, "state", "ok") == "quarantined":
+                keys.append(self.paths[thing.uuid] if kind == "data" else os.path.join(self.backend, f"mgmt-{thing.uuid}.img"))
+                if kind == "data" and thing.name and w.pools[thing.pool].name:
+                    keys.append(f"{w.pools[thing.pool].name}/{thing.name}")
+            for key in keys:
+                reply = self.answer(self.c.manager, "GetRegion", "s", key)
+                if reply != ("ok", (path_of(thing.uuid),)):
+                    raise Mismatch(f"GetRegion {key}: {reply}")
+            if thing.name and not any(t.name == thing.name for t in w.regions.values() if t.state != "ok"):
+                named = [t for t in things if t.name == thing.name]
+                reply = self.answer(self.c.manager, "GetRegion", "s", thing.name)
+                if reply != ("ok", (path_of(thing.uuid),)) if len(named) == 1 else reply[:2] != ("error", "InvalidArgument"):
+                    raise Mismatch(f"GetRegion {thing.name}, the name of {len(named)}: {reply}")
+
+    def read_props(self, _rng):
+        w = self.world
+        got = self.c.get_all(harness.ROOT, harness.MANAGER)
+        free = sum(e - s for raw in w.raws for s, e in w.raw_gaps(raw))
+        wanted = {"Backend": "file", "State": "ok", "StateReason": "", "RawRegions": len(w.raws), "MgmtRegions": len(w.pools),
+                  "DataRegions": len(w.regions), "ForeignDevices": len(w.foreign),
+                  "RawBytes": sum(r.end - r.start for r in w.raws) * FRAME,
+                  "MgmtBytes": sum(p.range[1] - p.range[0] for p in w.pools.values()) * FRAME,
+                  "DataBytes": sum(r.range[1] - r.range[0] for r in w.regions.values()) * FRAME,
+                  "FreeBytes": free * FRAME, "QueuedRequests": 0}
+        if self.uncertain:
+            wanted.pop("State")
+            wanted.pop("StateReason")
+        wrong = {k: (v, got.get(k)) for k, v in wanted.items() if got.get(k) != v}
+        if wrong:
+            raise Mismatch(f"properties of the Manager: wanted, got: {wrong}")
+
+    def read_region(self, rng):
+        things = [("mgmt", r) for r in self.mgmt_rows()] + [("data", r) for r in self.data_rows()]
+        if not things:
+            return
+        kind, row = rng.choice(things)
+        got = self.c.get_all(path_of(row[0]), harness.REGION)
+        wanted = {"Kind": kind, "Uuid": row[0], "Name": row[1], "StartFrame": row[2], "EndFrame": row[3],
+                  "Bytes": (row[3] - row[2]) * FRAME, "OwnerUid": row[11], "Owner": row[12]}
+        if kind == "mgmt":
+            wanted |= {"Pool": row[0], "ExtentStart": 0, "ExtentEnd": 0, "UsedFrames": row[4], "FreeFrames": row[5], "Node": row[6],
+                       "Profile": row[9], "State": row[10]}
+        else:
+            wanted |= {"Pool": row[4], "ExtentStart": row[5], "ExtentEnd": row[6], "UsedFrames": 0, "FreeFrames": 0, "Node": row[7],
+                       "Profile": "", "State": row[9], "Dirty": row[10]}
+        wrong = {k: (v, got.get(k)) for k, v in wanted.items() if got.get(k) != v}
+        if wrong:
+            raise Mismatch(f"properties of {kind} {row[0]}: wanted, got: {wrong}")
+
+    def read_tenant(self, rng):
+        """Who may not change anything is refused, and sees neither frames nor owners."""
+        if self.tenant is None:
+            return
+        for kind, rows, first in (("ListMgmt", self.mgmt_rows(), 2), ("ListData", self.data_rows(), 2)):
+            got = self.rows(kind, rng.randrange(0, 5), self.tenant)
+            self.same(kind + " of a tenant", sorted(r[0] for r in rows), sorted(r[0] for r in got))
+            for row in got:
+                hidden = row[first:4] + ((row[5], row[6]) if kind == "ListData" else ())
+                if any(hidden) or row[12] or row[13]:
+                    raise Mismatch(f"a tenant sees {row}")
+        things = list(self.world.regions.values())
+        calls = [("AllocateData", [4096], {}), ("SetupMgmt", [self.world.raws[0].start, self.world.raws[0].end], {})]
+        if things:
+            thing = rng.choice(things)
+            calls += [("ReleaseData", [path_of(thing.uuid)], {}), ("Rename", [path_of(thing.uuid), "mine"], {}),
+                      ("SetOwner", [path_of(thing.uuid), NOBODY], {})]
+        method, args, options = rng.choice(calls)
+        reply = self.answer(self.tenant.manager, method, SIGNATURES[method], *args, typed(options))
+        if reply[:2] != ("error", "NotAuthorized"):
+            raise Mismatch(f"{method} of a tenant: {reply}")
+
+
+def worlds_done(sent, serial):
+    """How many changes the call of this serial number has behind it, itself included."""
+    return sum(1 for s, _m, d in sent if s <= serial and isinstance(d, (Made, Changed)))
