@@ -68,7 +68,7 @@ class Player:
         self.paths = {}         # of data regions: their device has a uuid of its own
         self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
         self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
-                      "repeated": 0}
+                      "repeated": 0, "storms": 0}
         os.chmod(folder, 0o711)
         self.bus = harness.Bus(folder).start()
         self.daemon = harness.Daemon(self.bus, folder, groups)
@@ -454,6 +454,53 @@ class Player:
         self.stats["worlds"] += len(worlds[done:]) > 1
         self.after_kill(worlds[done:], step["again"])
 
+    def do_storm(self, step):
+        """Renames in batches that the queue takes; the daemon dies in one of them, when so ordered."""
+        target = self.world._target(step["target"], ("pool", "region"))
+        if target is None or target.state != "ok":
+            return
+        self.disarm_for_storm()
+        path, done, batch = path_of(target.uuid), -1, 100  # a bus takes 128 at once
+        for first in range(0, step["number"], batch):
+            sent = {self.c.send(harness.NAME, harness.ROOT, harness.MANAGER, "Rename", "osa{sv}", path, f"{step['prefix']}{i}", []): i
+                    for i in range(first, first + batch)}
+            killed = step["kill"] == first // batch
+            if killed:
+                # The moment of the blow is what is random here; nothing is waited for.
+                time.sleep(step["delay"])
+                self.daemon.kill()
+            while sent:
+                message = self.c.receive()
+                if message.kind == wire.SIGNAL:
+                    continue
+                i = sent.pop(message.reply_serial)
+                reply = self.answer(self.body, message)
+                if reply == ("ok", ()):
+                    done = max(done, i)
+                elif reply[0] != "died" or not killed:
+                    raise Mismatch(f"Rename {i} of a storm: {reply}")
+            self.stats["storms"] += batch
+            if killed:
+                self.after_kill(lambda: self.named_in_storm(target, step["prefix"], done, first + batch))
+                return
+        target.name = f"{step['prefix']}{done}"
+        self.compare()
+
+    def disarm_for_storm(self):
+        if not self.held:
+            self.disarm()
+
+    def named_in_storm(self, target, prefix, done, end):
+        """After a crash any name from the last that was acknowledged to the last that was asked for is right."""
+        world = self.world.clone()
+        rows = self.rows("ListMgmt") + self.rows("ListData")
+        name = next((r[1] for r in rows if r[0] == target.uuid), "")
+        if name in [f"{prefix}{i}" for i in range(max(done, 0), end)]:
+            world._target(("pool" if target.serial in world.pools else "region", target.serial), ("pool", "region")).name = name
+        elif done >= 0:
+            raise Mismatch(f"{target.uuid} has the name {name}; acknowledged was {prefix}{done}")
+        return [world]
+
     def recovered(self, worlds):
         """After a start: erases that were under way end, then one of the worlds has to be what the lists say."""
         self.uncertain.clear()
@@ -462,6 +509,7 @@ class Player:
                 result = self.wait_job(row[0])
                 if result is None or result[0] != "done":
                     raise Mismatch(f"after a start the erase of {row[0]} ended with {result}")
+        worlds = worlds() if callable(worlds) else worlds
         for world in worlds:
             world.started()
         faults = []

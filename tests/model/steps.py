@@ -220,6 +220,15 @@ class Chooser:
         return {"do": "arm", "op": op, "nth": rng.choice([1, 1, 2, 3, 5]), "when": rng.choice(when),
                 "error": error or rng.choice(["EIO", "ENOSPC", "EBUSY", "kill", "kill"])}
 
+    def storm(self, world):
+        """Many new names for one thing of the oldest pool, so that its journal fills and makes a checkpoint."""
+        rng = self.rng
+        pool = min(world.pools, default=0)
+        targets = [("pool", pool)] + [("region", r.serial) for r in world.regions.values() if r.pool == pool and r.state == "ok"]
+        self.names += 1
+        return {"do": "storm", "target": rng.choice(targets), "prefix": f"s{self.names}-", "number": 1000,
+                "kill": rng.choice([None, rng.randrange(0, 10)]), "delay": rng.uniform(0, 0.02)}
+
     def step(self, world, held, armed):
         rng = self.rng
         dice = rng.random()
@@ -241,6 +250,8 @@ class Chooser:
                 return {"do": "hold"}
             if dice < 0.110 and held:
                 return {"do": "unhold"}
+            if 0.110 <= dice < 0.113:
+                return self.storm(world)
         if dice < 0.25:
             return {"do": "read", "what": rng.choice(["pages", "get", "count", "props", "region", "tenant", "refuse"]), "dice": rng.getrandbits(32)}
         method, args, options = self.call(world)

@@ -90,6 +90,7 @@ class Pool:
     tail: int
     uid: int
     answers: list = field(default_factory=list)
+    state: str = "ok"
 
     @property
     def device(self):
