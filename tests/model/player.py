@@ -236,7 +236,8 @@ class Player:
         return options
 
     def do_arm(self, step):
-        self.arm(step)
+        if not self.held:
+            self.arm(step)
 
     def do_hold(self, _step):
         if not self.held and self.armed is None:
@@ -260,6 +261,9 @@ class Player:
         method, args, options = step["method"], step["args"], self.options_in(self.world, step["options"])
         decision = self.world.decide(method, args, options)
         if self.world.forgotten & {options.get("request-id")}:
+            return
+        if self.held and method == "ReleaseData" and isinstance(decision, Changed) and decision.serial in self.uncertain:
+            # Nothing may be left of it that could be erased, and then the held erase does not hold it: either would be right.
             return
         self.stats["operations"] += 1
         if step["plan"] and method in CREATING:
