@@ -4,6 +4,7 @@
 
 #include "daemon/file-fault.h"
 #include "daemon/file-image.h"
+#include "daemon/file-index.h"
 #include "daemon/file-io.h"
 #include "daemon/file-record.h"
 #include "daemon/file-regions.h"
@@ -26,6 +27,7 @@ typedef struct {
     int dirfd;
     int lock_fd;        /* regions.conf, LOCK_EX */
     GPtrArray *regions; /* FileRegion * */
+    FileIndex *index;   /* of the descriptions: one thread, the worker's */
 } FileBackend;
 
 typedef struct {
@@ -234,6 +236,19 @@ static bool create_refuse_overlap(const char *name, const FileRecord *record, vo
     return false;
 }
 
+/* No device has the uuid or any of the frames. */
+static bool create_check_others(FileBackend *b, const BackendCreate *req, GError **error) {
+    g_autofree char *name = record_name(req->uuid);
+    bool clear;
+
+    if (!file_index_is_clear(b->index, req->device, &clear, error))
+        return false;
+    if (clear && faccessat(b->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return true;
+    /* Something is in the way, or may be: who, that the descriptions themselves must say. */
+    return file_records_visit(b->dirfd, b->dir, create_refuse_overlap, &(CreateVisit){ b, req }, error);
+}
+
 static const FileRegion *create_check(FileBackend *b, const BackendCreate *req, GError **error) {
     const FileRegion *region = file_regions_find(b->regions, req->raw_id);
 
@@ -262,9 +277,7 @@ static const FileRegion *create_check(FileBackend *b, const BackendCreate *req, 
                     region->minimum >> PMEMD_FRAME_SHIFT);
         return NULL;
     }
-    if (!file_records_visit(b->dirfd, b->dir, create_refuse_overlap, &(CreateVisit){ b, req }, error))
-        return NULL;
-    return region;
+    return create_check_others(b, req, error) ? region : NULL;
 }
 
 static void create_set_errno(FileBackend *b, int r, const char *image, uint64_t bytes, GError **error) {
@@ -345,6 +358,10 @@ static BackendDevice *file_create(Backend *backend, const BackendCreate *req, Ba
     if (r == 0) {
         r = file_io_commit_temp(b->dirfd, creation.name, false);
         creation.visible = r != -EEXIST;
+        if (r == 0)
+            file_index_added(b->index, creation.name, record.device);
+        else
+            file_index_distrust(b->index);
     }
     if (r == 0) {
         *ret_outcome = BACKEND_UNKNOWN;
@@ -354,6 +371,7 @@ static BackendDevice *file_create(Backend *backend, const BackendCreate *req, Ba
     }
     if (r < 0) {
         create_set_errno(b, r, creation.image, bytes, error);
+        file_index_distrust(b->index);
         *ret_outcome = creation_undo(b, &creation) ? BACKEND_UNCHANGED : BACKEND_UNKNOWN;
         return NULL;
     }
@@ -413,8 +431,13 @@ static bool file_destroy(Backend *backend, sd_id128_t uuid, const char *tag, Bac
         r = -errno;
     if (r == 0 && !file_fault_hit(fault, FILE_FAULT_PARTIAL, error))
         return false;
-    if (r == 0)
+    if (r == 0) {
         r = file_io_remove(b->dirfd, name);
+        if (r == 0)
+            file_index_removed(b->index, name, record->device);
+        else
+            file_index_distrust(b->index);
+    }
     if (r == 0 && fsync(b->dirfd) < 0)
         r = -errno;
     if (r < 0) {
@@ -613,6 +636,7 @@ static void file_free(Backend *backend) {
     FileBackend *b = file_backend(backend);
 
     g_clear_pointer(&b->regions, g_ptr_array_unref);
+    file_index_free(b->index);
     if (b->lock_fd >= 0)
         close(b->lock_fd);
     if (b->dirfd >= 0)
@@ -695,5 +719,6 @@ Backend *backend_file_new(const char *dir, GError **error) {
         set_errno(error, r, b->dir, "cannot remove the files that were being written");
         return NULL;
     }
+    b->index = file_index_new(b->dirfd, b->dir);
     return g_steal_pointer(&backend);
 }
