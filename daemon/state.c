@@ -39,6 +39,14 @@ const char *foreign_kind_to_string(ForeignKind kind) {
     return "foreign";
 }
 
+static guint path_hash(gconstpointer p) {
+    return g_str_hash(((const Region *) p)->path);
+}
+
+static gboolean path_equal(gconstpointer a, gconstpointer b) {
+    return strcmp(((const Region *) a)->path, ((const Region *) b)->path) == 0;
+}
+
 static guint answer_hash(gconstpointer p) {
     const Answer *answer = p;
     return pmemd_uuid_hash(&answer->request.request_id) ^ answer->request.request_uid;
@@ -243,6 +251,7 @@ static void pool_free(Pool *pool) {
     region_map_free(pool->extents);
     region_map_free(pool->unplaced);
     g_hash_table_unref(pool->by_name);
+    g_hash_table_unref(pool->by_path);
     g_hash_table_unref(pool->intents);
     g_clear_pointer(&pool->user, g_ref_string_release);
     g_free(pool->name);
@@ -288,6 +297,7 @@ Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, Po
     pool->extents = region_map_new(range);
     pool->unplaced = region_map_new((FrameRange) { 0, PMEMD_FRAME_LIMIT });
     pool->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    pool->by_path = g_hash_table_new(path_hash, path_equal);
     pool->intents = g_hash_table_new(g_int64_hash, g_int64_equal);
     pool->snapshot_bytes = SNAPSHOT_BASE_BYTES;
     g_queue_init(&pool->answers);
@@ -552,6 +562,7 @@ Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, In
         state_open_intent(region, intent);
     g_hash_table_insert(state->regions, &region->uuid, region);
     pool->n_regions++;
+    pool->data_bytes += region_bytes(region);
     pool->snapshot_bytes += region_snapshot_bytes(region);
     return region;
 }
@@ -561,6 +572,7 @@ void state_remove_region(State *state, Region *region) {
 
     pool->snapshot_bytes -= region_snapshot_bytes(region);
     pool->n_regions--;
+    pool->data_bytes -= region_bytes(region);
     g_hash_table_remove(state->regions, &region->uuid);
     if (region->intent)
         state_close_intent(region);
@@ -568,8 +580,8 @@ void state_remove_region(State *state, Region *region) {
     occupant_unplace(&region->occupant);
     region_map_release(pool->extents, &region->extent);
     g_clear_pointer(&region->user, g_ref_string_release);
+    region_set_path(region, NULL);
     g_free(region->reason);
-    g_free(region->path);
     g_free(region);
 }
 
@@ -587,14 +599,12 @@ bool state_find_path(const State *state, const char *path, Region **ret_region, 
             return true;
         }
     }
+    for (guint i = 0; i < state->pools->len; i++) {
+        const Pool *pool = g_ptr_array_index(state->pools, i);
+        const Region key = { .path = (char *) path };
+        Region *region = g_hash_table_lookup(pool->by_path, &key);
 
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, state->regions);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        Region *region = value;
-
-        if (region->path && strcmp(region->path, path) == 0) {
+        if (region) {
             *ret_region = region;
             *ret_pool = NULL;
             return true;
@@ -615,8 +625,15 @@ void state_set_region_state(State *state, Region *region, RegionState region_sta
 }
 
 void region_set_path(Region *region, const char *path) {
+    GHashTable *by_path = region->pool->by_path;
+
+    /* While a new listing is taken in, two may have one path: the later one has it, the other's is about to change. */
+    if (region->path && g_hash_table_lookup(by_path, region) == region)
+        g_hash_table_remove(by_path, region);
     g_free(region->path);
     region->path = g_strdup(path);
+    if (region->path)
+        g_hash_table_add(by_path, region);
 }
 
 uint64_t region_bytes(const Region *region) {
@@ -665,8 +682,6 @@ Region *state_next_region(const State *state, const Region *after) {
 
 StateTotals state_totals(const State *state) {
     StateTotals totals = { 0 };
-    GHashTableIter iter;
-    gpointer value;
 
     for (guint i = 0; i < state->raws->len; i++) {
         const Raw *raw = g_ptr_array_index(state->raws, i);
@@ -675,11 +690,12 @@ StateTotals state_totals(const State *state) {
         if (!raw->unusable)
             totals.free_bytes += region_map_free_frames(raw->map) * PMEMD_FRAME_SIZE;
     }
-    for (guint i = 0; i < state->pools->len; i++)
-        totals.mgmt_bytes += frame_range_frames(((const Pool *) g_ptr_array_index(state->pools, i))->sb.range) * PMEMD_FRAME_SIZE;
-    g_hash_table_iter_init(&iter, state->regions);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        totals.data_bytes += region_bytes(value);
+    for (guint i = 0; i < state->pools->len; i++) {
+        const Pool *pool = g_ptr_array_index(state->pools, i);
+
+        totals.mgmt_bytes += frame_range_frames(pool->sb.range) * PMEMD_FRAME_SIZE;
+        totals.data_bytes += pool->data_bytes;
+    }
     return totals;
 }
 

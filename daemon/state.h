@@ -98,9 +98,11 @@ struct Pool {
                               * then those whose raw region is absent, or whose frames another pool claims, too */
     bool replaying;
     GHashTable *by_name;     /* char * (owned by the Region) -> Region * */
+    GHashTable *by_path;     /* Region * that have a path, by it */
     GHashTable *intents;     /* uint64_t * txid (in the Intent) -> Region * */
     GQueue answers;          /* Answer *, oldest first */
     guint n_regions;         /* data regions in any state */
+    uint64_t data_bytes;     /* usable ones, of them all */
     uint64_t snapshot_bytes; /* what a checkpoint would write now */
     uint64_t last_txid;
     JfOpen last_open;        /* the last OPEN record; all zero: none yet */

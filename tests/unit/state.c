@@ -655,6 +655,25 @@ static void test_paths(void) {
     region_set_path(region, NULL);
     g_assert_false(state_find_path(state, "/dev/dax0.1", &found, &found_pool));
     g_assert_cmpuint(region_bytes(region), ==, 256 * PMEMD_FRAME_SIZE);
+
+    /* A new listing: another region has the path now, and the one that had it gets none, or its own one, later. */
+    JfRegion other_record = region_of(pool, 2, RIGHT + 256, 256);
+    must(apply_region(state, pool, JF_ADD, 0, &other_record, NULL));
+    Region *other = state_region_by_uuid(state, other_record.region_uuid);
+    region_set_path(region, "/dev/dax0.1");
+    region_set_path(other, "/dev/dax0.1");
+    must(state_find_path(state, "/dev/dax0.1", &found, &found_pool));
+    g_assert_true(found == other);
+    region_set_path(region, "/dev/dax0.2");
+    must(state_find_path(state, "/dev/dax0.1", &found, &found_pool));
+    g_assert_true(found == other);
+    must(state_find_path(state, "/dev/dax0.2", &found, &found_pool));
+    g_assert_true(found == region);
+    JfRef ref = { .uuid = other_record.region_uuid };
+    uint8_t buf[JF_PAYLOAD_MAX];
+    must(state_apply(state, pool, JF_DEL, 0, buf, jf_ref_encode(&ref, buf), NULL));
+    g_assert_false(state_find_path(state, "/dev/dax0.1", &found, &found_pool));
+    g_assert_cmpuint(state_totals(state).data_bytes, ==, 256 * PMEMD_FRAME_SIZE);
 }
 
 int main(int argc, char **argv) {
