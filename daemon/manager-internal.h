@@ -80,6 +80,8 @@ struct Op {
 Op *op_new(Manager *m, void (*start)(Op *op));
 void op_add_waiter(Op *op, ManagerDone done, void *data);
 void op_enqueue(Op *op, bool in_front);
+/* Answers everybody before the news is told: who asked is not to wait for what others are told. op_finish() follows. */
+void op_answer(Op *op, sd_id128_t result, const GError *error);
 /* Answers everybody, frees op, takes up the next. error is copied; NULL: success with result. */
 void op_finish(Op *op, sd_id128_t result, const GError *error);
 /* Has run called on the worker's thread and then done on the loop's. */

@@ -55,6 +55,7 @@ void release_data_start(Op *op) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
+    op_answer(op, region->uuid, NULL);
     manager_tell_region_changed(m, region);
     manager_tell_quarantined(m, region);
     op_finish(op, region->uuid, NULL);
@@ -293,6 +294,7 @@ static void change_target(Op *op, uint16_t type, const uint8_t *payload, size_t 
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
+    op_answer(op, op->request.target.uuid, NULL);
     if (region)
         manager_tell_region_changed(m, region);
     else

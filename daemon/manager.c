@@ -153,7 +153,7 @@ void op_add_waiter(Op *op, ManagerDone done, void *data) {
     g_array_append_val(op->waiters, waiter);
 }
 
-static void op_answer(Op *op, sd_id128_t result, const GError *error) {
+void op_answer(Op *op, sd_id128_t result, const GError *error) {
     for (guint i = 0; i < op->waiters->len; i++) {
         const Waiter *waiter = &g_array_index(op->waiters, Waiter, i);
 
