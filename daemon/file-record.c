@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #define GROUP "Device"
@@ -31,15 +32,60 @@ static bool refuse(const char *path, const char *key, const char *value, const c
     return false;
 }
 
-static char *value_of(GKeyFile *file, const char *key, const char *otherwise) {
-    char *value = g_key_file_get_string(file, GROUP, key, NULL);
+/* What a description says, by key. */
+typedef struct {
+    GHashTable *plain; /* char * -> char *, both within text; NULL: */
+    GKeyFile *file;    /* read by GLib */
+    char *text;
+} Content;
+
+static void content_clear(Content *content) {
+    g_clear_pointer(&content->plain, g_hash_table_unref);
+    g_clear_pointer(&content->file, g_key_file_unref);
+    g_clear_pointer(&content->text, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Content, content_clear)
+
+/* Reads a text that has nothing but the header and lines KEY=VALUE of plain ASCII, each key once, as pmemd writes them:
+ * a start reads every description, and GKeyFile takes most of the time for that. false: something else is in it. */
+static bool content_read_plain(Content *content, const char *text) {
+    g_autoptr(GHashTable) plain = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autofree char *copy = NULL;
+
+    if (!g_str_has_prefix(text, "[" GROUP "]\n") || strchr(text, '\\') || !g_str_is_ascii(text))
+        return false;
+    copy = g_strdup(text + strlen("[" GROUP "]\n"));
+    for (char *line = copy; *line;) {
+        char *end = strchr(line, '\n'), *equals = strchr(line, '=');
+
+        if (!end || !equals || equals > end)
+            return false;
+        *end = *equals = '\0';
+        for (const char *c = line; *c; c++)
+            if (!g_ascii_isalpha(*c))
+                return false;
+        for (const char *c = equals + 1; *c; c++)
+            if (!g_ascii_isgraph(*c))
+                return false;
+        if (!*line || !g_hash_table_insert(plain, line, equals + 1))
+            return false;
+        line = end + 1;
+    }
+    content->plain = g_steal_pointer(&plain);
+    content->text = g_steal_pointer(&copy);
+    return true;
+}
+
+static char *value_of(const Content *content, const char *key, const char *otherwise) {
+    char *value = content->plain ? g_strdup(g_hash_table_lookup(content->plain, key))
+                                 : g_key_file_get_string(content->file, GROUP, key, NULL);
 
     return value ? value : g_strdup(otherwise);
 }
 
-static bool number_of(GKeyFile *file, const char *path, const char *key, const char *otherwise, const char *allowed,
+static bool number_of(const Content *content, const char *path, const char *key, const char *otherwise, const char *allowed,
                       uint64_t *ret_number, GError **error) {
-    g_autofree char *value = value_of(file, key, otherwise);
+    g_autofree char *value = value_of(content, key, otherwise);
 
     if (!value || !file_regions_parse_number(value, ret_number))
         return refuse(path, key, value, allowed, error);
@@ -48,26 +94,30 @@ static bool number_of(GKeyFile *file, const char *path, const char *key, const c
 
 FileRecord *file_record_parse(const char *text, const char *path, GError **error) {
     g_autoptr(FileRecord) record = g_new0(FileRecord, 1);
-    g_autoptr(GKeyFile) file = g_key_file_new();
-    g_autoptr(GError) syntax = NULL;
+    g_auto(Content) content = { 0 };
     g_autofree char *base = g_path_get_basename(path);
     uint64_t start, bytes;
 
-    if (!g_key_file_load_from_data(file, text, (gsize) -1, G_KEY_FILE_NONE, &syntax)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
-                    "%s: %s; repair the description, or move it and its image out of the directory", path,
-                    syntax->message);
-        return NULL;
+    if (!content_read_plain(&content, text)) {
+        g_autoptr(GError) syntax = NULL;
+
+        content.file = g_key_file_new();
+        if (!g_key_file_load_from_data(content.file, text, (gsize) -1, G_KEY_FILE_NONE, &syntax)) {
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
+                        "%s: %s; repair the description, or move it and its image out of the directory", path,
+                        syntax->message);
+            return NULL;
+        }
     }
-    if (!number_of(file, path, "StartFrame", NULL, "there, a frame number", &start, error) ||
-        !number_of(file, path, "Bytes", NULL, "there, a multiple of 4096", &bytes, error) ||
-        !number_of(file, path, "Lead", "0", "a number of frames", &record->lead, error))
+    if (!number_of(&content, path, "StartFrame", NULL, "there, a frame number", &start, error) ||
+        !number_of(&content, path, "Bytes", NULL, "there, a multiple of 4096", &bytes, error) ||
+        !number_of(&content, path, "Lead", "0", "a number of frames", &record->lead, error))
         return NULL;
 
-    record->tag = value_of(file, "Tag", "");
-    record->raw = value_of(file, "Raw", NULL);
-    record->mode = value_of(file, "Mode", "file");
-    record->name = value_of(file, "Name", base);
+    record->tag = value_of(&content, "Tag", "");
+    record->raw = value_of(&content, "Raw", NULL);
+    record->mode = value_of(&content, "Mode", "file");
+    record->name = value_of(&content, "Name", base);
     if (!record->raw) {
         refuse(path, "Raw", NULL, "there, the name of a raw region", error);
         return NULL;
