@@ -55,8 +55,8 @@ static double round_region_map(void *data) {
         bench_require(region_map_reserve(map, &field->owners[i].entry, range_of(field, i)), "overlap", NULL);
     }
     double figure = per_insert(field, start);
-    for (uint32_t i = 0; i < field->n; i++)
-        region_map_release(map, &field->owners[i].entry);
+    for (RegionMapEntry *first = region_map_first(map); first; first = region_map_first(map))
+        region_map_release(map, first);
     return figure;
 }
 
