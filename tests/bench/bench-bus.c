@@ -26,6 +26,7 @@
 typedef struct {
     sd_bus *bus;
     uint64_t mgmt_start, mgmt_end, mgmt_used; /* frames of the management region, those in use from its start */
+    uint64_t first; /* place of the first region that this run sets up: those before have the extents before */
     guint jobs_removed;
 } Client;
 
@@ -54,13 +55,12 @@ static void look_at_mgmt(Client *c) {
 
 static sd_bus_message *setup_data(const Client *c, uint64_t place) {
     uint64_t start = DATA_BASE + place * STRIDE;
+    uint64_t extent = c->mgmt_start + c->mgmt_used + place - c->first;
     sd_bus_message *call = NULL;
 
     check(sd_bus_message_new_method_call(c->bus, &call, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "SetupData"),
           "SetupData", NULL);
-    check(sd_bus_message_append(call, "tttta{sv}", start, start + FRAMES, c->mgmt_start + c->mgmt_used + place,
-                                c->mgmt_start + c->mgmt_used + place + 1, (unsigned) 0),
-          "SetupData", NULL);
+    check(sd_bus_message_append(call, "tttta{sv}", start, start + FRAMES, extent, extent + 1, (unsigned) 0), "SetupData", NULL);
     return call;
 }
 
@@ -253,8 +253,8 @@ static guint count_regions(const Client *c) {
 }
 
 static void fill(Client *c, int n) {
-    guint there = count_regions(c);
-    Flood f = { .client = c, .make = setup_data, .made = there, .answered = there, .n = there + (uint64_t) n };
+    c->first = count_regions(c);
+    Flood f = { .client = c, .make = setup_data, .made = c->first, .answered = c->first, .n = c->first + (uint64_t) n };
     double seconds = run_flood(&f);
 
     printf("{\"contest\":\"fill\",\"unit\":\"us\",\"figures\":{\"SetupData\":[%.6g]}}\n", seconds * 1e6 / n);
@@ -266,6 +266,7 @@ static void changes(Client *c, int calls, int rounds) {
     g_autofree char *contest = g_strdup_printf("changes %u", n);
     Series s;
 
+    c->first = n;
     series_init(&s, G_N_ELEMENTS(names), names);
     check(sd_bus_match_signal(c->bus, NULL, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", on_job_removed,
                               c),
