@@ -3,12 +3,14 @@
 """Reads the table of mutants and their patches, and applies a patch in memory. For tests/mutants/run.
 
 A hunk is found by its text, never by its line number: its lines must stand in the file exactly once. When they do not
-stand there at all, context lines are left off from the outside in, so that a change nearby does no harm.
+stand there at all, context lines are left off from the outside in, so that a change nearby does no harm; two stay, so that
+the same words elsewhere are not taken for it.
 """
 
 import os
 import re
 
+CONTEXT = 2  # lines of a hunk's context that must stand in the file
 HUNK = re.compile(r"^@@ -\d+(,\d+)? \+\d+(,\d+)? @@")
 
 
@@ -29,12 +31,12 @@ class Hunk:
 
     def apply(self, text):
         before, after = self.context(False), self.context(True)
-        for trim in range(max(before, after) + 1):
-            lines = self.lines[min(trim, before) : len(self.lines) - min(trim, after)]
+        most = max(before + after - CONTEXT, 0)
+        left_off = [(b, a) for b in range(before + 1) for a in range(after + 1) if b + a <= most]
+        for first, last in sorted(left_off, key=lambda pair: (sum(pair), abs(pair[0] - pair[1]))):
+            lines = self.lines[first : len(self.lines) - last]
             old = "".join(line for sign, line in lines if sign != "+")
             new = "".join(line for sign, line in lines if sign != "-")
-            if not old:
-                break
             # Whole lines only.
             places = [m.start() for m in re.finditer(re.escape(old), text) if m.start() == 0 or text[m.start() - 1] == "\n"]
             if len(places) > 1:
