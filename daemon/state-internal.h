@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What state.c (the containers) and state-apply.c (the journal's words) share; nobody else includes it.
+ * What state.c (the containers, raw regions, foreign devices, pools), state-region.c (data regions, answers) and state-apply.c
+ * (the journal's words) share; nobody else includes it.
  */
 #pragma once
 
@@ -14,6 +15,12 @@ struct State {
     GHashTable *regions; /* sd_id128_t * (in the Region) -> Region * */
     GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
 };
+
+/* Occupants of device ranges. The entry is all zero until it is placed: region_map_reserve() fills it. */
+void occupant_set(Occupant *occupant, OccupantKind kind, Raw *raw);
+/* false: its range is taken or outside the map; nothing has changed. */
+bool occupant_place(Occupant *occupant, RegionMap *map, FrameRange device);
+void occupant_unplace(Occupant *occupant); /* placed nowhere: does nothing */
 
 /* Makes a region of pool from its record, in state CREATING or OK, and enters it everywhere; NULL with error (CORRUPT). */
 Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error);

@@ -4,7 +4,7 @@
  * The model of the host: raw regions, pools (mgmt regions), data regions, what others own, open intents, answered requests.
  * Promises: what a journal says enters by state_apply() alone, live and on replay; a record that contradicts the model is
  * refused and changes nothing; region maps and lists always agree. No I/O. Used by rules (reads), recovery and manager (writes),
- * bus (reads). All on the loop's thread. The structs are open for reading; only state.c writes them, except where a
+ * bus (reads). All on the loop's thread. The structs are open for reading; only state*.c write them, except where a
  * member says so.
  */
 #pragma once
@@ -106,7 +106,7 @@ struct Pool {
     uint64_t snapshot_bytes; /* what a checkpoint would write now */
     uint64_t last_txid;
     JfOpen last_open;        /* the last OPEN record; all zero: none yet */
-    void *journal;           /* the manager's; state.c does not look at it */
+    void *journal;           /* the manager's; the state does not look at it */
     void *medium;            /* the manager's */
 };
 

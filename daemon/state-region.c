@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The model's data regions: how they enter and leave, walking and finding them, their sums; and the answers kept for requests.
+ */
+#include "daemon/state-internal.h"
+
+#include "proto/error.h"
+
+#include <string.h>
+
+void region_set_name(Region *region, const char *name) {
+    if (region->name)
+        g_hash_table_remove(region->pool->by_name, region->name);
+    g_free(region->name);
+    region->name = name && *name ? g_strdup(name) : NULL;
+    if (region->name)
+        g_hash_table_insert(region->pool->by_name, region->name, region);
+}
+
+void region_to_record(const Region *region, JfRegion *ret_record) {
+    JfRegion record = {
+        .region_uuid = region->uuid,
+        .device_uuid = region->device_uuid,
+        .range = region->range,
+        .device_start = region->device_start,
+        .extent = region->extent.range,
+        .owner_uid = region->owner_uid,
+        .flags = region->flags,
+        .time = region->time,
+    };
+
+    if (region->intent && !region->intent->deleting) {
+        record.request_id = region->intent->request_id;
+        record.request_hash = region->intent->request_hash;
+        record.request_uid = region->intent->request_uid;
+        record.request_method = region->intent->request_method;
+    }
+    if (region->name)
+        g_strlcpy(record.name, region->name, sizeof record.name);
+    if (region->user)
+        g_strlcpy(record.user, region->user, sizeof record.user);
+    *ret_record = record;
+}
+
+uint64_t region_snapshot_bytes(const Region *region) {
+    bool deleting = region->intent && region->intent->deleting;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfRegion record;
+
+    region_to_record(region, &record);
+    return jf_snapshot_bytes(jf_region_encode(&record, buf)) + (deleting ? jf_snapshot_bytes(sizeof(JfDelete)) : 0);
+}
+
+void state_open_intent(Region *region, Intent *intent) {
+    g_assert(!region->intent);
+    region->intent = intent;
+    g_hash_table_insert(region->pool->intents, &intent->txid, region);
+}
+
+void state_close_intent(Region *region) {
+    g_hash_table_remove(region->pool->intents, &region->intent->txid);
+    g_clear_pointer(&region->intent, g_free);
+}
+
+Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    FrameRange device = { record->device_start, record->range.end };
+    const char *fault = NULL;
+
+    pmemd_uuid_format(record->region_uuid, text);
+    if (g_hash_table_contains(state->regions, &record->region_uuid))
+        fault = "its uuid is already there";
+    else if (state_pool_by_uuid(state, record->region_uuid))
+        fault = "its uuid is that of a mgmt region";
+    else if (record->range.start >= record->range.end || record->range.end > PMEMD_FRAME_LIMIT ||
+             device.start > record->range.start)
+        fault = "its range is impossible";
+    else if (record->name[0] != '\0' && g_hash_table_contains(pool->by_name, record->name))
+        fault = "its name is already taken";
+    if (fault) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "data region %s (0x%" PRIx64 "-0x%" PRIx64 "): %s", text,
+                    record->range.start, record->range.end, fault);
+        return NULL;
+    }
+
+    Region *region = g_new0(Region, 1);
+    region->pool = pool;
+    if (!region_map_reserve(pool->extents, &region->extent, record->extent)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
+                    "data region %s: its management extent 0x%" PRIx64 "-0x%" PRIx64
+                    " is not free in the mgmt region 0x%" PRIx64 "-0x%" PRIx64,
+                    text, record->extent.start, record->extent.end, pool->sb.range.start, pool->sb.range.end);
+        g_free(region);
+        return NULL;
+    }
+    occupant_set(&region->occupant, OCCUPANT_REGION, state_raw_for(state, device));
+    RegionMap *map = pool->replaying || !region->occupant.raw ? pool->unplaced : region->occupant.raw->map;
+    if (!occupant_place(&region->occupant, map, device)) {
+        region_map_release(pool->extents, &region->extent);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
+                    "data region %s: its device range 0x%" PRIx64 "-0x%" PRIx64 " overlaps another", text, device.start,
+                    device.end);
+        g_free(region);
+        return NULL;
+    }
+    region->uuid = record->region_uuid;
+    region->device_uuid = record->device_uuid;
+    region->range = record->range;
+    region->device_start = record->device_start;
+    region->owner_uid = record->owner_uid;
+    region->flags = record->flags;
+    region->time = record->time;
+    region->state = intent ? REGION_CREATING : REGION_OK;
+    if (record->user[0] != '\0')
+        region->user = g_ref_string_new_intern(record->user);
+    region_set_name(region, record->name);
+    if (intent)
+        state_open_intent(region, intent);
+    g_hash_table_insert(state->regions, &region->uuid, region);
+    pool->n_regions++;
+    pool->data_bytes += region_bytes(region);
+    pool->snapshot_bytes += region_snapshot_bytes(region);
+    return region;
+}
+
+void state_remove_region(State *state, Region *region) {
+    Pool *pool = region->pool;
+
+    pool->snapshot_bytes -= region_snapshot_bytes(region);
+    pool->n_regions--;
+    pool->data_bytes -= region_bytes(region);
+    g_hash_table_remove(state->regions, &region->uuid);
+    if (region->intent)
+        state_close_intent(region);
+    region_set_name(region, NULL);
+    occupant_unplace(&region->occupant);
+    region_map_release(pool->extents, &region->extent);
+    g_clear_pointer(&region->user, g_ref_string_release);
+    region_set_path(region, NULL);
+    g_free(region->reason);
+    g_free(region);
+}
+
+Region *state_region_by_uuid(const State *state, sd_id128_t uuid) {
+    return g_hash_table_lookup(state->regions, &uuid);
+}
+
+bool state_find_path(const State *state, const char *path, Region **ret_region, Pool **ret_pool) {
+    for (guint i = 0; i < state->pools->len; i++) {
+        Pool *pool = g_ptr_array_index(state->pools, i);
+
+        if (pool->path && strcmp(pool->path, path) == 0) {
+            *ret_pool = pool;
+            *ret_region = NULL;
+            return true;
+        }
+    }
+    for (guint i = 0; i < state->pools->len; i++) {
+        const Pool *pool = g_ptr_array_index(state->pools, i);
+        const Region key = { .path = (char *) path };
+        Region *region = g_hash_table_lookup(pool->by_path, &key);
+
+        if (region) {
+            *ret_region = region;
+            *ret_pool = NULL;
+            return true;
+        }
+    }
+    return false;
+}
+
+guint state_count_regions(const State *state) {
+    return g_hash_table_size(state->regions);
+}
+
+void state_set_region_state(State *state, Region *region, RegionState region_state, const char *reason) {
+    (void) state;
+    region->state = region_state;
+    g_free(region->reason);
+    region->reason = region_state == REGION_OK ? NULL : g_strdup(reason);
+}
+
+void region_set_path(Region *region, const char *path) {
+    GHashTable *by_path = region->pool->by_path;
+
+    /* While a new listing is taken in, two may have one path: the later one has it, the other's is about to change. */
+    if (region->path && g_hash_table_lookup(by_path, region) == region)
+        g_hash_table_remove(by_path, region);
+    g_free(region->path);
+    region->path = g_strdup(path);
+    if (region->path)
+        g_hash_table_add(by_path, region);
+}
+
+uint64_t region_bytes(const Region *region) {
+    return frame_range_frames(region->range) * PMEMD_FRAME_SIZE;
+}
+
+/* The first data region in this map whose device range starts at or behind `start`. */
+static Region *map_region_from(const RegionMap *map, uint64_t start) {
+    RegionMapEntry *entry = region_map_find_overlap(map, (FrameRange) { start, PMEMD_FRAME_LIMIT });
+
+    while (entry && (entry->range.start < start || ((const Occupant *) entry)->kind != OCCUPANT_REGION))
+        entry = region_map_next(map, entry);
+    return (Region *) entry;
+}
+
+static bool region_is_behind(const Region *region, uint64_t device_start, sd_id128_t uuid) {
+    if (region->device_start != device_start)
+        return region->device_start > device_start;
+    return memcmp(&region->uuid, &uuid, sizeof uuid) > 0;
+}
+
+Region *state_region_after(const State *state, uint64_t device_start, sd_id128_t uuid) {
+    Region *best = NULL;
+
+    guint raws = state->raws->len;
+
+    for (guint i = 0; i < raws + state->pools->len; i++) {
+        const RegionMap *map = i < raws ? ((const Raw *) g_ptr_array_index(state->raws, i))->map
+                                        : ((const Pool *) g_ptr_array_index(state->pools, i - raws))->unplaced;
+        Region *region = map_region_from(map, device_start);
+
+        /* At the position itself: extents of one map never start at the same frame, so the next one is behind it. */
+        if (region && !region_is_behind(region, device_start, uuid))
+            region = map_region_from(map, device_start + 1);
+        if (region && (!best || region_is_behind(best, region->device_start, region->uuid)))
+            best = region;
+    }
+    return best;
+}
+
+Region *state_next_region(const State *state, const Region *after) {
+    if (!after)
+        return state_region_after(state, 0, SD_ID128_NULL);
+    return state_region_after(state, after->device_start, after->uuid);
+}
+
+StateTotals state_totals(const State *state) {
+    StateTotals totals = { 0 };
+
+    for (guint i = 0; i < state->raws->len; i++) {
+        const Raw *raw = g_ptr_array_index(state->raws, i);
+
+        totals.raw_bytes += frame_range_frames(raw->range) * PMEMD_FRAME_SIZE;
+        if (!raw->unusable)
+            totals.free_bytes += region_map_free_frames(raw->map) * PMEMD_FRAME_SIZE;
+    }
+    for (guint i = 0; i < state->pools->len; i++) {
+        const Pool *pool = g_ptr_array_index(state->pools, i);
+
+        totals.mgmt_bytes += frame_range_frames(pool->sb.range) * PMEMD_FRAME_SIZE;
+        totals.data_bytes += pool->data_bytes;
+    }
+    return totals;
+}
+
+/* --- answered requests --- */
+
+static void answer_forget(State *state, Answer *answer) {
+    g_hash_table_remove(state->answers, answer);
+    g_queue_remove(&answer->pool->answers, answer);
+    answer->pool->snapshot_bytes -= jf_snapshot_bytes(sizeof(JfRequest));
+    g_free(answer);
+}
+
+void state_add_answer(State *state, Pool *pool, const JfRequest *request) {
+    if (sd_id128_is_null(request->request_id))
+        return;
+
+    Answer *answer = g_new(Answer, 1);
+    *answer = (Answer) { .request = *request, .pool = pool };
+
+    Answer *old = g_hash_table_lookup(state->answers, answer);
+    if (old)
+        answer_forget(state, old);
+    if (pool->answers.length == JF_MAX_REQUESTS)
+        answer_forget(state, g_queue_peek_head(&pool->answers));
+    g_queue_push_tail(&pool->answers, answer);
+    g_hash_table_add(state->answers, answer);
+    pool->snapshot_bytes += jf_snapshot_bytes(sizeof(JfRequest));
+}
+
+const Answer *state_find_answer(const State *state, sd_id128_t request_id, uint32_t uid) {
+    Answer key = { .request = { .request_id = request_id, .request_uid = uid } };
+
+    return g_hash_table_lookup(state->answers, &key);
+}
+
+Region *state_find_open_request(const State *state, sd_id128_t request_id, uint32_t uid) {
+    for (guint i = 0; i < state->pools->len; i++) {
+        const Pool *pool = g_ptr_array_index(state->pools, i);
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, pool->intents);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            Region *region = value;
+
+            if (!region->intent->deleting && region->intent->request_uid == uid &&
+                sd_id128_equal(region->intent->request_id, request_id))
+                return region;
+        }
+    }
+    return NULL;
+}
