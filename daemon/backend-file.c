@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define REGIONS_NAME "regions.conf"
+#define LOCK_NAME "lock"
 #define REGIONS_MAX (UINT64_C(1) << 20)
 #define HEX "0x%" G_GINT64_MODIFIER "x"
 
@@ -25,7 +26,8 @@ typedef struct {
     Backend base;
     char *dir; /* absolute */
     int dirfd;
-    int lock_fd;        /* regions.conf, LOCK_EX */
+    int regions_fd;     /* regions.conf, LOCK_EX */
+    int lock_fd;        /* LOCK_NAME, LOCK_EX */
     GPtrArray *regions; /* FileRegion * */
     FileIndex *index;   /* of the descriptions: one thread, the worker's */
 } FileBackend;
@@ -637,6 +639,8 @@ static void file_free(Backend *backend) {
 
     g_clear_pointer(&b->regions, g_ptr_array_unref);
     file_index_free(b->index);
+    if (b->regions_fd >= 0)
+        close(b->regions_fd);
     if (b->lock_fd >= 0)
         close(b->lock_fd);
     if (b->dirfd >= 0)
@@ -673,6 +677,19 @@ static bool ours_alone(int fd, const char *path, GError **error) {
     return false;
 }
 
+/* Two locks: an editor that saves regions.conf puts another file in its place, on which nobody has ours; but regions.conf is what
+ * others are told to lock. */
+static bool lock_alone(int fd, const char *path, GError **error) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno == EWOULDBLOCK)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                    "%s: another pmemd uses this directory (fuser -v names it); stop it first", path);
+    else
+        set_errno(error, -errno, path, "cannot lock");
+    return false;
+}
+
 Backend *backend_file_new(const char *dir, GError **error) {
     FileBackend *b = g_new0(FileBackend, 1);
     g_autoptr(Backend) backend = &b->base;
@@ -680,7 +697,7 @@ Backend *backend_file_new(const char *dir, GError **error) {
 
     b->base.ops = &file_ops;
     b->dir = g_canonicalize_filename(dir, NULL);
-    b->lock_fd = -1;
+    b->regions_fd = b->lock_fd = -1;
     path = g_build_filename(b->dir, REGIONS_NAME, NULL);
 
     b->dirfd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -690,23 +707,22 @@ Backend *backend_file_new(const char *dir, GError **error) {
     }
     if (!ours_alone(b->dirfd, b->dir, error))
         return NULL;
-    b->lock_fd = openat(b->dirfd, REGIONS_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    b->lock_fd = openat(b->dirfd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (b->lock_fd < 0) {
+        set_errno(error, -errno, b->dir, "cannot make the lock file %s", LOCK_NAME);
+        return NULL;
+    }
+    if (!lock_alone(b->lock_fd, b->dir, error))
+        return NULL;
+    b->regions_fd = openat(b->dirfd, REGIONS_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (b->regions_fd < 0) {
         set_errno(error, -errno, path, "cannot open the file that names the raw regions");
         return NULL;
     }
-    if (!ours_alone(b->lock_fd, path, error))
+    if (!ours_alone(b->regions_fd, path, error) || !lock_alone(b->regions_fd, path, error))
         return NULL;
-    if (flock(b->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno == EWOULDBLOCK)
-            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
-                        "%s: another pmemd uses this directory (fuser -v names it); stop it first", path);
-        else
-            set_errno(error, -errno, path, "cannot lock");
-        return NULL;
-    }
 
-    int r = file_io_read_fd(b->lock_fd, REGIONS_MAX, &text);
+    int r = file_io_read_fd(b->regions_fd, REGIONS_MAX, &text);
     if (r < 0) {
         set_errno(error, r, path, "cannot read it as a text file of at most 1 MiB");
         return NULL;

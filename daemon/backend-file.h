@@ -12,6 +12,7 @@
  * is a foreign device. A description whose raw region regions.conf no longer has at that place is not listed (its
  * memory is not there), but nothing can be made on its frames.
  *
+ * One pmemd has the directory: it holds LOCK_EX on the file "lock", which it makes, and on regions.conf.
  * regions.conf is read once, when the backend is made: it stands for the hardware. Failures can be ordered by tests:
  * file-fault.h. "held" means that any process, this one included, has the image open or mapped.
  */

@@ -528,7 +528,7 @@ class Player:
         raise Mismatch("after a crash none of the possible worlds is there:\n" + "\n or ".join(faults))
 
     def check_files(self):
-        wanted = {f"foreign{i}.dev" for i in range(len(self.world.foreign))} | {"regions.conf"}
+        wanted = {f"foreign{i}.dev" for i in range(len(self.world.foreign))} | {"regions.conf", "lock"}
         for x in self.world.pools.values():
             wanted |= {f"{x.uuid}.dev", f"mgmt-{x.uuid}.img"}
         for x in self.world.regions.values():

@@ -218,7 +218,7 @@ static void test_undo(Fixture *f, gconstpointer unused) {
     g_assert_cmpstr(content, ==, "theirs");
     g_autofree char *names = names_in(f->dir);
     g_autofree char *base = g_path_get_basename(image);
-    g_autofree char *expected = g_strconcat(base, " regions.conf", NULL);
+    g_autofree char *expected = g_strconcat(base, " lock regions.conf", NULL);
     g_assert_cmpstr(names, ==, expected);
 }
 
