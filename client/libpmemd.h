@@ -180,8 +180,8 @@ GPtrArray *pmemd_client_list_foreign(PmemdClient *client, GError **error);
 
 /* kind: "raw", "mgmt", "data", "foreign". Errors: INVALID_ARGUMENT. */
 bool pmemd_client_count(PmemdClient *client, const char *kind, uint32_t *ret_count, GError **error);
-/* The object path of a region by uuid, device path, POOL/NAME or unambiguous NAME; an object path of ours is taken as it
- * is, without asking. Errors: NO_SUCH_REGION, INVALID_ARGUMENT. Free: g_free. */
+/* The object path of a region by uuid, device path, POOL/NAME or unambiguous NAME; an object path of ours is taken
+ * as it is, without asking. Errors: NO_SUCH_REGION, INVALID_ARGUMENT. Free: g_free. */
 char *pmemd_client_find(PmemdClient *client, const char *key, GError **error);
 /* path: from find or a change. Errors: NO_SUCH_REGION. */
 PmemdRegion *pmemd_client_region(PmemdClient *client, const char *path, GError **error);

@@ -103,9 +103,10 @@ static int image_open(FileBackend *b, const char *image, uint64_t bytes, GError 
     int fd = file_image_open(b->dirfd, image, bytes);
 
     if (fd == -EMEDIUMTYPE && bytes == FILE_IMAGE_ANY_SIZE)
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
-                    "%s: is no regular file; remove what is there, its content is not pmemd's, and release the region again",
-                    path);
+        g_set_error(
+            error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+            "%s: is no regular file; remove what is there, its content is not pmemd's, and release the region again",
+            path);
     else if (fd == -EMEDIUMTYPE || fd == -ENOENT)
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
                     "%s: is no regular file of %" G_GUINT64_FORMAT
@@ -451,8 +452,8 @@ static bool file_destroy(Backend *backend, sd_id128_t uuid, const char *tag, Bac
 
 /* ---- media and content ---- */
 
-/* What is left of an image that is to be erased, and its length. A destruction that was cut off has removed it already (-1
- * without error, 0 bytes), and one that somebody shortened must not stay quarantined for ever. */
+/* What is left of an image that is to be erased, and its length. A destruction that was cut off has removed it
+ * already (-1 without error, 0 bytes), and one that somebody shortened must not stay quarantined for ever. */
 static int image_open_left(FileBackend *b, const char *image, uint64_t *ret_bytes, GError **error) {
     struct stat st;
 
@@ -472,8 +473,8 @@ static int image_open_left(FileBackend *b, const char *image, uint64_t *ret_byte
     return fd;
 }
 
-/* What a caller who wants to open a device of ours needs: the descriptor of its whole image (of a data device: of what is
- * left of it, as above), or -1 with error. */
+/* What a caller who wants to open a device of ours needs: the descriptor of its whole image (of a data device: of
+ * what is left of it, as above), or -1 with error. */
 static int device_open(FileBackend *b, sd_id128_t uuid, BackendRole role, const FileRegion **ret_region,
                        char **ret_image, uint64_t *ret_bytes, GError **error) {
     g_autofree char *name = record_name(uuid);
@@ -499,8 +500,8 @@ static int device_open(FileBackend *b, sd_id128_t uuid, BackendRole role, const 
 
     g_autofree char *image = image_name(record->tag, uuid);
     uint64_t bytes = file_record_usable_bytes(record);
-    int fd = role == BACKEND_ROLE_DATA ? image_open_left(b, image, &bytes, &failure)
-                                       : image_open(b, image, bytes, &failure);
+    int fd =
+        role == BACKEND_ROLE_DATA ? image_open_left(b, image, &bytes, &failure) : image_open(b, image, bytes, &failure);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return -1;
@@ -677,8 +678,8 @@ static bool ours_alone(int fd, const char *path, GError **error) {
     return false;
 }
 
-/* Two locks: an editor that saves regions.conf puts another file in its place, on which nobody has ours; but regions.conf is what
- * others are told to lock. */
+/* Two locks: an editor that saves regions.conf puts another file in its place, on which nobody has ours; but
+ * regions.conf is what others are told to lock. */
 static bool lock_alone(int fd, const char *path, GError **error) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return true;

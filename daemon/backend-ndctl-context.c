@@ -161,10 +161,11 @@ bool nd_context_check_alone(NdContext *context, struct ndctl_namespace *ndns, GE
 
     if (!twin)
         return true;
-    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
-                "%s and %s have the same uuid %s, so which one is meant is not certain: neither is touched; remove the copy",
-                ndctl_namespace_get_devname(ndns), ndctl_namespace_get_devname(twin),
-                pmemd_uuid_format(nd_namespace_uuid(ndns), text));
+    g_set_error(
+        error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+        "%s and %s have the same uuid %s, so which one is meant is not certain: neither is touched; remove the copy",
+        ndctl_namespace_get_devname(ndns), ndctl_namespace_get_devname(twin),
+        pmemd_uuid_format(nd_namespace_uuid(ndns), text));
     return false;
 }
 

@@ -11,7 +11,8 @@ G_STATIC_ASSERT(G_N_ELEMENTS(role_names) == BACKEND_ROLE_NONE);
 #define TAG_PREFIX "pmemd:"
 
 uint32_t backend_tag_number(sd_id128_t uuid) {
-    return (uint32_t) uuid.bytes[0] << 24 | (uint32_t) uuid.bytes[1] << 16 | (uint32_t) uuid.bytes[2] << 8 | uuid.bytes[3];
+    return (uint32_t) uuid.bytes[0] << 24 | (uint32_t) uuid.bytes[1] << 16 | (uint32_t) uuid.bytes[2] << 8 |
+           uuid.bytes[3];
 }
 
 char *backend_tag_format(BackendRole role, sd_id128_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]) {

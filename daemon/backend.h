@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What pmemd asks of a platform: one table of operations, two implementations (backend-ndctl, backend-file).
- * Promises of an implementation: every fact is read from the platform at the time of the call, nothing is cached as truth;
- * a foreign device is never written, disabled or deleted; an operation that fails says whether it may have happened
+ * What pmemd asks of a platform: one table of operations, two implementations (backend-ndctl, backend-file). Promises
+ * of an implementation: every fact is read from the platform at the time of the call, nothing is cached as truth; a
+ * foreign device is never written, disabled or deleted; an operation that fails says whether it may have happened
  * (BackendOutcome). All operations may block for seconds: they are called on one worker thread, never on the loop's.
  * Knows no journal and no rules; plain structs in, plain structs out, which the caller owns.
  */
@@ -24,19 +24,19 @@ typedef enum {
 
 /* One raw region. */
 typedef struct {
-    char *id;               /* for people and for requests to the backend: "region0", or the group of regions.conf */
-    sd_id128_t cookie;      /* its identity across reboots (interleave set, or the group's name and place) */
-    FrameRange range;       /* host physical frames */
-    int node;               /* target_node (proximity domain), -1 unknown */
-    int local_node;         /* nearest online node, -1 unknown */
-    uint64_t step;          /* bytes: offsets and sizes of device ranges are multiples of it */
-    uint64_t lead;          /* frames of a device range before its first usable one */
-    uint64_t minimum;       /* bytes: least device range */
-    uint64_t free_slots;    /* label slots left on the fullest DIMM of the set; UINT64_MAX: no such limit */
+    char *id;            /* for people and for requests to the backend: "region0", or the group of regions.conf */
+    sd_id128_t cookie;   /* its identity across reboots (interleave set, or the group's name and place) */
+    FrameRange range;    /* host physical frames */
+    int node;            /* target_node (proximity domain), -1 unknown */
+    int local_node;      /* nearest online node, -1 unknown */
+    uint64_t step;       /* bytes: offsets and sizes of device ranges are multiples of it */
+    uint64_t lead;       /* frames of a device range before its first usable one */
+    uint64_t minimum;    /* bytes: least device range */
+    uint64_t free_slots; /* label slots left on the fullest DIMM of the set; UINT64_MAX: no such limit */
     BackendRawKind kind;
-    bool initialisable;     /* UNLABELLED only because its labels were never initialised (init_labels does it) */
-    char *persistence;      /* "memory_controller", "cpu_cache", "none", "unknown", "file" */
-    char *unusable;         /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
+    bool initialisable; /* UNLABELLED only because its labels were never initialised (init_labels does it) */
+    char *persistence;  /* "memory_controller", "cpu_cache", "none", "unknown", "file" */
+    char *unusable;     /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
 } BackendRaw;
 
 /* What a device of ours is for; part of its tag. */
@@ -47,11 +47,13 @@ typedef enum {
     BACKEND_ROLE_NONE,   /* foreign */
 } BackendRole;
 
-/* A tag is the label's alt_name "pmemd:<role>:<pool, 8 hex>:<id, 8 hex>" (or the same in the file's extended attribute). */
+/* A tag is the label's alt_name "pmemd:<role>:<pool, 8 hex>:<id, 8 hex>" (or the same in the file's extended
+ * attribute). */
 #define BACKEND_TAG_MAX 64
 /* pool: the pool's member uuid (its first 8 hex digits are used); id: the device's uuid. Returns buf. */
 char *backend_tag_format(BackendRole role, sd_id128_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]);
-/* Role of a tag; BACKEND_ROLE_NONE when it is not one of ours. ret_pool, ret_id (may be NULL): the two 8-digit numbers. */
+/* Role of a tag; BACKEND_ROLE_NONE when it is not one of ours. ret_pool, ret_id (may be NULL): the two 8-digit
+ * numbers. */
 BackendRole backend_tag_parse(const char *tag, uint32_t *ret_pool, uint32_t *ret_id);
 /* The number that stands for uuid in tags (its first 8 hex digits). */
 uint32_t backend_tag_number(sd_id128_t uuid);
@@ -63,22 +65,22 @@ typedef enum {
 
 /* One device (namespace, file), ours or foreign. */
 typedef struct {
-    sd_id128_t uuid;        /* of the label / file; null: has none */
-    char *name;             /* for people: "namespace0.1", "data-....img" */
-    char *raw_id;           /* BackendRaw.id it lies in */
-    char *tag;              /* alt_name, "" if none */
-    BackendRole role;       /* parsed from tag; NONE = foreign */
-    char *mode;             /* "devdax", "fsdax", "sector", "raw", "file" */
-    FrameRange device;      /* device range D it occupies */
-    FrameRange usable;      /* frames a map of it shows; empty when not COMPLETE */
+    sd_id128_t uuid;   /* of the label / file; null: has none */
+    char *name;        /* for people: "namespace0.1", "data-....img" */
+    char *raw_id;      /* BackendRaw.id it lies in */
+    char *tag;         /* alt_name, "" if none */
+    BackendRole role;  /* parsed from tag; NONE = foreign */
+    char *mode;        /* "devdax", "fsdax", "sector", "raw", "file" */
+    FrameRange device; /* device range D it occupies */
+    FrameRange usable; /* frames a map of it shows; empty when not COMPLETE */
     BackendDeviceState state;
-    char *path;             /* "/dev/dax0.1", path of the file; NULL: none now */
-    bool held;              /* somebody has it open exclusively, mounted, mapped or stacked upon */
+    char *path; /* "/dev/dax0.1", path of the file; NULL: none now */
+    bool held;  /* somebody has it open exclusively, mounted, mapped or stacked upon */
 } BackendDevice;
 
 typedef struct {
-    GPtrArray *raws;        /* BackendRaw *, by range.start */
-    GPtrArray *devices;     /* BackendDevice *, by device.start */
+    GPtrArray *raws;    /* BackendRaw *, by range.start */
+    GPtrArray *devices; /* BackendDevice *, by device.start */
 } BackendListing;
 
 void backend_raw_free(BackendRaw *raw);
@@ -94,10 +96,10 @@ typedef enum {
 
 typedef struct {
     const char *raw_id;
-    FrameRange device;      /* exact D wanted */
-    sd_id128_t uuid;        /* random, not yet used on the platform */
-    const char *tag;        /* backend_tag_format() */
-    bool init_labels;       /* may initialise the labels of a region that has none (loses the legacy namespace) */
+    FrameRange device; /* exact D wanted */
+    sd_id128_t uuid;   /* random, not yet used on the platform */
+    const char *tag;   /* backend_tag_format() */
+    bool init_labels;  /* may initialise the labels of a region that has none (loses the legacy namespace) */
 } BackendCreate;
 
 /* The content of a data device, to be erased on the eraser's thread (no libndctl in these calls). */

@@ -9,20 +9,22 @@
  * The checksum of a byte is linear in its bits: 8 values a slice give all 256 entries, so the tables are expanded by
  * the preprocessor from 64 numbers. Slice k is the checksum of a byte with k zero bytes after it.
  */
-#define ENTRY(i, b0, b1, b2, b3, b4, b5, b6, b7) \
-    ((((i) & 1) ? (b0) : 0u) ^ (((i) & 2) ? (b1) : 0u) ^ (((i) & 4) ? (b2) : 0u) ^ (((i) & 8) ? (b3) : 0u) ^ \
-     (((i) & 16) ? (b4) : 0u) ^ (((i) & 32) ? (b5) : 0u) ^ (((i) & 64) ? (b6) : 0u) ^ (((i) & 128) ? (b7) : 0u))
-#define ENTRIES_4(i, ...) \
+#define ENTRY(i, b0, b1, b2, b3, b4, b5, b6, b7)                                                                       \
+    ((((i) &1) ? (b0) : 0u) ^ (((i) &2) ? (b1) : 0u) ^ (((i) &4) ? (b2) : 0u) ^ (((i) &8) ? (b3) : 0u) ^               \
+     (((i) &16) ? (b4) : 0u) ^ (((i) &32) ? (b5) : 0u) ^ (((i) &64) ? (b6) : 0u) ^ (((i) &128) ? (b7) : 0u))
+#define ENTRIES_4(i, ...)                                                                                              \
     ENTRY(i, __VA_ARGS__), ENTRY((i) + 1, __VA_ARGS__), ENTRY((i) + 2, __VA_ARGS__), ENTRY((i) + 3, __VA_ARGS__)
-#define ENTRIES_16(i, ...) \
-    ENTRIES_4(i, __VA_ARGS__), ENTRIES_4((i) + 4, __VA_ARGS__), ENTRIES_4((i) + 8, __VA_ARGS__), \
+#define ENTRIES_16(i, ...)                                                                                             \
+    ENTRIES_4(i, __VA_ARGS__), ENTRIES_4((i) + 4, __VA_ARGS__), ENTRIES_4((i) + 8, __VA_ARGS__),                       \
         ENTRIES_4((i) + 12, __VA_ARGS__)
-#define ENTRIES_64(i, ...) \
-    ENTRIES_16(i, __VA_ARGS__), ENTRIES_16((i) + 16, __VA_ARGS__), ENTRIES_16((i) + 32, __VA_ARGS__), \
+#define ENTRIES_64(i, ...)                                                                                             \
+    ENTRIES_16(i, __VA_ARGS__), ENTRIES_16((i) + 16, __VA_ARGS__), ENTRIES_16((i) + 32, __VA_ARGS__),                  \
         ENTRIES_16((i) + 48, __VA_ARGS__)
-#define SLICE(...) \
-    { ENTRIES_64(0, __VA_ARGS__), ENTRIES_64(64, __VA_ARGS__), ENTRIES_64(128, __VA_ARGS__), \
-      ENTRIES_64(192, __VA_ARGS__) }
+#define SLICE(...)                                                                                                     \
+    {                                                                                                                  \
+        ENTRIES_64(0, __VA_ARGS__), ENTRIES_64(64, __VA_ARGS__), ENTRIES_64(128, __VA_ARGS__),                         \
+            ENTRIES_64(192, __VA_ARGS__)                                                                               \
+    }
 
 static const uint32_t slices[8][256] = {
     SLICE(0xf26b8303u, 0xe13b70f7u, 0xc79a971fu, 0x8ad958cfu, 0x105ec76fu, 0x20bd8edeu, 0x417b1dbcu, 0x82f63b78u),

@@ -28,7 +28,7 @@ struct Eraser {
     EraserEvents events;
     void *data;
     GPtrArray *jobs; /* Job *, in the order they came */
-    Job *active;     /* the one at work: its content is being opened, erased or closed, or its device destroyed; or NULL */
+    Job *active; /* the one at work: its content is being opened, erased or closed, or its device destroyed; or NULL */
     bool stopping;
 };
 
@@ -117,10 +117,9 @@ static void on_piece(void *data) {
     gint64 now = g_get_monotonic_time();
 
     if (job->result < 0) {
-        g_autofree char *message =
-            g_strdup_printf("erasing failed at byte %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-                            " (%s); the region stays quarantined, ReleaseData tries again",
-                            job->job.bytes_done, job->job.bytes_total, g_strerror(-job->result));
+        g_autofree char *message = g_strdup_printf("erasing failed at byte %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+                                                   " (%s); the region stays quarantined, ReleaseData tries again",
+                                                   job->job.bytes_done, job->job.bytes_total, g_strerror(-job->result));
 
         job_end(job, message);
         return;
@@ -159,7 +158,8 @@ static void on_content(void *data, BackendContent *content, const GError *error)
     Job *job = data;
 
     if (!content) {
-        g_autofree char *message = g_strdup_printf("%s; the region stays quarantined, ReleaseData tries again", error->message);
+        g_autofree char *message =
+            g_strdup_printf("%s; the region stays quarantined, ReleaseData tries again", error->message);
 
         job_end(job, message);
         return;
@@ -195,7 +195,7 @@ static void on_quarantined(void *data, const Region *region) {
         return;
     Job *job = g_new0(Job, 1);
     job->eraser = eraser;
-    job->job = (EraseJob) { .region = region->uuid, .state = ERASE_WAITING, .bytes_total = region_bytes(region) };
+    job->job = (EraseJob){ .region = region->uuid, .state = ERASE_WAITING, .bytes_total = region_bytes(region) };
     g_ptr_array_add(eraser->jobs, job);
     if (eraser->events.job_added)
         eraser->events.job_added(eraser->data, &job->job);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Erases released regions, one after the other, on a thread of its own, then has the manager free them.
- * Promises: frames become free only after the last byte reads as zero, durably; a failure leaves the region quarantined and
- * says why. A crash starts the erase of the region again from its start. Listens to the manager; used by bus-job and main.
+ * Erases released regions, one after the other, on a thread of its own, then has the manager free them. Promises:
+ * frames become free only after the last byte reads as zero, durably; a failure leaves the region quarantined and says
+ * why. A crash starts the erase of the region again from its start. Listens to the manager; used by bus-job and main.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 typedef struct Eraser Eraser;
 
 typedef enum {
-    ERASE_WAITING,   /* behind another job */
+    ERASE_WAITING, /* behind another job */
     ERASE_RUNNING,
     ERASE_PAUSED,
     ERASE_FINISHING, /* all zero; the device is being destroyed */
@@ -31,7 +31,8 @@ typedef struct {
 typedef struct {
     void (*job_added)(void *data, const EraseJob *job);
     void (*job_changed)(void *data, const EraseJob *job); /* state, or progress (at most 4 times a second) */
-    void (*job_removed)(void *data, sd_id128_t region, const char *message); /* message NULL: done; else why it failed */
+    void (*job_removed)(void *data, sd_id128_t region,
+                        const char *message); /* message NULL: done; else why it failed */
 } EraserEvents;
 
 Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events, void *data, GError **error);

@@ -22,8 +22,8 @@ typedef struct {
 int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageFacts *ret_facts);
 #define FILE_IMAGE_ANY_SIZE UINT64_MAX
 
-/* The descriptor for reading and writing of an image of exactly that size (or any). -EMEDIUMTYPE: it is something else; -EBUSY:
- * somebody holds a lease on it. */
+/* The descriptor for reading and writing of an image of exactly that size (or any). -EMEDIUMTYPE: it is something
+ * else; -EBUSY: somebody holds a lease on it. */
 int file_image_open(int dirfd, const char *name, uint64_t bytes);
 /* Whether a descriptor other than fd, of any process, has the file open or mapped. */
 bool file_image_held(int fd);

@@ -83,8 +83,8 @@ static char *value_of(const Content *content, const char *key, const char *other
     return value ? value : g_strdup(otherwise);
 }
 
-static bool number_of(const Content *content, const char *path, const char *key, const char *otherwise, const char *allowed,
-                      uint64_t *ret_number, GError **error) {
+static bool number_of(const Content *content, const char *path, const char *key, const char *otherwise,
+                      const char *allowed, uint64_t *ret_number, GError **error) {
     g_autofree char *value = value_of(content, key, otherwise);
 
     if (!value || !file_regions_parse_number(value, ret_number))

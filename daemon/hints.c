@@ -112,8 +112,8 @@ static int write_all(int fd, const uint8_t *bytes, size_t len) {
     return fsync(fd) < 0 ? errno : 0;
 }
 
-bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, const uint8_t *bytes, size_t len, char **ret_path,
-                         GError **error) {
+bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, const uint8_t *bytes, size_t len,
+                         char **ret_path, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
     g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT ".img", pmemd_uuid_format(uuid, text), seq);
     g_autofree char *path = g_build_filename(state_dir, "evidence", name, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The state directory's small files: which mgmt regions are being set up or released (no journal can say that), and copies of
- * corrupt journals. Promises: a hint is durable when hints_put() returns true; losing the directory loses no region.
- * Used by the manager.
+ * The state directory's small files: which mgmt regions are being set up or released (no journal can say that), and
+ * copies of corrupt journals. Promises: a hint is durable when hints_put() returns true; losing the directory loses no
+ * region. Used by the manager.
  */
 #pragma once
 
@@ -27,7 +27,7 @@ bool hints_has(const char *state_dir, HintKind kind, sd_id128_t uuid);
 /* All of one kind: sd_id128_t elements. Names that are not uuids are left alone. */
 GArray *hints_list(const char *state_dir, HintKind kind, GError **error);
 
-/* Keeps the first len bytes (at most 64 MiB of them) as STATE/evidence/<uuid>-<seq>.img, mode 0600, once: an existing one
- * is left as it is. *ret_path: where; the caller's. */
-bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, const uint8_t *bytes, size_t len, char **ret_path,
-                         GError **error);
+/* Keeps the first len bytes (at most 64 MiB of them) as STATE/evidence/<uuid>-<seq>.img, mode 0600, once: an
+ * existing one is left as it is. *ret_path: where; the caller's. */
+bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, const uint8_t *bytes, size_t len,
+                         char **ret_path, GError **error);

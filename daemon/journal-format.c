@@ -10,8 +10,9 @@
 #define MIB UINT64_C(1048576)
 #define UNIT_LARGE (2 * MIB)
 #define UNIT_SMALL (MIB / 16)
-#define REGION_BYTES 512u /* a snapshot may hold record (256), INTENT_DELETE (128) and the log COMMIT (64) of each region */
-#define AREA_BASE MIB     /* request ids, notes and the log */
+#define REGION_BYTES                                                                                                   \
+    512u              /* a snapshot may hold record (256), INTENT_DELETE (128) and the log COMMIT (64) of each region */
+#define AREA_BASE MIB /* request ids, notes and the log */
 
 static const uint8_t superblock_magic[8] = "pmemd-sb";
 static const uint8_t root_magic[8] = "pmemd-rt";

@@ -51,14 +51,14 @@ typedef enum {
 bool jf_type_is_known(uint16_t type);
 
 typedef struct {
-    uint8_t unit_is_small;      /* internal to the geometry: U is 64 KiB rather than 2 MiB */
-    uint32_t stride;            /* of the log: 64 or 512 */
-    uint64_t size;              /* bytes of the mgmt region */
-    uint64_t unit;              /* U, bytes */
+    uint8_t unit_is_small; /* internal to the geometry: U is 64 KiB rather than 2 MiB */
+    uint32_t stride;       /* of the log: 64 or 512 */
+    uint64_t size;         /* bytes of the mgmt region */
+    uint64_t unit;         /* U, bytes */
     uint64_t area_off[2];
     uint64_t area_len;
-    uint64_t mgmt_off;          /* where management extents start */
-    uint64_t mgmt_len;          /* up to the last unit */
+    uint64_t mgmt_off; /* where management extents start */
+    uint64_t mgmt_len; /* up to the last unit */
 } JfGeometry;
 
 /* area_len = roundup(max_regions * 512 + 1 MiB, U): each live region may need its record, INTENT_DELETE and COMMIT in
@@ -77,9 +77,9 @@ typedef struct {
     JfGeometry geo;
     uint32_t page_info_bytes, m2p_bytes;
     uint64_t sb_seq;
-    uint64_t created;           /* realtime, microseconds: for display only */
-    sd_id128_t raw_cookie;      /* identity of the raw region */
-    FrameRange range;           /* [smfn, emfn) of the mgmt region */
+    uint64_t created;      /* realtime, microseconds: for display only */
+    sd_id128_t raw_cookie; /* identity of the raw region */
+    FrameRange range;      /* [smfn, emfn) of the mgmt region */
 } JfSuperblock;
 
 #define JF_SUPERBLOCK_SIZE 512u
@@ -109,30 +109,30 @@ static inline uint64_t jf_root_offset(uint64_t size, unsigned slot, unsigned cop
 
 /* Which area is live. */
 typedef struct {
-    uint64_t gen;               /* the highest valid one counts */
+    uint64_t gen; /* the highest valid one counts */
     uint64_t area_off, area_len;
-    uint64_t epoch;             /* of the records in the area; part of their checksum */
-    uint64_t first_seq;         /* of SNAPSHOT_BEGIN */
-    uint32_t n_snap;            /* records between SNAPSHOT_BEGIN and SNAPSHOT_END */
-    uint32_t flags;             /* none known in 1.0 */
+    uint64_t epoch;     /* of the records in the area; part of their checksum */
+    uint64_t first_seq; /* of SNAPSHOT_BEGIN */
+    uint32_t n_snap;    /* records between SNAPSHOT_BEGIN and SNAPSHOT_END */
+    uint32_t flags;     /* none known in 1.0 */
 } JfRoot;
 
 void jf_root_encode(const JfRoot *root, sd_id128_t journal_uuid, uint8_t buf[static JF_ROOT_SIZE]);
 /* ret_root is filled for JF_OK and JF_UNSUPPORTED (an unknown flag). */
 JfVerdict jf_root_decode(const uint8_t *buf, size_t len, sd_id128_t journal_uuid, JfRoot *ret_root);
 
-#define JF_RECORD_SNAPSHOT 1u   /* flag: the record belongs to a snapshot, SNAPSHOT_BEGIN and _END included */
+#define JF_RECORD_SNAPSHOT 1u /* flag: the record belongs to a snapshot, SNAPSHOT_BEGIN and _END included */
 #define JF_RECORD_FLAGS_KNOWN JF_RECORD_SNAPSHOT
 
 typedef struct {
-    uint32_t crc;               /* set by the coders */
+    uint32_t crc; /* set by the coders */
     uint32_t prev_crc;
     uint64_t seq;
     uint64_t txid;
     uint16_t type;
     uint16_t flags;
     const uint8_t *payload;
-    size_t payload_len;         /* a multiple of 8, at most JF_PAYLOAD_MAX */
+    size_t payload_len; /* a multiple of 8, at most JF_PAYLOAD_MAX */
 } JfRecord;
 
 /* What the checksum of every record of an epoch starts from: leftovers of an earlier use of the area never validate. */
@@ -145,23 +145,23 @@ bool jf_record_decode(const uint8_t *buf, size_t avail, uint32_t seed, JfRecord 
 void jf_record_fix_crc(uint8_t *buf, size_t avail, uint32_t seed);
 
 typedef struct {
-    sd_id128_t region_uuid;     /* public identity */
-    sd_id128_t device_uuid;     /* namespace label / file */
-    FrameRange range;           /* usable frames [smfn, emfn) */
-    uint64_t device_start;      /* first frame of the device range D = [device_start, range.end) */
-    FrameRange extent;          /* management extent, host frames */
+    sd_id128_t region_uuid; /* public identity */
+    sd_id128_t device_uuid; /* namespace label / file */
+    FrameRange range;       /* usable frames [smfn, emfn) */
+    uint64_t device_start;  /* first frame of the device range D = [device_start, range.end) */
+    FrameRange extent;      /* management extent, host frames */
     uint32_t owner_uid;
-    uint32_t flags;             /* JF_REGION_* */
-    sd_id128_t request_id;      /* null: none */
-    uint64_t request_hash;      /* of the method's arguments */
+    uint32_t flags;        /* JF_REGION_* */
+    sd_id128_t request_id; /* null: none */
+    uint64_t request_hash; /* of the method's arguments */
     uint32_t request_uid;
     uint32_t request_method;
-    uint64_t time;              /* realtime, microseconds */
-    char name[PMEMD_NAME_MAX + 1];  /* "" = none */
-    char user[PMEMD_USER_MAX + 1];  /* the owner's name when it was recorded */
+    uint64_t time;                 /* realtime, microseconds */
+    char name[PMEMD_NAME_MAX + 1]; /* "" = none */
+    char user[PMEMD_USER_MAX + 1]; /* the owner's name when it was recorded */
 } JfRegion;
 
-#define JF_REGION_DIRTY 1u      /* its content was never erased by us: erase before the first guest */
+#define JF_REGION_DIRTY 1u /* its content was never erased by us: erase before the first guest */
 #define JF_REGION_FLAGS_KNOWN JF_REGION_DIRTY
 
 typedef struct {
@@ -178,18 +178,18 @@ typedef struct {
 } JfDelete;
 
 typedef struct {
-    FrameRange device;          /* what the platform really gave: D; {0,0} for a delete */
+    FrameRange device; /* what the platform really gave: D; {0,0} for a delete */
     uint64_t time;
 } JfCommit;
 
 typedef struct {
-    uint32_t reason;            /* a PmemdError */
+    uint32_t reason; /* a PmemdError */
     uint64_t time;
 } JfAbort;
 
 typedef struct {
     sd_id128_t boot_id, machine_id;
-    uint64_t unsafe_shutdowns;  /* of the DIMMs, summed; 0 = unknown */
+    uint64_t unsafe_shutdowns; /* of the DIMMs, summed; 0 = unknown */
     uint64_t time;
     char version[32];
 } JfOpen;
@@ -210,7 +210,7 @@ typedef struct {
     uint64_t request_hash;
     uint32_t request_uid;
     uint32_t request_method;
-    sd_id128_t result;          /* uuid of the region that was made or released */
+    sd_id128_t result; /* uuid of the region that was made or released */
     uint64_t time;
 } JfRequest;
 

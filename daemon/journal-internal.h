@@ -8,7 +8,7 @@
 #include "daemon/journal.h"
 
 /* Bytes after the end of the log that may hold leftovers of a cut append: one record, and the line after it. */
-#define JOURNAL_TAIL_BYTES(stride) ((JF_RECORD_MAX + (stride) - 1) / (stride) * (stride) + (stride))
+#define JOURNAL_TAIL_BYTES(stride) ((JF_RECORD_MAX + (stride) -1) / (stride) * (stride) + (stride))
 
 struct Journal {
     Medium *medium;
@@ -17,16 +17,16 @@ struct Journal {
     JournalVerdict verdict;
     char *report; /* NULL when clean */
     JfSuperblock sb;
-    bool copy_valid[2];   /* of the superblock */
+    bool copy_valid[2]; /* of the superblock */
 
     JfRoot root;
-    uint32_t seed;        /* of the live area's epoch */
-    uint64_t log_start;   /* bytes from the medium's start, as all offsets here */
-    uint64_t pos;         /* where the next record goes */
+    uint32_t seed;      /* of the live area's epoch */
+    uint64_t log_start; /* bytes from the medium's start, as all offsets here */
+    uint64_t pos;       /* where the next record goes */
     uint64_t area_end;
     uint64_t next_seq;
     uint32_t prev_crc;
-    bool tail_torn;       /* replay dropped the torn record at pos */
+    bool tail_torn; /* replay dropped the torn record at pos */
 };
 
 /*

@@ -18,7 +18,7 @@ typedef struct Journal Journal;
 typedef struct {
     uint64_t seq;
     uint64_t txid;
-    uint16_t type;  /* JfType */
+    uint16_t type; /* JfType */
     uint16_t flags;
     const uint8_t *payload; /* valid during the call only */
     size_t len;
@@ -79,7 +79,7 @@ bool journal_failed(const Journal *j);
 
 uint64_t journal_log_bytes(const Journal *j); /* bytes of the live area that are not yet used */
 uint64_t journal_area_bytes(const Journal *j);
-double journal_fill(const Journal *j);        /* 0..1 of the live area */
+double journal_fill(const Journal *j);           /* 0..1 of the live area */
 bool journal_wants_checkpoint(const Journal *j); /* the log is 75 % full */
 
 /* Writes the snapshot that emit gives to the idle area and switches to it. NO_SPACE: does not fit, nothing changed. */

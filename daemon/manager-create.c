@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * SetupData and AllocateData: rules, INTENT, backend, COMMIT. What the backend leaves unknown is looked at again before the
- * caller is told anything.
+ * SetupData and AllocateData: rules, INTENT, backend, COMMIT. What the backend leaves unknown is looked at again before
+ * the caller is told anything.
  */
 #include "daemon/manager-internal.h"
 #include "daemon/recovery.h"
@@ -127,8 +127,8 @@ static void on_looked_again(void *data) {
 
 static void create_data_plan(Op *op);
 
-/* The platform may have changed under the map (another tool's namespace): with the fresh listing rules may say so better than the
- * backend could, or find another place. Once. */
+/* The platform may have changed under the map (another tool's namespace): with the fresh listing rules may say so
+ * better than the backend could, or find another place. Once. */
 static void on_relisted(void *data) {
     Op *op = data;
     Region *region = op_region(op);
@@ -153,14 +153,16 @@ static void on_created(void *data) {
 
     g_clear_error(&op->asked_error);
     if (op->device) {
-        if (frame_range_equal(op->device->device, op->plan.device) && frame_range_equal(op->device->usable, op->plan.range)) {
+        if (frame_range_equal(op->device->device, op->plan.device) &&
+            frame_range_equal(op->device->usable, op->plan.range)) {
             commit(op, op->device);
             return;
         }
         op->outcome = BACKEND_UNKNOWN;
-        op->asked_error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
-                                      "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
-                                      op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
+        op->asked_error =
+            g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                        "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
+                        op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
     } else {
         op->asked_error = g_steal_pointer(&op->error);
     }
@@ -179,7 +181,8 @@ bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *
                                                     : rules_allocate_data(m->state, data, &plan, error);
 
     if (!ok || (data->name && !rules_name(m->state, plan.pool, data->name, NULL, error)) ||
-        !rules_journal_room(plan.pool, data->name ? strlen(data->name) : 0, request->user ? strlen(request->user) : 0, error))
+        !rules_journal_room(plan.pool, data->name ? strlen(data->name) : 0, request->user ? strlen(request->user) : 0,
+                            error))
         return false;
     *ret_plan = plan;
     return true;

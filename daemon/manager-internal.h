@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation takes. manager.c is
- * the queue and the public face; manager-journal.c the journals; manager-start.c reads the platform; manager-create.c,
- * manager-pool.c and manager-release.c are the operations. Nobody else includes it.
+ * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
+ * takes. manager.c is the queue and the public face; manager-journal.c the journals; manager-start.c reads the
+ * platform; manager-create.c, manager-pool.c and manager-release.c are the operations. Nobody else includes it.
  */
 #pragma once
 
@@ -29,9 +29,9 @@ struct Manager {
     bool recovering;      /* until the platform was compared with the journals */
     bool refreshing;      /* a refresh waits or runs */
     bool stopping;
-    bool pumping;         /* manager_pump() is on the stack */
+    bool pumping;                   /* manager_pump() is on the stack */
     sd_id128_t boot_id, machine_id; /* null: not known */
-    GQueue released;      /* JfRequest *: answers for pools that are gone, oldest first; in RAM alone */
+    GQueue released;                /* JfRequest *: answers for pools that are gone, oldest first; in RAM alone */
 };
 
 typedef struct {
@@ -39,14 +39,15 @@ typedef struct {
     void *data;
 } Waiter;
 
-/* One queued operation, and all that its steps hand on to each other. Between worker steps only the loop's thread touches it. */
+/* One queued operation, and all that its steps hand on to each other. Between worker steps only the loop's thread
+ * touches it. */
 struct Op {
     Manager *m;
     void (*start)(Op *op); /* takes the operation up; ends in op_finish(), then or later */
     ManagerRequest request;
     char *name, *pool_key, *user; /* owned copies of the request's strings */
     uint64_t hash;
-    GArray *waiters;       /* Waiter: whoever asked, and who joined by request-id */
+    GArray *waiters; /* Waiter: whoever asked, and who joined by request-id */
     bool retried;
 
     /* what the loop decided */
@@ -63,17 +64,17 @@ struct Op {
     BackendDevice *device;
     BackendOutcome outcome;
     bool ok;
-    bool cleaned;          /* a failed setup left nothing behind */
+    bool cleaned; /* a failed setup left nothing behind */
     GError *error;
-    GError *asked_error;   /* what the caller is to be told once things are settled */
+    GError *asked_error; /* what the caller is to be told once things are settled */
     Medium *medium;
     BackendContent *content;
     ManagerContentDone content_done;
     void *content_data;
-    GPtrArray *media;      /* start: FoundMedium * */
-    GArray *doomed;        /* start: Doomed, devices to be destroyed */
-    GArray *kept;          /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
-    guint next;            /* start: index into doomed */
+    GPtrArray *media; /* start: FoundMedium * */
+    GArray *doomed;   /* start: Doomed, devices to be destroyed */
+    GArray *kept;     /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
+    guint next;       /* start: index into doomed */
 };
 
 /* manager.c */
@@ -101,10 +102,12 @@ void manager_set_region_state(Manager *m, Region *region, RegionState state, con
 void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, const char *reason);
 
 /* manager-journal.c: persist, then apply. A failed write turns the pool read-only. */
-bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error);
+bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
+                    GError **error);
 bool manager_append_commit(Manager *m, Region *region, FrameRange device, GError **error);
 bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError **error);
-/* Takes medium over on success: replays its journal into a new pool of the state. The superblock has been probed and checked. */
+/* Takes medium over on success: replays its journal into a new pool of the state. The superblock has been probed and
+ * checked. */
 Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error);
 void manager_close_pool(Pool *pool);
 uint64_t manager_now_usec(void);

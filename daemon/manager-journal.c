@@ -57,14 +57,15 @@ static bool check_intact(Manager *m, Pool *pool, GError **error) {
 
     if (r == 0)
         return true;
-    g_autofree char *reason = g_strdup_printf("the file of its journal was removed or cut (%s); bring it back and restart pmemd",
-                                              g_strerror(-r));
+    g_autofree char *reason = g_strdup_printf(
+        "the file of its journal was removed or cut (%s); bring it back and restart pmemd", g_strerror(-r));
     manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
     g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, reason);
     return false;
 }
 
-static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
+                          GError **error) {
     g_autoptr(GError) local = NULL;
 
     if (!pool->journal) {
@@ -93,15 +94,17 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
     return false;
 }
 
-bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
+                    GError **error) {
     g_autoptr(GError) local = NULL;
 
     if (!append_record(m, pool, type, txid, payload, len, error))
         return false;
     if (!state_apply(m->state, pool, type, txid, payload, len, &local)) {
-        /* The journal now says what the model refuses: rules and model disagree. Nothing more may be written on top of it. */
-        g_autofree char *reason = g_strdup_printf("a record of type 0x%04x was journalled that the model refuses: %s", type,
-                                                  local->message);
+        /* The journal now says what the model refuses: rules and model disagree. Nothing more may be written on top
+         * of it. */
+        g_autofree char *reason =
+            g_strdup_printf("a record of type 0x%04x was journalled that the model refuses: %s", type, local->message);
 
         manager_set_pool_state(m, pool, POOL_CORRUPT, reason);
         g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, reason);
@@ -141,7 +144,8 @@ static void keep_evidence(Manager *m, Pool *pool, Medium *medium) {
         if (medium_readable(medium, off, n) == 0)
             memcpy(copy + off, medium_base(medium) + off, n);
     }
-    if (hints_keep_evidence(m->state_dir, pool->sb.member_uuid, journal_next_seq(pool->journal), copy, len, &path, &error))
+    if (hints_keep_evidence(m->state_dir, pool->sb.member_uuid, journal_next_seq(pool->journal), copy, len, &path,
+                            &error))
         reason = g_strdup_printf("%s; a copy was kept as %s", journal_report(pool->journal), path);
     else
         reason = g_strdup_printf("%s; no copy could be kept: %s", journal_report(pool->journal), error->message);
@@ -175,7 +179,8 @@ static void take_verdict(Manager *m, Pool *pool, Medium *medium) {
         return;
     }
     if (!sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id)) {
-        manager_set_pool_state(m, pool, POOL_READ_ONLY, "it was last used on another machine, whose guests may still count on it");
+        manager_set_pool_state(m, pool, POOL_READ_ONLY,
+                               "it was last used on another machine, whose guests may still count on it");
         return;
     }
     if (!append_open(m, pool, &error) && pool->state == POOL_OK) {

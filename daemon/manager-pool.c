@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * SetupMgmt and AllocateMgmt: there is no journal yet, so a hint in the state directory stands for the intent, and the first superblock,
- * written last, for the commit.
+ * SetupMgmt and AllocateMgmt: there is no journal yet, so a hint in the state directory stands for the intent, and the
+ * first superblock, written last, for the commit.
  */
 #include "daemon/manager-internal.h"
 
@@ -51,10 +51,12 @@ static bool format(Op *op) {
     uint64_t bytes = frame_range_frames(op->plan.range) * PMEMD_FRAME_SIZE;
     JfGeometry *geo = &op->sb.geo;
 
-    if (!frame_range_equal(op->device->device, op->plan.device) || !frame_range_equal(op->device->usable, op->plan.range)) {
-        op->error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
-                                "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
-                                op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
+    if (!frame_range_equal(op->device->device, op->plan.device) ||
+        !frame_range_equal(op->device->usable, op->plan.range)) {
+        op->error =
+            g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                        "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
+                        op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
         return false;
     }
     if (!find_cookie(op))
@@ -62,7 +64,8 @@ static bool format(Op *op) {
     op->medium = backend->ops->open_medium(backend, op->device_uuid, &op->error);
     if (!op->medium)
         return false;
-    if (!jf_geometry(bytes, geo->unit, op->medium->class == MEDIUM_CLASS_MAPPED ? 64 : 512, op->plan.max_regions, geo, NULL)) {
+    if (!jf_geometry(bytes, geo->unit, op->medium->class == MEDIUM_CLASS_MAPPED ? 64 : 512, op->plan.max_regions, geo,
+                     NULL)) {
         op->error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SPACE, "the journal does not fit %" PRIu64 " bytes", bytes);
         return false;
     }
@@ -110,7 +113,8 @@ static void setup_failed(Op *op) {
     if (op->cleaned && !hints_remove(m->state_dir, HINT_SETUP, op->uuid, &hint_error))
         g_warning("%s, ignoring: the hint is looked at again at the next start", hint_error->message);
     if (op->cleaned && !op->device && !op->retried && g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
-        /* The map was older than the platform; with the fresh listing rules name what stands there, or find another place. */
+        /* The map was older than the platform; with the fresh listing rules name what stands there, or find another
+         * place. */
         op->retried = true;
         op->asked_error = g_steal_pointer(&op->error);
         create_mgmt_start(op);
@@ -119,9 +123,10 @@ static void setup_failed(Op *op) {
     if (op->cleaned)
         error = g_error_copy(op->error);
     else
-        error = g_error_new(PMEMD_ERROR, op->error->code,
-                            "%s; what was made of it could not be removed and is listed as unformatted until pmemd starts again",
-                            op->error->message);
+        error = g_error_new(
+            PMEMD_ERROR, op->error->code,
+            "%s; what was made of it could not be removed and is listed as unformatted until pmemd starts again",
+            op->error->message);
     op_finish(op, SD_ID128_NULL, error);
 }
 
@@ -139,7 +144,8 @@ static void on_setup(void *data) {
     state_remove_pool(m->state, state_pool_by_uuid(m->state, op->uuid));
     Pool *pool = manager_open_pool(m, op->medium, &op->sb, op->plan.device, &error);
     if (!pool) {
-        /* The superblock is valid: the next start finds the pool. Its frames stay occupied by what the listing shows. */
+        /* The superblock is valid: the next start finds the pool. Its frames stay occupied by what the listing
+         * shows. */
         manager_take_listing(m, op->listing);
         op_finish(op, SD_ID128_NULL, error);
         return;
@@ -182,11 +188,11 @@ static bool prepare_superblock(Op *op, GError **error) {
     op->sb.raw_cookie = op->plan.raw->cookie;
     op->sb.range = op->plan.range;
     if (!jf_geometry(bytes, op->plan.raw->step, 64, op->plan.max_regions, &op->sb.geo, NULL)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE, "the journal for %u regions does not fit %" PRIu64 " bytes",
-                    op->plan.max_regions, bytes);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE,
+                    "the journal for %u regions does not fit %" PRIu64 " bytes", op->plan.max_regions, bytes);
         return false;
     }
-    op->answer = (JfRequest) {
+    op->answer = (JfRequest){
         .request_id = op->request.request_id,
         .request_hash = op->hash,
         .request_uid = op->request.uid,
@@ -211,12 +217,14 @@ void create_mgmt_start(Op *op) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
-    /* The legacy namespace that making labels discards stands in the map as foreign; the next listing shows what is left. */
+    /* The legacy namespace that making labels discards stands in the map as foreign; the next listing shows what is
+     * left. */
     if (op->plan.init_labels)
         state_clear_foreign(m->state);
     Pool *pool = state_add_pool(m->state, &op->sb, op->plan.device, POOL_CREATING, &error);
     if (!pool) {
-        hints_remove(m->state_dir, HINT_SETUP, op->uuid, NULL); /* one that stays is looked at again at the next start */
+        hints_remove(m->state_dir, HINT_SETUP, op->uuid,
+                     NULL); /* one that stays is looked at again at the next start */
         op_finish(op, SD_ID128_NULL, error);
         return;
     }

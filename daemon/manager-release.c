@@ -50,8 +50,8 @@ void release_data_start(Op *op) {
         .time = manager_now_usec(),
     };
     if (!rules_release_data(m->state, region, &error) ||
-        !manager_append(m, region->pool, JF_INTENT_DELETE, region->pool->last_txid + 1, buf, jf_delete_encode(&record, buf),
-                        &error)) {
+        !manager_append(m, region->pool, JF_INTENT_DELETE, region->pool->last_txid + 1, buf,
+                        jf_delete_encode(&record, buf), &error)) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
@@ -85,7 +85,8 @@ static void on_content(void *data) {
     op_finish(op, op->uuid, NULL);
 }
 
-/* Content is destroyed only for a release that is on the medium, by a journal that can be trusted, on a device that is ours. */
+/* Content is destroyed only for a release that is on the medium, by a journal that can be trusted, on a device that
+ * is ours. */
 static bool check_erasable(const Region *region, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
 
@@ -94,8 +95,8 @@ static bool check_erasable(const Region *region, GError **error) {
     if (region->intent && region->intent->deleting && region->state == REGION_QUARANTINED)
         return true;
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s is %s and not to be erased%s%s",
-                pmemd_uuid_format(region->uuid, text), region_state_to_string(region->state), region->reason ? ": " : "",
-                region->reason ? region->reason : "");
+                pmemd_uuid_format(region->uuid, text), region_state_to_string(region->state),
+                region->reason ? ": " : "", region->reason ? region->reason : "");
     return false;
 }
 
@@ -128,7 +129,7 @@ static void commit_release(Op *op, Region *region) {
     sd_id128_t pool_uuid = region->pool->sb.member_uuid;
     Raw *raw = region->occupant.raw;
 
-    if (!manager_append_commit(m, region, (FrameRange) { 0, 0 }, &error)) {
+    if (!manager_append_commit(m, region, (FrameRange){ 0, 0 }, &error)) {
         release_failed(op, region, error);
         return;
     }
@@ -149,7 +150,8 @@ static void on_release_looked(void *data) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
-    if (op->listing && recovery_decide_region(region, listing_find(op->listing, op->device_uuid), &reason) == RECOVERY_COMMIT_DELETE)
+    if (op->listing &&
+        recovery_decide_region(region, listing_find(op->listing, op->device_uuid), &reason) == RECOVERY_COMMIT_DELETE)
         commit_release(op, region);
     else
         release_failed(op, region, op->asked_error);
@@ -206,8 +208,8 @@ static void on_pool_released(void *data) {
 
     if (!op->ok) {
         /* The hint stays: the next start finishes it. Until then nothing uses the pool. */
-        g_autofree char *reason = g_strdup_printf("its release was cut short: %s; the next start of pmemd finishes it",
-                                                  op->error->message);
+        g_autofree char *reason =
+            g_strdup_printf("its release was cut short: %s; the next start of pmemd finishes it", op->error->message);
 
         state_set_pool_state(m->state, pool, POOL_RELEASING, reason);
         op_finish(op, SD_ID128_NULL, op->error);
@@ -218,7 +220,7 @@ static void on_pool_released(void *data) {
     if (!sd_id128_is_null(op->request.request_id)) {
         JfRequest *answer = g_new(JfRequest, 1);
 
-        *answer = (JfRequest) {
+        *answer = (JfRequest){
             .request_id = op->request.request_id,
             .request_hash = op->hash,
             .request_uid = op->request.uid,
@@ -244,8 +246,9 @@ void release_mgmt_start(Op *op) {
     op->uuid = op->request.target.uuid;
     Pool *pool = state_pool_by_uuid(m->state, op->uuid);
     if (!pool)
-        error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "there is no management region %s (pmemctl list --mgmt)",
-                            pmemd_uuid_format(op->uuid, text));
+        error =
+            g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
+                        "there is no management region %s (pmemctl list --mgmt)", pmemd_uuid_format(op->uuid, text));
     if (error || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error) ||
         !hints_put(m->state_dir, HINT_RELEASE, op->uuid, &error)) {
         op_finish(op, SD_ID128_NULL, error);

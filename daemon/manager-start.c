@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The start: read the platform, replay the journals, tell ready, then compare the two and finish or undo what was cut off.
- * Decisions are recovery.c's; this file carries them out. Also how a later listing is taken in.
+ * The start: read the platform, replay the journals, tell ready, then compare the two and finish or undo what was cut
+ * off. Decisions are recovery.c's; this file carries them out. Also how a later listing is taken in.
  */
 #include "daemon/manager-internal.h"
 
@@ -19,9 +19,9 @@ typedef struct {
     GError *error;
     JfSuperblock sb;
     JfVerdict verdict;
-    bool readable;               /* both places of its superblock are */
-    Pool *pool;                  /* once replayed */
-    char *refused;               /* why it is no pool; NULL: may be one */
+    bool readable; /* both places of its superblock are */
+    Pool *pool;    /* once replayed */
+    char *refused; /* why it is no pool; NULL: may be one */
 } FoundMedium;
 
 static void found_medium_free(FoundMedium *found) {
@@ -56,8 +56,9 @@ static void take_raw(Manager *m, const BackendRaw *found) {
 
     if (raw && !frame_range_equal(raw->range, found->range)) {
         g_free(raw->unusable);
-        raw->unusable = g_strdup_printf("its range changed while pmemd ran (now 0x%" PRIx64 "-0x%" PRIx64 "); restart pmemd",
-                                        found->range.start, found->range.end);
+        raw->unusable =
+            g_strdup_printf("its range changed while pmemd ran (now 0x%" PRIx64 "-0x%" PRIx64 "); restart pmemd",
+                            found->range.start, found->range.end);
         return;
     }
     if (!raw) {
@@ -77,7 +78,7 @@ static void take_raw(Manager *m, const BackendRaw *found) {
     raw->subdividable = found->kind != BACKEND_RAW_UNLABELLED;
     raw->initialisable = found->initialisable;
     g_free(raw->kind);
-    raw->kind = g_strdup(found->kind == BACKEND_RAW_LABELLED   ? "labelled"
+    raw->kind = g_strdup(found->kind == BACKEND_RAW_LABELLED     ? "labelled"
                          : found->kind == BACKEND_RAW_UNLABELLED ? "unlabelled"
                                                                  : "file");
     g_free(raw->persistence);
@@ -108,15 +109,15 @@ static void take_foreign(Manager *m, const BackendDevice *device, ForeignKind ki
     state_add_foreign(m->state, foreign);
 }
 
-/* Is it the device of a region or pool, in the place that the model reserves for it? One with the same uuid that stands elsewhere (it
- * moved, or labels were copied) takes frames, too, and those must not be given to anybody. */
+/* Is it the device of a region or pool, in the place that the model reserves for it? One with the same uuid that
+ * stands elsewhere (it moved, or labels were copied) takes frames, too, and those must not be given to anybody. */
 static bool is_known(const Manager *m, GHashTable *by_device, const BackendDevice *device) {
     const Pool *pool = state_pool_by_uuid(m->state, device->uuid);
     const Region *region = g_hash_table_lookup(by_device, &device->uuid);
 
     if (pool && frame_range_contains(pool->occupant.entry.range, device->device))
         return true;
-    return region && frame_range_contains((FrameRange) { region->device_start, region->range.end }, device->device);
+    return region && frame_range_contains((FrameRange){ region->device_start, region->range.end }, device->device);
 }
 
 static bool hint_pending(Manager *m, sd_id128_t uuid) {
@@ -190,8 +191,8 @@ static void run_read_platform(void *data) {
 
 /* --- the journals --- */
 
-/* Whether a setup that a hint tells of may have come to its end: a superblock of this very device, or none that could be read. Such
- * a device is never destroyed for its setup hint, also when it cannot be used now. */
+/* Whether a setup that a hint tells of may have come to its end: a superblock of this very device, or none that
+ * could be read. Such a device is never destroyed for its setup hint, also when it cannot be used now. */
 static bool found_may_be_pool(const FoundMedium *found) {
     if (found->verdict == JF_NOT_OURS || found->verdict == JF_BAD)
         return !found->readable;
@@ -202,12 +203,15 @@ static void check_found(Manager *m, FoundMedium *found) {
     if (!found->medium)
         found->refused = g_strdup(found->error->message);
     else if (found->verdict == JF_NOT_OURS || found->verdict == JF_BAD)
-        found->refused = g_strdup(found->verdict == JF_BAD ? "both of its superblocks are damaged" : "it holds no superblock");
+        found->refused =
+            g_strdup(found->verdict == JF_BAD ? "both of its superblocks are damaged" : "it holds no superblock");
     else
-        recovery_check_superblock(&found->sb, found->device, state_raw_by_id(m->state, found->device->raw_id), &found->refused);
+        recovery_check_superblock(&found->sb, found->device, state_raw_by_id(m->state, found->device->raw_id),
+                                  &found->refused);
 }
 
-/* Two that carry one journal's uuid are copies of each other, and which is the true one cannot be told: neither is used. */
+/* Two that carry one journal's uuid are copies of each other, and which is the true one cannot be told: neither is
+ * used. */
 static void refuse_twins(GPtrArray *media) {
     for (guint i = 0; i < media->len; i++)
         for (guint k = 0; k < media->len; k++) {
@@ -230,7 +234,8 @@ static void replay_found(Manager *m, FoundMedium *found) {
     if (found->verdict == JF_UNSUPPORTED) {
         found->pool = state_add_pool(m->state, &found->sb, found->device->device, POOL_UNSUPPORTED, &error);
         if (found->pool)
-            manager_set_pool_state(m, found->pool, POOL_UNSUPPORTED, "it was written by a newer pmemd; upgrade pmemd to use it");
+            manager_set_pool_state(m, found->pool, POOL_UNSUPPORTED,
+                                   "it was written by a newer pmemd; upgrade pmemd to use it");
     } else {
         found->pool = manager_open_pool(m, found->medium, &found->sb, found->device->device, &error);
         if (found->pool)
@@ -282,8 +287,9 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
 
     /* The rest writes: not for a pool that must not be written, whose journal may be wrong or another machine's. */
     if (region->pool->state != POOL_OK) {
-        reason = g_strdup_printf("its %s was cut off and its pool is %s", region->intent->deleting ? "release" : "creation",
-                                 pool_state_to_string(region->pool->state));
+        reason =
+            g_strdup_printf("its %s was cut off and its pool is %s", region->intent->deleting ? "release" : "creation",
+                            pool_state_to_string(region->pool->state));
         manager_set_region_state(m, region, region->intent->deleting ? REGION_QUARANTINED : REGION_UNSETTLED, reason);
         return;
     }
@@ -294,7 +300,7 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     else if (action == RECOVERY_COMMIT_CREATE)
         ok = manager_append_commit(m, region, device->device, &error);
     else if (action == RECOVERY_COMMIT_DELETE)
-        ok = manager_append_commit(m, region, (FrameRange) { 0, 0 }, &error);
+        ok = manager_append_commit(m, region, (FrameRange){ 0, 0 }, &error);
     else if (action == RECOVERY_ABORT_CREATE)
         ok = manager_append_abort(m, region, PMEMD_ERROR_INTERNAL, &error);
     else
@@ -325,7 +331,7 @@ static const BackendDevice *find_by_uuid(GHashTable *devices, const Region *regi
     for (guint i = 0; same && i < same->len; i++) {
         const BackendDevice *device = g_ptr_array_index(same, i);
 
-        if (frame_range_equal(device->device, (FrameRange) { region->device_start, region->range.end }))
+        if (frame_range_equal(device->device, (FrameRange){ region->device_start, region->range.end }))
             return device;
     }
     return same ? g_ptr_array_index(same, 0) : NULL;
@@ -413,7 +419,8 @@ static void on_last_listing(void *data) {
     if (op->listing)
         manager_take_listing(op->m, op->listing);
     else
-        g_warning("the platform could not be read again, ignoring: what stands is from the start: %s", op->error->message);
+        g_warning("the platform could not be read again, ignoring: what stands is from the start: %s",
+                  op->error->message);
     start_done(op);
 }
 

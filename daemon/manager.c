@@ -234,8 +234,8 @@ void manager_free(Manager *m) {
     if (!m)
         return;
     m->stopping = true;
-    /* Steps may follow each other: each drain ends the thread, so the operation at hand gets one more step at most; what is then
-     * still open is an intent, which the next start settles. */
+    /* Steps may follow each other: each drain ends the thread, so the operation at hand gets one more step at most;
+     * what is then still open is an intent, which the next start settles. */
     if (m->worker)
         worker_drain(m->worker);
     error = g_error_new_literal(PMEMD_ERROR, PMEMD_ERROR_BUSY, "pmemd is stopping; repeat the request when it is back");
@@ -265,7 +265,7 @@ void manager_free(Manager *m) {
 void manager_add_events(Manager *m, const ManagerEvents *events, void *data) {
     Listener *listener = g_new(Listener, 1);
 
-    *listener = (Listener) { .events = *events, .data = data };
+    *listener = (Listener){ .events = *events, .data = data };
     g_ptr_array_add(m->listeners, listener);
 }
 
@@ -314,7 +314,8 @@ bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_pla
     case MANAGER_SET_OWNER:
         break;
     }
-    g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "only setup and allocate requests can be planned");
+    g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                        "only setup and allocate requests can be planned");
     return false;
 }
 
@@ -363,19 +364,21 @@ static bool submit_repeated(Manager *m, const ManagerRequest *request, uint64_t 
 
     pmemd_uuid_format(request->request_id, text);
     if (method != request->method || other_hash != hash) {
-        error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
-                            "request-id %s was used before for another method or other arguments; use a new random one for "
-                            "each request",
-                            text);
+        error =
+            g_error_new(PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                        "request-id %s was used before for another method or other arguments; use a new random one for "
+                        "each request",
+                        text);
         done(data, SD_ID128_NULL, error);
     } else if (found) {
         done(data, found->result, NULL);
     } else if (op) {
         op_add_waiter(op, done, data);
     } else {
-        error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_BUSY,
-                            "the outcome of request-id %s is not yet known (%s); repeat it later, or see the region's state", text,
-                            open->reason ? open->reason : "its creation was cut off");
+        error = g_error_new(
+            PMEMD_ERROR, PMEMD_ERROR_BUSY,
+            "the outcome of request-id %s is not yet known (%s); repeat it later, or see the region's state", text,
+            open->reason ? open->reason : "its creation was cut off");
         done(data, SD_ID128_NULL, error);
     }
     return true;
@@ -392,15 +395,16 @@ static bool check_limits(Manager *m, uint32_t uid, GError **error) {
     }
     if (m->queue.length >= m->limits.max_queue) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
-                    "%u requests are waiting, the limit is %u (MaxQueue= in pmemd.conf); repeat the request later", m->queue.length,
-                    m->limits.max_queue);
+                    "%u requests are waiting, the limit is %u (MaxQueue= in pmemd.conf); repeat the request later",
+                    m->queue.length, m->limits.max_queue);
         return false;
     }
     if (uid != 0 && own >= m->limits.max_queue_per_uid) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
-                    "%u requests of user %u are waiting, the limit is %u (MaxQueuePerUser= in pmemd.conf); repeat the request "
-                    "later",
-                    own, uid, m->limits.max_queue_per_uid);
+        g_set_error(
+            error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
+            "%u requests of user %u are waiting, the limit is %u (MaxQueuePerUser= in pmemd.conf); repeat the request "
+            "later",
+            own, uid, m->limits.max_queue_per_uid);
         return false;
     }
     return true;
@@ -408,10 +412,14 @@ static bool check_limits(Manager *m, uint32_t uid, GError **error) {
 
 void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, ManagerDone done, void *data) {
     void (*const starts[])(Op *) = {
-        [MANAGER_SETUP_MGMT] = create_mgmt_start,       [MANAGER_SETUP_DATA] = create_data_start,
-        [MANAGER_ALLOCATE_MGMT] = create_mgmt_start,    [MANAGER_ALLOCATE_DATA] = create_data_start,
-        [MANAGER_RELEASE_DATA] = release_data_start,    [MANAGER_RELEASE_MGMT] = release_mgmt_start,
-        [MANAGER_RENAME] = rename_start,                [MANAGER_SET_OWNER] = set_owner_start,
+        [MANAGER_SETUP_MGMT] = create_mgmt_start,
+        [MANAGER_SETUP_DATA] = create_data_start,
+        [MANAGER_ALLOCATE_MGMT] = create_mgmt_start,
+        [MANAGER_ALLOCATE_DATA] = create_data_start,
+        [MANAGER_RELEASE_DATA] = release_data_start,
+        [MANAGER_RELEASE_MGMT] = release_mgmt_start,
+        [MANAGER_RENAME] = rename_start,
+        [MANAGER_SET_OWNER] = set_owner_start,
     };
     g_autoptr(GError) error = NULL;
 

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * The only writer: takes requests, queues them, lets rules decide, journals, has the backend do, applies, answers.
- * Promises: one change at a time; an answer is given only when what it says is durable; a failure whose outcome is not known
- * leaves frames reserved. Lists read manager_state() at any time, also while a change runs. All on the loop's thread;
- * the backend is called on the worker's.
+ * Promises: one change at a time; an answer is given only when what it says is durable; a failure whose outcome is not
+ * known leaves frames reserved. Lists read manager_state() at any time, also while a change runs. All on the loop's
+ * thread; the backend is called on the worker's.
  */
 #pragma once
 
@@ -29,23 +29,23 @@ typedef enum {
 /* One request for a change. Strings are copied by manager_submit(). */
 typedef struct {
     ManagerMethod method;
-    uint32_t uid;             /* of the caller: becomes the owner */
-    const char *user;         /* its name, "" unknown */
-    sd_id128_t request_id;    /* null: none */
+    uint32_t uid;          /* of the caller: becomes the owner */
+    const char *user;      /* its name, "" unknown */
+    sd_id128_t request_id; /* null: none */
     union {
-        MgmtRequest mgmt;     /* SETUP_MGMT, ALLOCATE_MGMT */
-        DataRequest data;     /* SETUP_DATA, ALLOCATE_DATA */
-        struct {              /* the others */
-            sd_id128_t uuid;  /* region, or pool */
-            const char *name; /* RENAME; "" takes it away */
+        MgmtRequest mgmt;           /* SETUP_MGMT, ALLOCATE_MGMT */
+        DataRequest data;           /* SETUP_DATA, ALLOCATE_DATA */
+        struct {                    /* the others */
+            sd_id128_t uuid;        /* region, or pool */
+            const char *name;       /* RENAME; "" takes it away */
             uint32_t owner_uid;     /* SET_OWNER */
             const char *owner_user; /* SET_OWNER */
         } target;
     };
 } ManagerRequest;
 
-/* Exactly one call per manager_submit(), later or (refusals) before it returns. result: uuid of the region or pool that was made,
- * released or changed; null with error set. data is the submitter's. */
+/* Exactly one call per manager_submit(), later or (refusals) before it returns. result: uuid of the region or pool
+ * that was made, released or changed; null with error set. data is the submitter's. */
 typedef void (*ManagerDone)(void *data, sd_id128_t result, const GError *error);
 
 typedef enum {
@@ -60,27 +60,29 @@ const char *manager_state_to_string(ManagerState state);
 typedef struct {
     void (*pool_added)(void *data, const Pool *pool);
     void (*pool_removed)(void *data, sd_id128_t uuid);
-    void (*pool_changed)(void *data, const Pool *pool);   /* name, owner, used frames, ... */
+    void (*pool_changed)(void *data, const Pool *pool); /* name, owner, used frames, ... */
     void (*region_added)(void *data, const Region *region);
     void (*region_removed)(void *data, sd_id128_t uuid, sd_id128_t pool_uuid);
     void (*region_changed)(void *data, const Region *region);
-    void (*health_changed)(void *data, sd_id128_t uuid, const char *old_state, const char *new_state, const char *reason);
+    void (*health_changed)(void *data, sd_id128_t uuid, const char *old_state, const char *new_state,
+                           const char *reason);
     void (*region_quarantined)(void *data, const Region *region); /* its device waits to be erased */
-    void (*summary_changed)(void *data);                  /* State, counts, totals */
-    void (*ready)(void *data, const GError *error);       /* the journals are replayed (or why not); once */
+    void (*summary_changed)(void *data);                          /* State, counts, totals */
+    void (*ready)(void *data, const GError *error);               /* the journals are replayed (or why not); once */
 } ManagerEvents;
 
 typedef struct {
-    guint max_queue;          /* requests that wait, in total (default 256) */
-    guint max_queue_per_uid;  /* and of one user (default 64); root and the daemon's user: the total alone */
+    guint max_queue;         /* requests that wait, in total (default 256) */
+    guint max_queue_per_uid; /* and of one user (default 64); root and the daemon's user: the total alone */
 } ManagerLimits;
 
 /* Takes backend over. state_dir exists. Starts the worker; manager_start() begins to read the platform. */
 Manager *manager_new(sd_event *event, Backend *backend, const char *state_dir, ManagerLimits limits, GError **error);
-void manager_add_events(Manager *m, const ManagerEvents *events, void *data); /* events are copied; any number of listeners */
+void manager_add_events(Manager *m, const ManagerEvents *events,
+                        void *data); /* events are copied; any number of listeners */
 void manager_start(Manager *m);
-/* The platform may have changed: reads it again when its turn comes, and brings raw regions and foreign devices up to date. Any number
- * of calls until then are one. */
+/* The platform may have changed: reads it again when its turn comes, and brings raw regions and foreign devices up
+ * to date. Any number of calls until then are one. */
 void manager_refresh(Manager *m);
 /* Lets the operation at hand end, refuses what waits (Busy), closes the journals. */
 void manager_free(Manager *m);
@@ -91,7 +93,8 @@ const char *manager_state_reason(const Manager *m); /* "" when OK */
 const char *manager_backend_name(const Manager *m);
 guint manager_queued(const Manager *m);
 
-/* A change. Authorization has been done. hash: of all arguments (for request-ids: the same id with another hash is refused). */
+/* A change. Authorization has been done. hash: of all arguments (for request-ids: the same id with another hash is
+ * refused). */
 void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, ManagerDone done, void *data);
 
 /* The decision alone, at once. method: one of the four setup / allocate ones. */
@@ -102,7 +105,8 @@ typedef void (*ManagerContentDone)(void *data, BackendContent *content, const GE
 void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone done, void *data);
 /* The erase did not come to its end: the region says why until it is released again. */
 void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason);
-/* The content of the quarantined region reads as zeros, durably: destroy the device, free the frames. done as for submit. */
+/* The content of the quarantined region reads as zeros, durably: destroy the device, free the frames. done as for
+ * submit. */
 void manager_finish_release(Manager *m, sd_id128_t region_uuid, ManagerDone done, void *data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manager, manager_free)

@@ -28,8 +28,8 @@ typedef struct {
     const uint8_t *(*base)(Medium *m);
     /* Zeroes [off, off + len) in the fastest way, not durable before fence. NULL: medium_zero() stores zeros. */
     int (*zero)(Medium *m, uint64_t off, uint64_t len);
-    /* 0 when what was made durable will be found again, else a negative errno; dearer than a fence, so it is asked once a commit, by
-     * whoever acknowledges. NULL: the fence knows, or nothing can be lost. */
+    /* 0 when what was made durable will be found again, else a negative errno; dearer than a fence, so it is asked
+     * once a commit, by whoever acknowledges. NULL: the fence knows, or nothing can be lost. */
     int (*intact)(Medium *m);
     void (*free)(Medium *m);
 } MediumOps;
@@ -79,8 +79,9 @@ Medium *medium_mapped_new(int fd, uint64_t size, bool treat_as_pmem, GError **er
  * Error: HARDWARE; fd then stays the caller's. */
 Medium *medium_file_new(int fd, uint64_t size, GError **error);
 
-/* For the implementations: whether what was stored in fd will be found again. An ordinary file that lost its name (named:
- * it had one) or its length behind our back gives -ENOENT or -ENODATA; what is acknowledged in it would be lost. */
+/* For the implementations: whether what was stored in fd will be found again. An ordinary file that lost its name
+ * (named: it had one) or its length behind our back gives -ENOENT or -ENODATA; what is acknowledged in it would be
+ * lost. */
 int medium_file_intact(int fd, uint64_t size, bool named);
 
 /* Zeroes [off, off + len) with non-temporal stores (mapped) or writes (file) and fences; 0 or negative errno. */

@@ -5,15 +5,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Whether the platform's device is the one the journal means: a uuid alone could have been copied. A device without a tag (label-less
- * memory cannot store one) is known by its uuid, which is random. */
+/* Whether the platform's device is the one the journal means: a uuid alone could have been copied. A device without
+ * a tag (label-less memory cannot store one) is known by its uuid, which is random. */
 static bool is_region_device(const Region *region, const BackendDevice *device, char **ret_reason) {
     char tag[BACKEND_TAG_MAX];
 
     backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, tag);
     if (device->tag[0] != '\0' && strcmp(device->tag, tag) != 0) {
-        *ret_reason = g_strdup_printf("device %s has its uuid, but the tag \"%s\" where \"%s\" is expected; not touched",
-                                      device->name, device->tag, tag);
+        *ret_reason =
+            g_strdup_printf("device %s has its uuid, but the tag \"%s\" where \"%s\" is expected; not touched",
+                            device->name, device->tag, tag);
         return false;
     }
     return true;
@@ -22,9 +23,9 @@ static bool is_region_device(const Region *region, const BackendDevice *device, 
 static bool is_in_place(const Region *region, const BackendDevice *device, char **ret_reason) {
     if (device->device.start == region->device_start && device->device.end == region->range.end)
         return true;
-    *ret_reason = g_strdup_printf("device %s lies at 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64,
-                                  device->name, device->device.start, device->device.end, region->device_start,
-                                  region->range.end);
+    *ret_reason = g_strdup_printf(
+        "device %s lies at 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64, device->name,
+        device->device.start, device->device.end, region->device_start, region->range.end);
     return false;
 }
 
@@ -37,7 +38,8 @@ static RecoveryAction decide_create(const Region *region, const BackendDevice *d
         device->device.end == region->range.end && frame_range_equal(device->usable, region->range))
         return RECOVERY_COMMIT_CREATE;
     if (device->held) {
-        *ret_reason = g_strdup_printf("device %s is half made and somebody holds it; its frames stay reserved", device->name);
+        *ret_reason =
+            g_strdup_printf("device %s is half made and somebody holds it; its frames stay reserved", device->name);
         return RECOVERY_UNSETTLED;
     }
     return RECOVERY_DESTROY_AND_ABORT;
@@ -55,7 +57,8 @@ static RecoveryAction decide_delete(const Region *region, const BackendDevice *d
     if (!is_region_device(region, device, ret_reason) || !is_in_place(region, device, ret_reason))
         return RECOVERY_UNSETTLED;
     if (device->held) {
-        *ret_reason = g_strdup_printf("released, but somebody still holds device %s; erased once it is let go", device->name);
+        *ret_reason =
+            g_strdup_printf("released, but somebody still holds device %s; erased once it is let go", device->name);
         return RECOVERY_ERASE_LATER;
     }
     return RECOVERY_ERASE;
@@ -85,9 +88,9 @@ RecoveryAction recovery_decide_region(const Region *region, const BackendDevice 
         return RECOVERY_MISSING;
     }
     if (!frame_range_equal(device->usable, region->range)) {
-        *ret_reason = g_strdup_printf("device %s shows frames 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64,
-                                      device->name, device->usable.start, device->usable.end, region->range.start,
-                                      region->range.end);
+        *ret_reason = g_strdup_printf(
+            "device %s shows frames 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64,
+            device->name, device->usable.start, device->usable.end, region->range.start, region->range.end);
         return RECOVERY_MISSING;
     }
     return RECOVERY_KEEP;

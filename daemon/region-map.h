@@ -38,21 +38,23 @@ uint64_t region_map_used_frames(const RegionMap *map);
 uint64_t region_map_free_frames(const RegionMap *map);
 uint64_t region_map_largest_gap(const RegionMap *map); /* frames */
 
-/* Puts entry in at range. false (and nothing changed) when range is empty or reversed, leaves the window or overlaps. */
+/* Puts entry in at range. false (and nothing changed) when range is empty or reversed, leaves the window or
+ * overlaps. */
 bool region_map_reserve(RegionMap *map, RegionMapEntry *entry, FrameRange range);
 /* Takes the entry out; it must be in this map. */
 void region_map_release(RegionMap *map, RegionMapEntry *entry);
 
-/* The lowest entry that overlaps range, or NULL. Any range, also one outside of the window, empty or reversed (NULL). */
+/* The lowest entry that overlaps range, or NULL. Any range, also one outside of the window, empty or reversed
+ * (NULL). */
 RegionMapEntry *region_map_find_overlap(const RegionMap *map, FrameRange range);
 RegionMapEntry *region_map_first(const RegionMap *map);
 /* The entry after this one in address order, or NULL. O(log n). */
 RegionMapEntry *region_map_next(const RegionMap *map, const RegionMapEntry *entry);
 
 /*
- * The smallest gap in which `frames` fit with (start - base) a multiple of `align` frames (align >= 1; base is where the
- * multiples are counted from, at most window.start); of equal gaps the lowest. Placed at the lowest aligned address in it.
- * false: nothing fits.
+ * The smallest gap in which `frames` fit with (start - base) a multiple of `align` frames (align >= 1; base is where
+ * the multiples are counted from, at most window.start); of equal gaps the lowest. Placed at the lowest aligned address
+ * in it. false: nothing fits.
  */
 bool region_map_best_fit(const RegionMap *map, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range);
 /* The same for the lowest address at which it fits. */

@@ -10,41 +10,42 @@
 #include "daemon/state.h"
 
 typedef struct {
-    FrameRange range;        /* SetupMgmt */
-    uint64_t bytes;          /* AllocateMgmt */
+    FrameRange range; /* SetupMgmt */
+    uint64_t bytes;   /* AllocateMgmt */
     Profile profile;
-    uint32_t max_regions;    /* 1 .. JF_MAX_REGIONS_LIMIT */
+    uint32_t max_regions; /* 1 .. JF_MAX_REGIONS_LIMIT */
     bool init_labels;
-    const char *name;        /* NULL: none */
-    int node;                /* AllocateMgmt: -1 any */
-    uint64_t alignment;      /* AllocateMgmt: bytes, of the first usable frame; 0 = the raw region's own */
+    const char *name;   /* NULL: none */
+    int node;           /* AllocateMgmt: -1 any */
+    uint64_t alignment; /* AllocateMgmt: bytes, of the first usable frame; 0 = the raw region's own */
 } MgmtRequest;
 
 typedef struct {
-    FrameRange range;        /* SetupData */
-    FrameRange mgmt;         /* SetupData: frames offered for the extent */
-    uint64_t bytes;          /* AllocateData */
+    FrameRange range; /* SetupData */
+    FrameRange mgmt;  /* SetupData: frames offered for the extent */
+    uint64_t bytes;   /* AllocateData */
     const char *name;
-    const char *pool;        /* AllocateData: uuid or name; NULL any */
-    int node;                /* AllocateData: -1 any */
-    uint64_t alignment;      /* AllocateData: bytes; 0 */
+    const char *pool;   /* AllocateData: uuid or name; NULL any */
+    int node;           /* AllocateData: -1 any */
+    uint64_t alignment; /* AllocateData: bytes; 0 */
 } DataRequest;
 
 /* What would be done. Pointers are into the state: valid until it changes. */
 typedef struct {
-    RegionKind kind;         /* MGMT or DATA */
+    RegionKind kind; /* MGMT or DATA */
     Raw *raw;
-    Pool *pool;              /* DATA */
-    FrameRange range;        /* usable frames */
-    FrameRange device;       /* D */
-    FrameRange extent;       /* DATA: host frames kept in the pool */
+    Pool *pool;        /* DATA */
+    FrameRange range;  /* usable frames */
+    FrameRange device; /* D */
+    FrameRange extent; /* DATA: host frames kept in the pool */
     uint64_t requested_bytes;
-    uint64_t required_frames;/* DATA: of the extent; MGMT: own frames + journal frames */
-    uint64_t journal_frames; /* MGMT */
-    uint64_t host_memory_bytes; /* RAM the kernel takes to map it (64 bytes a frame on device-dax map=mem; 0 for files) */
-    Profile profile;         /* MGMT */
-    uint32_t max_regions;    /* MGMT */
-    bool init_labels;        /* MGMT: labels must be made first */
+    uint64_t required_frames; /* DATA: of the extent; MGMT: own frames + journal frames */
+    uint64_t journal_frames;  /* MGMT */
+    uint64_t
+        host_memory_bytes; /* RAM the kernel takes to map it (64 bytes a frame on device-dax map=mem; 0 for files) */
+    Profile profile;       /* MGMT */
+    uint32_t max_regions;  /* MGMT */
+    bool init_labels;      /* MGMT: labels must be made first */
 } RegionPlan;
 
 bool rules_setup_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
@@ -55,7 +56,8 @@ bool rules_allocate_data(const State *state, const DataRequest *request, RegionP
 /* May it be released now? region / pool as found by the manager. */
 bool rules_release_data(const State *state, const Region *region, GError **error);
 bool rules_release_mgmt(const State *state, const Pool *pool, GError **error);
-/* Is this name allowed and free? pool NULL: for a pool. "" is fine (takes the name away). self: the one renamed, or NULL. */
+/* Is this name allowed and free? pool NULL: for a pool. "" is fine (takes the name away). self: the one renamed, or
+ * NULL. */
 bool rules_name(const State *state, const Pool *pool, const char *name, const void *self, GError **error);
 /* May anything be changed in this pool now? READ_ONLY, CORRUPT, NOT_SUPPORTED or BUSY with the reason. */
 bool rules_pool_writable(const Pool *pool, GError **error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * state_apply(): the one place where a journal's words become the model, live and on replay; and state_emit(), its inverse.
+ * state_apply(): the one place where a journal's words become the model, live and on replay; and state_emit(), its
+ * inverse.
  */
 #include "daemon/state-internal.h"
 
@@ -51,7 +52,7 @@ static bool apply_region(State *state, Pool *pool, bool is_intent, uint64_t txid
         if (!check_new_txid(pool, txid, error))
             return false;
         intent = g_new(Intent, 1);
-        *intent = (Intent) {
+        *intent = (Intent){
             .txid = txid,
             .request_id = record.request_id,
             .request_hash = record.request_hash,
@@ -81,7 +82,7 @@ static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t 
     }
 
     Intent *intent = g_new(Intent, 1);
-    *intent = (Intent) {
+    *intent = (Intent){
         .txid = txid,
         .deleting = true,
         .request_id = record.request_id,
@@ -153,7 +154,8 @@ static bool apply_abort(State *state, Pool *pool, uint64_t txid, const uint8_t *
         return false;
     if (region->intent->deleting) {
         /* Nothing writes this: a release goes forward, or its intent stays open. */
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "ABORT record for the release of transaction %" PRIu64, txid);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "ABORT record for the release of transaction %" PRIu64,
+                    txid);
         return false;
     }
     state_remove_region(state, region);
@@ -212,7 +214,8 @@ static bool apply_owner(State *state, Pool *pool, const uint8_t *payload, size_t
     return true;
 }
 
-bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
+bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
+                 GError **error) {
     bool ok = false;
 
     switch ((JfType) type) {
@@ -269,8 +272,8 @@ bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const u
     case JF_UNLEASE:
     case JF_BAD_FRAMES:
     default:
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED, "record of type 0x%04x, which this version does not know",
-                    type);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
+                    "record of type 0x%04x, which this version does not know", type);
         break;
     }
     if (ok)

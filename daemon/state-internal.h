@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What state.c (the containers, raw regions, foreign devices, pools), state-region.c (data regions, answers) and state-apply.c
- * (the journal's words) share; nobody else includes it.
+ * What state.c (the containers, raw regions, foreign devices, pools), state-region.c (data regions, answers) and
+ * state-apply.c (the journal's words) share; nobody else includes it.
  */
 #pragma once
 
@@ -22,7 +22,8 @@ void occupant_set(Occupant *occupant, OccupantKind kind, Raw *raw);
 bool occupant_place(Occupant *occupant, RegionMap *map, FrameRange device);
 void occupant_unplace(Occupant *occupant); /* placed nowhere: does nothing */
 
-/* Makes a region of pool from its record, in state CREATING or OK, and enters it everywhere; NULL with error (CORRUPT). */
+/* Makes a region of pool from its record, in state CREATING or OK, and enters it everywhere; NULL with error
+ * (CORRUPT). */
 Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error);
 /* Takes it out of everything and frees it. */
 void state_remove_region(State *state, Region *region);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The model's data regions: how they enter and leave, walking and finding them, their sums; and the answers kept for requests.
+ * The model's data regions: how they enter and leave, walking and finding them, their sums; and the answers kept for
+ * requests.
  */
 #include "daemon/state-internal.h"
 
@@ -199,7 +200,7 @@ uint64_t region_bytes(const Region *region) {
 
 /* The first data region in this map whose device range starts at or behind `start`. */
 static Region *map_region_from(const RegionMap *map, uint64_t start) {
-    RegionMapEntry *entry = region_map_find_overlap(map, (FrameRange) { start, PMEMD_FRAME_LIMIT });
+    RegionMapEntry *entry = region_map_find_overlap(map, (FrameRange){ start, PMEMD_FRAME_LIMIT });
 
     while (entry && (entry->range.start < start || ((const Occupant *) entry)->kind != OCCUPANT_REGION))
         entry = region_map_next(map, entry);
@@ -270,7 +271,7 @@ void state_add_answer(State *state, Pool *pool, const JfRequest *request) {
         return;
 
     Answer *answer = g_new(Answer, 1);
-    *answer = (Answer) { .request = *request, .pool = pool };
+    *answer = (Answer){ .request = *request, .pool = pool };
 
     Answer *old = g_hash_table_lookup(state->answers, answer);
     if (old)

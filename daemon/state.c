@@ -273,9 +273,9 @@ static bool pool_lay_out(Pool *pool) {
         return false;
 
     uint64_t own_start = range.start + head;
-    return region_map_reserve(pool->extents, &pool->head, (FrameRange) { range.start, own_start }) &&
-           (own == 0 || region_map_reserve(pool->extents, &pool->own, (FrameRange) { own_start, own_start + own })) &&
-           region_map_reserve(pool->extents, &pool->tail, (FrameRange) { range.end - tail, range.end });
+    return region_map_reserve(pool->extents, &pool->head, (FrameRange){ range.start, own_start }) &&
+           (own == 0 || region_map_reserve(pool->extents, &pool->own, (FrameRange){ own_start, own_start + own })) &&
+           region_map_reserve(pool->extents, &pool->tail, (FrameRange){ range.end - tail, range.end });
 }
 
 Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, PoolState pool_state, GError **error) {
@@ -294,7 +294,7 @@ Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, Po
     pool->sb = *sb;
     pool->state = pool_state;
     pool->extents = region_map_new(range);
-    pool->unplaced = region_map_new((FrameRange) { 0, PMEMD_FRAME_LIMIT });
+    pool->unplaced = region_map_new((FrameRange){ 0, PMEMD_FRAME_LIMIT });
     pool->by_name = g_hash_table_new(g_str_hash, g_str_equal);
     pool->by_path = g_hash_table_new(path_hash, path_equal);
     pool->intents = g_hash_table_new(g_int64_hash, g_int64_equal);
@@ -313,8 +313,8 @@ Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, Po
     }
     if (!pool->occupant.raw || !occupant_place(&pool->occupant, pool->occupant.raw->map, device)) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
-                    "the mgmt device 0x%" PRIx64 "-0x%" PRIx64 " lies in no raw region or overlaps another device", device.start,
-                    device.end);
+                    "the mgmt device 0x%" PRIx64 "-0x%" PRIx64 " lies in no raw region or overlaps another device",
+                    device.start, device.end);
         pool_free(pool);
         return NULL;
     }
@@ -440,7 +440,8 @@ uint64_t pool_used_frames(const Pool *pool) {
     /* The gap in front of the tail block is what no extent has reached yet; no gap there: all is used. */
     if (pool->tail.range.start == pool->tail.range.end)
         return frame_range_frames(pool->sb.range);
-    if (!region_map_gap_around(pool->extents, (FrameRange) { pool->tail.range.start - 1, pool->tail.range.start }, &last))
+    if (!region_map_gap_around(pool->extents, (FrameRange){ pool->tail.range.start - 1, pool->tail.range.start },
+                               &last))
         return pool->tail.range.start - pool->sb.range.start;
     return last.start - pool->sb.range.start;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The model of the host: raw regions, pools (mgmt regions), data regions, what others own, open intents, answered requests.
- * Promises: what a journal says enters by state_apply() alone, live and on replay; a record that contradicts the model is
- * refused and changes nothing; region maps and lists always agree. No I/O. Used by rules (reads), recovery and manager (writes),
- * bus (reads). All on the loop's thread. The structs are open for reading; only state*.c write them, except where a
- * member says so.
+ * The model of the host: raw regions, pools (mgmt regions), data regions, what others own, open intents, answered
+ * requests. Promises: what a journal says enters by state_apply() alone, live and on replay; a record that contradicts
+ * the model is refused and changes nothing; region maps and lists always agree. No I/O. Used by rules (reads), recovery
+ * and manager (writes), bus (reads). All on the loop's thread. The structs are open for reading; only state*.c write
+ * them, except where a member says so.
  */
 #pragma once
 
@@ -31,8 +31,8 @@ typedef enum {
 typedef struct {
     RegionMapEntry entry; /* entry.range = device range D while placed */
     OccupantKind kind;
-    Raw *raw;             /* NULL: its raw region is not on the platform now */
-    RegionMap *map;       /* that the entry is in: raw->map, or pool->unplaced; NULL: in none */
+    Raw *raw;       /* NULL: its raw region is not on the platform now */
+    RegionMap *map; /* that the entry is in: raw->map, or pool->unplaced; NULL: in none */
 } Occupant;
 
 /* One raw region of the platform. */
@@ -40,23 +40,23 @@ struct Raw {
     char *id;
     sd_id128_t cookie;
     FrameRange range;
-    int node, local_node;   /* -1 unknown */
-    uint64_t step;          /* bytes */
-    uint64_t lead;          /* frames */
-    uint64_t minimum;       /* bytes */
-    uint64_t free_slots;    /* UINT64_MAX: no limit */
-    bool subdividable;      /* false: one device, the whole region */
-    bool initialisable;     /* labels could be made with init-labels */
-    char *kind;             /* "labelled", "unlabelled", "file" */
+    int node, local_node; /* -1 unknown */
+    uint64_t step;        /* bytes */
+    uint64_t lead;        /* frames */
+    uint64_t minimum;     /* bytes */
+    uint64_t free_slots;  /* UINT64_MAX: no limit */
+    bool subdividable;    /* false: one device, the whole region */
+    bool initialisable;   /* labels could be made with init-labels */
+    char *kind;           /* "labelled", "unlabelled", "file" */
     char *persistence;
-    char *unusable;         /* NULL or why */
-    RegionMap *map;         /* of device ranges (Occupant entries) */
+    char *unusable; /* NULL or why */
+    RegionMap *map; /* of device ranges (Occupant entries) */
 };
 
 typedef enum {
-    POOL_CREATING,    /* SetupMgmt is under way */
+    POOL_CREATING, /* SetupMgmt is under way */
     POOL_OK,
-    POOL_READ_ONLY,   /* see reason: another machine's, ro_compat, medium class, failed write */
+    POOL_READ_ONLY, /* see reason: another machine's, ro_compat, medium class, failed write */
     POOL_CORRUPT,
     POOL_UNSUPPORTED, /* a newer format */
     POOL_RELEASING,   /* ReleaseMgmt is under way */
@@ -65,7 +65,7 @@ typedef enum {
 const char *pool_state_to_string(PoolState state); /* "creating", "ok", "read-only", ... */
 
 typedef enum {
-    REGION_CREATING,    /* intent open, device being made; frames reserved */
+    REGION_CREATING, /* intent open, device being made; frames reserved */
     REGION_OK,
     REGION_QUARANTINED, /* released: being erased, then destroyed; frames reserved */
     REGION_MISSING,     /* committed, but not on the platform; frames never freed */
@@ -85,16 +85,17 @@ typedef struct {
 /* A mgmt region and what it remembers. */
 struct Pool {
     Occupant occupant;
-    JfSuperblock sb;         /* sb.member_uuid is the uuid of the mgmt region, of the pool, and of its device */
-    char *name;              /* NULL: none */
+    JfSuperblock sb; /* sb.member_uuid is the uuid of the mgmt region, of the pool, and of its device */
+    char *name;      /* NULL: none */
     uint32_t owner_uid;
-    char *user;              /* GRefString or NULL */
+    char *user; /* GRefString or NULL */
     PoolState state;
-    char *reason;            /* NULL while POOL_OK */
-    char *path;              /* device, NULL: none now */
-    RegionMap *extents;      /* over sb.range: head, own, tail, extents of the data regions */
+    char *reason;       /* NULL while POOL_OK */
+    char *path;         /* device, NULL: none now */
+    RegionMap *extents; /* over sb.range: head, own, tail, extents of the data regions */
     RegionMapEntry head, own, tail;
-    RegionMap *unplaced;     /* device ranges of regions that stand in no raw region's map: while its journal is replayed, all;
+    RegionMap
+        *unplaced; /* device ranges of regions that stand in no raw region's map: while its journal is replayed, all;
                               * then those whose raw region is absent, or whose frames another pool claims, too */
     bool replaying;
     GHashTable *by_name;     /* char * (owned by the Region) -> Region * */
@@ -105,16 +106,16 @@ struct Pool {
     uint64_t data_bytes;     /* usable ones, of them all */
     uint64_t snapshot_bytes; /* what a checkpoint would write now */
     uint64_t last_txid;
-    JfOpen last_open;        /* the last OPEN record; all zero: none yet */
-    void *journal;           /* the manager's; the state does not look at it */
-    void *medium;            /* the manager's */
+    JfOpen last_open; /* the last OPEN record; all zero: none yet */
+    void *journal;    /* the manager's; the state does not look at it */
+    void *medium;     /* the manager's */
 };
 
 /* What was begun for a region and is not yet known to be done. */
 typedef struct {
     uint64_t txid;
-    bool deleting;           /* a release; else a creation */
-    sd_id128_t request_id;   /* null: none; with its scope */
+    bool deleting;         /* a release; else a creation */
+    sd_id128_t request_id; /* null: none; with its scope */
     uint64_t request_hash;
     uint32_t request_uid, request_method;
 } Intent;
@@ -122,20 +123,20 @@ typedef struct {
 /* A data region. */
 struct Region {
     Occupant occupant;
-    RegionMapEntry extent;   /* management extent in pool->extents; extent.range in host frames */
+    RegionMapEntry extent; /* management extent in pool->extents; extent.range in host frames */
     Pool *pool;
     sd_id128_t uuid, device_uuid;
-    FrameRange range;        /* usable frames */
+    FrameRange range; /* usable frames */
     uint64_t device_start;
-    char *name;              /* NULL: none */
-    char *user;              /* GRefString or NULL: owner's name when recorded */
+    char *name; /* NULL: none */
+    char *user; /* GRefString or NULL: owner's name when recorded */
     uint32_t owner_uid;
-    uint32_t flags;          /* JF_REGION_* */
+    uint32_t flags; /* JF_REGION_* */
     RegionState state;
-    char *reason;            /* NULL, or why state is not OK, in words */
-    char *path;              /* device, NULL: none now */
-    Intent *intent;          /* NULL: none open */
-    uint64_t time;           /* realtime, microseconds, of creation */
+    char *reason;   /* NULL, or why state is not OK, in words */
+    char *path;     /* device, NULL: none now */
+    Intent *intent; /* NULL: none open */
+    uint64_t time;  /* realtime, microseconds, of creation */
 };
 
 typedef enum {
@@ -178,12 +179,15 @@ void foreign_free(Foreign *foreign);
 
 /* --- pools --- */
 
-/* A pool from its superblock; device = D of the mgmt device. NULL with error (CORRUPT: overlap or impossible geometry). */
+/* A pool from its superblock; device = D of the mgmt device. NULL with error (CORRUPT: overlap or impossible
+ * geometry). */
 Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, PoolState pool_state, GError **error);
-/* A pool whose SetupMgmt is under way, or that is unsupported, is added the same way. Removes it with all its regions. */
+/* A pool whose SetupMgmt is under way, or that is unsupported, is added the same way. Removes it with all its
+ * regions. */
 void state_remove_pool(State *state, Pool *pool);
-/* Between these two state_apply() tells the pool's past: regions of its own must never overlap, but what it had and gave up may by now be
- * another pool's. The second enters what is left into the raw regions' maps. CORRUPT: frames that another pool has, too. */
+/* Between these two state_apply() tells the pool's past: regions of its own must never overlap, but what it had and
+ * gave up may by now be another pool's. The second enters what is left into the raw regions' maps. CORRUPT: frames
+ * that another pool has, too. */
 void state_begin_replay(Pool *pool);
 bool state_end_replay(State *state, Pool *pool, GError **error);
 void state_set_pool_state(State *state, Pool *pool, PoolState pool_state, const char *reason);
@@ -194,15 +198,17 @@ Pool *state_pool_by_name(const State *state, const char *name);
 /* The pool whose [smfn, emfn) holds range whole, or NULL. */
 Pool *state_pool_for(const State *state, FrameRange range);
 
-/* Frames that the profile takes for n frames: ceil(n * page_info / 4096) + ceil(n * m2p / 4096). Cannot wrap for n <= 2^40. */
+/* Frames that the profile takes for n frames: ceil(n * page_info / 4096) + ceil(n * m2p / 4096). Cannot wrap for n
+ * <= 2^40. */
 uint64_t pool_required_frames(uint32_t page_info_bytes, uint32_t m2p_bytes, uint64_t n);
-uint64_t pool_used_frames(const Pool *pool);  /* high-water mark from smfn, the tail block left out */
-uint64_t pool_free_frames(const Pool *pool);  /* exact */
+uint64_t pool_used_frames(const Pool *pool); /* high-water mark from smfn, the tail block left out */
+uint64_t pool_free_frames(const Pool *pool); /* exact */
 
 /* --- regions --- */
 
 /* The one way in for what a journal says. CORRUPT: the record contradicts the model (which is then unchanged). */
-bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len, GError **error);
+bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
+                 GError **error);
 
 /* Gives every record that a snapshot of the pool must hold, in an order that state_apply() accepts. */
 typedef void (*StateEmit)(void *data, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len);
@@ -216,7 +222,8 @@ void state_set_region_state(State *state, Region *region, RegionState region_sta
 void region_set_path(Region *region, const char *path);
 uint64_t region_bytes(const Region *region);
 
-/* Walks data regions by (device start, uuid). after: NULL = from the first. NULL: no more. O((raws + pools) * log n). */
+/* Walks data regions by (device start, uuid). after: NULL = from the first. NULL: no more. O((raws + pools) * log
+ * n). */
 Region *state_next_region(const State *state, const Region *after);
 /* The first region behind the position (device_start, uuid), which needs not exist any more. */
 Region *state_region_after(const State *state, uint64_t device_start, sd_id128_t uuid);

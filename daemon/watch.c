@@ -52,7 +52,8 @@ Watch *watch_new(sd_event *event, Manager *manager, GError **error) {
     if (r >= 0)
         r = sd_device_monitor_start(watch->monitor, on_device, watch);
     if (r < 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot listen to the kernel's device events: %s", g_strerror(-r));
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot listen to the kernel's device events: %s",
+                    g_strerror(-r));
         return NULL;
     }
     return g_steal_pointer(&watch);

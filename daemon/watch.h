@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Notices by uevents that somebody changed the host's NVDIMM devices, and has the manager look at the platform again, so that its map shows
- * what other tools make and delete. A hint, no lock: every creation still checks for itself. Used by main, for backend-ndctl.
+ * Notices by uevents that somebody changed the host's NVDIMM devices, and has the manager look at the platform again,
+ * so that its map shows what other tools make and delete. A hint, no lock: every creation still checks for itself. Used
+ * by main, for backend-ndctl.
  */
 #pragma once
 

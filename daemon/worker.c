@@ -132,7 +132,7 @@ void worker_free(Worker *worker) {
 void worker_submit(Worker *worker, WorkerFunc run, WorkerFunc done, WorkerFunc free_func, void *data) {
     Task *task = g_new(Task, 1);
 
-    *task = (Task) { .run = run, .done = done, .free_func = free_func, .data = data };
+    *task = (Task){ .run = run, .done = done, .free_func = free_func, .data = data };
     g_async_queue_push(worker->todo, task);
 }
 

@@ -32,7 +32,8 @@ typedef enum {
 #define PMEMD_ERROR (pmemd_error_quark())
 GQuark pmemd_error_quark(void);
 
-/* The D-Bus error name ("org.pmemd1.Error.Exists"); codes outside the enum give that of INTERNAL. Never NULL. Static. */
+/* The D-Bus error name ("org.pmemd1.Error.Exists"); codes outside the enum give that of INTERNAL. Never NULL.
+ * Static. */
 const char *pmemd_error_dbus_name(int code);
 
 /* The errno (positive) that goes with the code; codes outside the enum give EPROTO. */

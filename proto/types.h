@@ -11,13 +11,13 @@
 #include <stdint.h>
 #include <systemd/sd-id128.h>
 
-#define PMEMD_FRAME_SIZE UINT64_C(4096)               /* bytes, whatever the kernel's page size */
+#define PMEMD_FRAME_SIZE UINT64_C(4096) /* bytes, whatever the kernel's page size */
 #define PMEMD_FRAME_SHIFT 12
-#define PMEMD_FRAME_INVALID UINT64_MAX                /* not a frame number */
-#define PMEMD_FRAME_LIMIT (UINT64_C(1) << (52 - 12))  /* first frame past the 52-bit physical address limit */
-#define PMEMD_NAME_MAX 63                             /* bytes of a name, without the terminating 0 */
-#define PMEMD_USER_MAX 32                             /* bytes of a user's name that are kept, without the 0 */
-#define PMEMD_PATH_MAX 80                             /* bytes an object path of ours takes, with the 0 */
+#define PMEMD_FRAME_INVALID UINT64_MAX               /* not a frame number */
+#define PMEMD_FRAME_LIMIT (UINT64_C(1) << (52 - 12)) /* first frame past the 52-bit physical address limit */
+#define PMEMD_NAME_MAX 63                            /* bytes of a name, without the terminating 0 */
+#define PMEMD_USER_MAX 32                            /* bytes of a user's name that are kept, without the 0 */
+#define PMEMD_PATH_MAX 80                            /* bytes an object path of ours takes, with the 0 */
 
 /* Frames [start, end): half open. Empty (start == end) means "none". */
 typedef struct {
@@ -59,8 +59,8 @@ typedef enum {
     N_PROFILES,
 } Profile;
 
-const char *profile_to_string(Profile profile);                       /* "xen", "linux", "none"; static */
-bool profile_from_string(const char *s, Profile *ret_profile);        /* false: unknown */
+const char *profile_to_string(Profile profile);                /* "xen", "linux", "none"; static */
+bool profile_from_string(const char *s, Profile *ret_profile); /* false: unknown */
 uint32_t profile_page_info_bytes(Profile profile);
 uint32_t profile_m2p_bytes(Profile profile);
 /* false: no profile has these sizes */
@@ -72,7 +72,7 @@ bool profile_from_bytes(uint32_t page_info, uint32_t m2p, Profile *ret_profile);
 bool pmemd_uuid_parse(const char *s, sd_id128_t *ret_uuid);
 /* Writes 36 lower-case characters and a 0 into buf; returns buf. */
 char *pmemd_uuid_format(sd_id128_t uuid, char buf[static PMEMD_UUID_STRING_MAX]);
-guint pmemd_uuid_hash(gconstpointer uuid);                   /* for GHashTable, key: const sd_id128_t * */
+guint pmemd_uuid_hash(gconstpointer uuid); /* for GHashTable, key: const sd_id128_t * */
 gboolean pmemd_uuid_equal(gconstpointer a, gconstpointer b);
 
 /* "/org/pmemd1/region/8_4_4_4_12"; returns buf. */

@@ -29,7 +29,8 @@ static Backend *open_backend(const char *folder) {
     g_autofree char *path = g_build_filename(folder, "regions.conf", NULL);
     g_autoptr(GError) error = NULL;
 
-    bool ok = g_file_set_contents(path, "[raw]\nStartFrame=0x100000\nBytes=64T\nAlignment=4K\nMedium=mapped\n", -1, &error);
+    bool ok =
+        g_file_set_contents(path, "[raw]\nStartFrame=0x100000\nBytes=64T\nAlignment=4K\nMedium=mapped\n", -1, &error);
     bench_require(ok && g_chmod(path, 0600) == 0, path, error);
     Backend *backend = backend_file_new(folder, &error);
     bench_require(backend != NULL, folder, error);
@@ -55,13 +56,13 @@ static char *create(Backend *backend, uint64_t n, uint64_t frames) {
     char tag[BACKEND_TAG_MAX];
     g_autoptr(GError) error = NULL;
     BackendOutcome outcome;
-    g_autoptr(BackendDevice) device = backend->ops->create(
-        backend,
-        &(BackendCreate){ .raw_id = "raw",
-                          .device = { BASE + n * frames, BASE + (n + 1) * frames },
-                          .uuid = uuid,
-                          .tag = backend_tag_format(BACKEND_ROLE_DATA, pool, uuid, tag) },
-        &outcome, &error);
+    g_autoptr(BackendDevice) device =
+        backend->ops->create(backend,
+                             &(BackendCreate){ .raw_id = "raw",
+                                               .device = { BASE + n * frames, BASE + (n + 1) * frames },
+                                               .uuid = uuid,
+                                               .tag = backend_tag_format(BACKEND_ROLE_DATA, pool, uuid, tag) },
+                             &outcome, &error);
 
     bench_require(device != NULL, "create", error);
     return g_steal_pointer(&device->path);
@@ -73,8 +74,9 @@ static void destroy(Backend *backend, uint64_t n) {
     g_autoptr(GError) error = NULL;
     BackendOutcome outcome;
 
-    bench_require(backend->ops->destroy(backend, uuid, backend_tag_format(BACKEND_ROLE_DATA, pool, uuid, tag), &outcome, &error),
-                  "destroy", error);
+    bench_require(
+        backend->ops->destroy(backend, uuid, backend_tag_format(BACKEND_ROLE_DATA, pool, uuid, tag), &outcome, &error),
+        "destroy", error);
 }
 
 static void operations(const char *folder, int devices, int calls, int rounds) {

@@ -43,12 +43,13 @@ static void look_at_mgmt(Client *c) {
     const char *uuid, *name;
     uint64_t used, unused;
 
-    check(sd_bus_call_method(c->bus, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "ListMgmt", &error, &reply, "su", "",
-                             (uint32_t) 0),
+    check(sd_bus_call_method(c->bus, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "ListMgmt", &error, &reply,
+                             "su", "", (uint32_t) 0),
           "ListMgmt", &error);
     check(sd_bus_message_enter_container(reply, 'a', "(ssttttiiussuss)"), "ListMgmt", NULL);
     check(sd_bus_message_enter_container(reply, 'r', "ssttttiiussuss"), "ListMgmt", NULL);
-    check(sd_bus_message_read(reply, "sstttt", &uuid, &name, &c->mgmt_start, &c->mgmt_end, &used, &unused), "ListMgmt", NULL);
+    check(sd_bus_message_read(reply, "sstttt", &uuid, &name, &c->mgmt_start, &c->mgmt_end, &used, &unused), "ListMgmt",
+          NULL);
     c->mgmt_used = used;
     sd_bus_message_unref(reply);
 }
@@ -58,9 +59,11 @@ static sd_bus_message *setup_data(const Client *c, uint64_t place) {
     uint64_t extent = c->mgmt_start + c->mgmt_used + place - c->first;
     sd_bus_message *call = NULL;
 
-    check(sd_bus_message_new_method_call(c->bus, &call, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "SetupData"),
+    check(sd_bus_message_new_method_call(c->bus, &call, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER,
+                                         "SetupData"),
           "SetupData", NULL);
-    check(sd_bus_message_append(call, "tttta{sv}", start, start + FRAMES, extent, extent + 1, (unsigned) 0), "SetupData", NULL);
+    check(sd_bus_message_append(call, "tttta{sv}", start, start + FRAMES, extent, extent + 1, (unsigned) 0),
+          "SetupData", NULL);
     return call;
 }
 
@@ -101,7 +104,8 @@ static double run_flood(Flood *f) {
     return (double) (bench_now() - start) / 1e9;
 }
 
-static sd_bus_message *new_call(const Client *c, const char *name, const char *path, const char *interface, const char *member) {
+static sd_bus_message *new_call(const Client *c, const char *name, const char *path, const char *interface,
+                                const char *member) {
     sd_bus_message *call = NULL;
 
     check(sd_bus_message_new_method_call(c->bus, &call, name, path, interface, member), member, NULL);
@@ -217,8 +221,8 @@ static int on_job_removed(sd_bus_message *signal, void *userdata, sd_bus_error *
     return 0;
 }
 
-/* One set up and released again; back when its erase job is over, too. A Ping that is not measured goes before each call
- * that is, so that none pays for what pmemd still has to tell others about the one before it. */
+/* One set up and released again; back when its erase job is over, too. A Ping that is not measured goes before each
+ * call that is, so that none pays for what pmemd still has to tell others about the one before it. */
 static void change(Client *c, Series *s, uint64_t place) {
     sd_bus_message *reply = NULL, *call;
     const char *path;
@@ -268,8 +272,8 @@ static void changes(Client *c, int calls, int rounds) {
 
     c->first = n;
     series_init(&s, G_N_ELEMENTS(names), names);
-    check(sd_bus_match_signal(c->bus, NULL, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", on_job_removed,
-                              c),
+    check(sd_bus_match_signal(c->bus, NULL, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved",
+                              on_job_removed, c),
           "match", NULL);
     for (int round = -1; round < rounds; round++) {
         for (int i = 0; i < calls; i++)
@@ -285,7 +289,8 @@ static void find_last(const Client *c, char **ret_uuid, char **ret_path, guint *
     guint n = 0;
 
     do {
-        sd_bus_message *call = new_call(c, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "ListData"), *reply = NULL;
+        sd_bus_message *call = new_call(c, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "ListData"),
+                       *reply = NULL;
         DataEntry entry = { 0 };
         const char *next;
 

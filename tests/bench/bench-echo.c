@@ -3,9 +3,9 @@
 /*
  * usage: bench-echo BUS
  *
- * The peer on the bus: a server of sd-bus that does nothing but answer. Ping is sd-bus's own; List(su) sends the list of
- * data regions that pmemd gave when this started, from an array that is ready in memory. Says "ready" on its standard
- * output and serves until it is killed.
+ * The peer on the bus: a server of sd-bus that does nothing but answer. Ping is sd-bus's own; List(su) sends the list
+ * of data regions that pmemd gave when this started, from an array that is ready in memory. Says "ready" on its
+ * standard output and serves until it is killed.
  */
 #include "proto/names.h"
 #include "tests/bench/bench.h"
@@ -59,8 +59,8 @@ int main(int argc, char **argv) {
     if (r >= 0)
         r = sd_bus_start(bus);
     if (r >= 0)
-        r = sd_bus_call_method(bus, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "ListData", NULL, &list.reply, "su",
-                               "", (uint32_t) 0);
+        r = sd_bus_call_method(bus, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "ListData", NULL, &list.reply,
+                               "su", "", (uint32_t) 0);
     if (r >= 0)
         r = sd_bus_message_enter_container(list.reply, 'a', "(" DATA_SIGNATURE ")");
     while (r >= 0 && (r = data_entry_read(list.reply, &entry)) > 0)

@@ -78,8 +78,9 @@ static JfSuperblock make_journal(Medium *medium, uint32_t max_regions) {
     };
     g_autoptr(GError) error = NULL;
 
-    bench_require(jf_geometry(medium->size, 65536, medium->class == MEDIUM_CLASS_MAPPED ? 64 : 512, max_regions, &sb.geo, NULL),
-                  "geometry", NULL);
+    bench_require(
+        jf_geometry(medium->size, 65536, medium->class == MEDIUM_CLASS_MAPPED ? 64 : 512, max_regions, &sb.geo, NULL),
+        "geometry", NULL);
     bench_require(journal_create(medium, &sb, NULL, NULL, &error), "journal", error);
     return sb;
 }
@@ -160,8 +161,8 @@ static double round_lmdb(void *data) {
         MDB_val key = { sizeof c->key, &c->key }, value = { RECORD, c->record };
         MDB_txn *txn;
 
-        bench_require(mdb_txn_begin(c->lmdb, NULL, 0, &txn) == 0 && mdb_put(txn, c->dbi, &key, &value, MDB_APPEND) == 0 &&
-                          mdb_txn_commit(txn) == 0,
+        bench_require(mdb_txn_begin(c->lmdb, NULL, 0, &txn) == 0 &&
+                          mdb_put(txn, c->dbi, &key, &value, MDB_APPEND) == 0 && mdb_txn_commit(txn) == 0,
                       "LMDB", NULL);
         c->key++;
     }
@@ -192,7 +193,8 @@ static void open_sqlite(Commit *c) {
                                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                                    "CREATE TABLE record (id INTEGER PRIMARY KEY, bytes BLOB)",
                                    NULL, NULL, NULL) == SQLITE_OK &&
-                      sqlite3_prepare_v2(c->sqlite, "INSERT INTO record (bytes) VALUES (?)", -1, &c->insert, NULL) == SQLITE_OK,
+                      sqlite3_prepare_v2(c->sqlite, "INSERT INTO record (bytes) VALUES (?)", -1, &c->insert, NULL) ==
+                          SQLITE_OK,
                   sqlite3_errmsg(c->sqlite), NULL);
 }
 
@@ -201,13 +203,15 @@ static void open_lmdb(Commit *c) {
     MDB_txn *txn;
 
     bench_require(mdb_env_create(&c->lmdb) == 0 && mdb_env_set_mapsize(c->lmdb, 256 << 20) == 0 &&
-                      mdb_env_open(c->lmdb, path, MDB_NOSUBDIR, 0600) == 0 && mdb_txn_begin(c->lmdb, NULL, 0, &txn) == 0 &&
+                      mdb_env_open(c->lmdb, path, MDB_NOSUBDIR, 0600) == 0 &&
+                      mdb_txn_begin(c->lmdb, NULL, 0, &txn) == 0 &&
                       mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &c->dbi) == 0 && mdb_txn_commit(txn) == 0,
                   path, NULL);
 }
 
 static void remove_files(const char *folder) {
-    static const char *const names[] = { "journal", "floor", "pmemlog", "sqlite", "sqlite-wal", "sqlite-shm", "lmdb", "lmdb-lock" };
+    static const char *const names[] = { "journal",    "floor",      "pmemlog", "sqlite",
+                                         "sqlite-wal", "sqlite-shm", "lmdb",    "lmdb-lock" };
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *path = path_in(folder, names[i]);
@@ -217,7 +221,9 @@ static void remove_files(const char *folder) {
 }
 
 static void commit(const char *folder, bool mapped, int rounds) {
-    Commit c = { .folder = folder, .mapped = mapped, .appends = mapped ? 20000 : 200, .slow_appends = mapped ? 1000 : 100 };
+    Commit c = {
+        .folder = folder, .mapped = mapped, .appends = mapped ? 20000 : 200, .slow_appends = mapped ? 1000 : 100
+    };
     g_autofree char *log_path = path_in(folder, "pmemlog");
     g_autoptr(GError) error = NULL;
     uint64_t applied = 0;
@@ -237,8 +243,8 @@ static void commit(const char *folder, bool mapped, int rounds) {
     }
 
     const Contestant on_memory[] = {
-        { "pmemd", round_pmemd, &c },     { "libpmem", round_libpmem, &c }, { "libpmemlog", round_pmemlog, &c },
-        { "SQLite", round_sqlite, &c },   { "LMDB", round_lmdb, &c },
+        { "pmemd", round_pmemd, &c },   { "libpmem", round_libpmem, &c }, { "libpmemlog", round_pmemlog, &c },
+        { "SQLite", round_sqlite, &c }, { "LMDB", round_lmdb, &c },
     };
     const Contestant on_file[] = {
         { "pmemd", round_pmemd, &c },

@@ -19,7 +19,8 @@ typedef struct {
 
 /* Nanoseconds, CLOCK_MONOTONIC. */
 uint64_t bench_now(void);
-/* The contest: one unmeasured round of each, then `rounds` of each in turn; prints {"contest":..,"unit":..,"figures":{}}. */
+/* The contest: one unmeasured round of each, then `rounds` of each in turn; prints
+ * {"contest":..,"unit":..,"figures":{}}. */
 void bench_contest(const char *name, const char *unit, const Contestant *contestants, size_t n, int rounds);
 /* Prints figures that need no contest: {"contest":..,"unit":..,"figures":{"name":[..]}}. */
 void bench_print(const char *name, const char *unit, const char *const *names, const GArray *const *figures, size_t n);

@@ -30,6 +30,7 @@ static inline int data_entry_read(sd_bus_message *m, DataEntry *ret) {
 }
 
 static inline int data_entry_append(sd_bus_message *m, const DataEntry *e) {
-    return sd_bus_message_append(m, "(" DATA_SIGNATURE ")", e->uuid, e->name, e->start, e->end, e->pool, e->extent_start,
-                                 e->extent_end, e->node, e->local_node, e->state, e->dirty, e->owner_uid, e->owner, e->path);
+    return sd_bus_message_append(m, "(" DATA_SIGNATURE ")", e->uuid, e->name, e->start, e->end, e->pool,
+                                 e->extent_start, e->extent_end, e->node, e->local_node, e->state, e->dirty,
+                                 e->owner_uid, e->owner, e->path);
 }

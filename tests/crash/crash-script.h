@@ -15,13 +15,13 @@
 typedef struct {
     uint32_t ids[SCRIPT_MAX]; /* acknowledged, in order */
     unsigned n;
-    uint32_t in_flight;       /* 0: none */
-    bool created;             /* journal_create() was acknowledged */
+    uint32_t in_flight; /* 0: none */
+    bool created;       /* journal_create() was acknowledged */
 } Oracle;
 
 typedef struct {
     RecordingMedium *medium;
-    Journal *journal;         /* NULL until created, and after script_close() */
+    Journal *journal; /* NULL until created, and after script_close() */
     Oracle oracle;
     uint32_t next_id;
 } Script;
@@ -54,5 +54,5 @@ bool oracle_accepts(const Oracle *oracle, const Found *found, unsigned at_least)
 /* Seconds that a part of the tests may take: its share of PMEMD_CRASH_BUDGET (60 by default). */
 double crash_budget(double share);
 
-void script_fail(const char *what, const Script *s, const uint8_t *image, const Found *found, const Journal *j)
-    G_GNUC_NORETURN;
+void script_fail(const char *what, const Script *s, const uint8_t *image, const Found *found,
+                 const Journal *j) G_GNUC_NORETURN;

@@ -16,10 +16,10 @@
 
 #define SIZE (4u * 65536u)
 #define LIVE 131072u
-#define MODE_FILE 1u    /* class */
-#define MODE_FIX 2u     /* make checksums good */
-#define MODE_CHAIN 4u   /* and sequence numbers, and links */
-#define MODE_NO_LOG 8u  /* the patches come right after the snapshot */
+#define MODE_FILE 1u   /* class */
+#define MODE_FIX 2u    /* make checksums good */
+#define MODE_CHAIN 4u  /* and sequence numbers, and links */
+#define MODE_NO_LOG 8u /* the patches come right after the snapshot */
 /* Where the log of the golden images starts in the live area. */
 #define LOG_MAPPED 0x300u
 #define LOG_FILE 0x400u
@@ -28,13 +28,13 @@ typedef struct {
     unsigned applied;
 } Seen;
 
-#define CHECK_CODER(type, noun)                                            \
-    do {                                                                   \
-        type value;                                                        \
-        if (jf_##noun##_decode(record->payload, record->len, &value)) {    \
-            size_t len = jf_##noun##_encode(&value, again);                \
-            g_assert_cmpmem(again, len, record->payload, record->len);     \
-        }                                                                  \
+#define CHECK_CODER(type, noun)                                                                                        \
+    do {                                                                                                               \
+        type value;                                                                                                    \
+        if (jf_##noun##_decode(record->payload, record->len, &value)) {                                                \
+            size_t len = jf_##noun##_encode(&value, again);                                                            \
+            g_assert_cmpmem(again, len, record->payload, record->len);                                                 \
+        }                                                                                                              \
     } while (0)
 
 static bool apply(const JournalRecord *record, void *data, GError **error) {

@@ -22,7 +22,8 @@
 #define USED_MAX 16
 
 static sd_id128_t uuid_with(uint32_t number) {
-    sd_id128_t id = { .bytes = { (uint8_t) (number >> 24), (uint8_t) (number >> 16), (uint8_t) (number >> 8), (uint8_t) number, 1 } };
+    sd_id128_t id = { .bytes = { (uint8_t) (number >> 24), (uint8_t) (number >> 16), (uint8_t) (number >> 8),
+                                 (uint8_t) number, 1 } };
 
     return id;
 }

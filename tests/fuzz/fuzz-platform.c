@@ -19,11 +19,11 @@
 
 #include <glib/gstdio.h>
 
-#define STEP UINT64_C(16)          /* frames */
+#define STEP UINT64_C(16) /* frames */
 #define RAW_FRAMES UINT64_C(2048)
 #define UNIT UINT64_C(65536)
-#define POOL_FRAMES UINT64_C(96)   /* two units, two areas, two units of extents */
-#define N_UUIDS 8                  /* of devices; the first N_POOLS are mgmt devices */
+#define POOL_FRAMES UINT64_C(96) /* two units, two areas, two units of extents */
+#define N_UUIDS 8                /* of devices; the first N_POOLS are mgmt devices */
 #define N_POOLS 3
 #define N_RECORDS 12
 #define N_DEVICES 8
@@ -67,7 +67,8 @@ static void device_free(Device *device) {
 }
 
 static sd_id128_t uuid_of(unsigned n) {
-    sd_id128_t id = { .bytes = { 0xa0 + n, 1, 2, (uint8_t) n, 4, 5, 0x40, 7, 0x80, 9, 10, 11, 12, 13, 14, (uint8_t) n } };
+    sd_id128_t id = { .bytes = { 0xa0 + n, 1, 2, (uint8_t) n, 4, 5, 0x40, 7, 0x80, 9, 10, 11, 12, 13, 14,
+                                 (uint8_t) n } };
 
     return id;
 }
@@ -229,7 +230,8 @@ static Device *add_device(Host *h, sd_id128_t uuid, const BackendRaw *raw, Frame
     return device;
 }
 
-static BackendDevice *backend_create(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
+static BackendDevice *backend_create(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome,
+                                     GError **error) {
     Host *h = host_of(b);
     const BackendRaw *raw = raw_by_id(h, req->raw_id);
 
@@ -550,7 +552,8 @@ static void add_pool(Host *h, unsigned n) {
     };
     char tag[BACKEND_TAG_MAX];
     Writer writer = { h, n, sb.range, sb.member_uuid };
-    Device *d = add_device(h, sb.member_uuid, raw, device, backend_tag_format(BACKEND_ROLE_MGMT, sb.member_uuid, sb.member_uuid, tag));
+    Device *d = add_device(h, sb.member_uuid, raw, device,
+                           backend_tag_format(BACKEND_ROLE_MGMT, sb.member_uuid, sb.member_uuid, tag));
 
     /* What the superblock says need not be what the platform shows. */
     unsigned kind = input_below(&h->in, 32);
@@ -722,14 +725,17 @@ static void ask(Host *h) {
     switch (input_below(&h->in, 8)) {
     case 0:
         request.method = MANAGER_SETUP_MGMT;
-        request.mgmt = (MgmtRequest){ .range = { range.start, range.start + 640 }, .profile = PROFILE_NONE, .max_regions = 1, .node = -1 };
+        request.mgmt = (MgmtRequest){
+            .range = { range.start, range.start + 640 }, .profile = PROFILE_NONE, .max_regions = 1, .node = -1
+        };
         break;
     case 1:
     case 2:
         request.method = MANAGER_SETUP_DATA;
         request.data = (DataRequest){ .range = range, .node = -1 };
         if (pool)
-            request.data.mgmt = (FrameRange){ pool->sb.range.start + 48 + input_below(&h->in, 32), pool->sb.range.end - 16 };
+            request.data.mgmt =
+                (FrameRange){ pool->sb.range.start + 48 + input_below(&h->in, 32), pool->sb.range.end - 16 };
         break;
     case 3:
     case 4:
@@ -821,11 +827,13 @@ static char *describe(const Host *h) {
     for (guint i = 0; i < state_pools(state)->len; i++) {
         const Pool *pool = g_ptr_array_index(state_pools(state), i);
 
-        g_string_append_printf(text, "pool %s %s\n", pmemd_uuid_format(pool->sb.member_uuid, uuid), pool_state_to_string(pool->state));
+        g_string_append_printf(text, "pool %s %s\n", pmemd_uuid_format(pool->sb.member_uuid, uuid),
+                               pool_state_to_string(pool->state));
     }
     for (const Region *r = state_next_region(state, NULL); r; r = state_next_region(state, r))
         g_string_append_printf(text, "region %s %s 0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x\n",
-                               pmemd_uuid_format(r->uuid, uuid), region_state_to_string(r->state), r->device_start, r->range.end);
+                               pmemd_uuid_format(r->uuid, uuid), region_state_to_string(r->state), r->device_start,
+                               r->range.end);
     return g_string_free(text, FALSE);
 }
 

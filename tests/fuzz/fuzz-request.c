@@ -94,8 +94,14 @@ static uint64_t step_frames(const Raw *raw) {
 
 /* Frame numbers where things begin and end, mostly. */
 static uint64_t any_frame(Host *h) {
-    static const uint64_t edges[] = { 0, 1, PMEMD_FRAME_LIMIT - 1, PMEMD_FRAME_LIMIT, PMEMD_FRAME_LIMIT + 1,
-                                      UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 63 };
+    static const uint64_t edges[] = { 0,
+                                      1,
+                                      PMEMD_FRAME_LIMIT - 1,
+                                      PMEMD_FRAME_LIMIT,
+                                      PMEMD_FRAME_LIMIT + 1,
+                                      UINT64_MAX,
+                                      UINT64_MAX - 1,
+                                      UINT64_C(1) << 63 };
     unsigned kind = input_below(&h->in, 16);
 
     if (kind == 15)
@@ -122,7 +128,8 @@ static FrameRange any_range(Host *h) {
 
     if (!raw || input_rarely(&h->in, 8))
         return (FrameRange){ start, any_frame(h) };
-    return (FrameRange){ start, start + step_frames(raw) * input_number(&h->in, 2) - (input_u8(&h->in) & 1 ? raw->lead : 0) };
+    return (FrameRange){ start,
+                         start + step_frames(raw) * input_number(&h->in, 2) - (input_u8(&h->in) & 1 ? raw->lead : 0) };
 }
 
 static FrameRange any_mgmt_range(Host *h) {
@@ -158,18 +165,19 @@ typedef struct {
 } Method;
 
 static const Method methods[] = {
-    { "SetupMgmt", "tt", true },     { "SetupData", "tttt", true }, { "AllocateMgmt", "t", true },
-    { "AllocateData", "t", true },   { "ReleaseData", "o", false }, { "ReleaseMgmt", "o", false },
-    { "Rename", "os", false },       { "SetOwner", "ou", false },
+    { "SetupMgmt", "tt", true },   { "SetupData", "tttt", true }, { "AllocateMgmt", "t", true },
+    { "AllocateData", "t", true }, { "ReleaseData", "o", false }, { "ReleaseMgmt", "o", false },
+    { "Rename", "os", false },     { "SetOwner", "ou", false },
 };
 
 static const struct {
     const char *key;
     char type;
 } keys[] = {
-    { "name", 's' },        { "profile", 's' },   { "max-regions", 'u' }, { "init-labels", 'b' }, { "node", 'i' },
-    { "alignment", 't' },   { "mgmt", 's' },      { "request-id", 's' },  { "smfn", 't' },        { "emfn", 't' },
-    { "mgmt_smfn", 't' },   { "mgmt_emfn", 't' }, { "bytes", 't' },       { "", 's' },            { "Name", 's' },
+    { "name", 's' },  { "profile", 's' },   { "max-regions", 'u' }, { "init-labels", 'b' },
+    { "node", 'i' },  { "alignment", 't' }, { "mgmt", 's' },        { "request-id", 's' },
+    { "smfn", 't' },  { "emfn", 't' },      { "mgmt_smfn", 't' },   { "mgmt_emfn", 't' },
+    { "bytes", 't' }, { "", 's' },          { "Name", 's' },
 };
 
 typedef sd_bus_message Message;
@@ -178,7 +186,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Message, sd_bus_message_unref)
 static Message *new_call(Host *h, const char *member) {
     Message *m = NULL;
 
-    g_assert_cmpint(sd_bus_message_new_method_call(h->bus, &m, NULL, "/org/pmemd1", "org.pmemd1.Manager", member), >=, 0);
+    g_assert_cmpint(sd_bus_message_new_method_call(h->bus, &m, NULL, "/org/pmemd1", "org.pmemd1.Manager", member), >=,
+                    0);
     return m;
 }
 
@@ -188,8 +197,16 @@ static void seal(Message *m) {
 }
 
 static char *any_string(Host *h) {
-    static const char *const texts[] = { "", "pool0", "guest-1", "xen", "linux", "none", "0f0f0f0f-0000-4000-8000-0123456789ab",
-                                         "00000000-0000-0000-0000-000000000000", "SetupData", "AllocateMgmt" };
+    static const char *const texts[] = { "",
+                                         "pool0",
+                                         "guest-1",
+                                         "xen",
+                                         "linux",
+                                         "none",
+                                         "0f0f0f0f-0000-4000-8000-0123456789ab",
+                                         "00000000-0000-0000-0000-000000000000",
+                                         "SetupData",
+                                         "AllocateMgmt" };
     unsigned kind = input_below(&h->in, 16);
 
     if (kind < G_N_ELEMENTS(texts))
@@ -387,7 +404,8 @@ static int append_numbers(Message *m, bool plan, const char *const *names, const
     int r = plan ? sd_bus_message_open_container(m, 'a', "{sv}") : 0;
 
     for (unsigned i = 0; r >= 0 && i < n; i++)
-        r = plan ? sd_bus_message_append(m, "{sv}", names[i], "t", numbers[i]) : sd_bus_message_append(m, "t", numbers[i]);
+        r = plan ? sd_bus_message_append(m, "{sv}", names[i], "t", numbers[i])
+                 : sd_bus_message_append(m, "t", numbers[i]);
     if (r >= 0 && !plan)
         r = sd_bus_message_open_container(m, 'a', "{sv}");
     return r;
@@ -395,7 +413,9 @@ static int append_numbers(Message *m, bool plan, const char *const *names, const
 
 /* The call that says what request does, in full. */
 static Message *write_request(Host *h, const ManagerRequest *request, bool plan) {
-    static const char *const range_names[] = { "smfn", "emfn", "mgmt_smfn", "mgmt_emfn" }, *const bytes_names[] = { "bytes" };
+    static const char *const range_names[] = { "smfn", "emfn", "mgmt_smfn", "mgmt_emfn" }, *const bytes_names[] = {
+        "bytes"
+    };
     bool is_mgmt = request->method == MANAGER_SETUP_MGMT || request->method == MANAGER_ALLOCATE_MGMT;
     bool is_setup = request->method == MANAGER_SETUP_MGMT || request->method == MANAGER_SETUP_DATA;
     const char *name = is_mgmt ? request->mgmt.name : request->data.name;
@@ -536,7 +556,8 @@ static void check_plan(const State *state, const ManagerRequest *request, const 
     check_free_device(state, plan->init_labels ? raw->range : plan->device, plan->init_labels);
     if (is_mgmt) {
         uint64_t frames = frame_range_frames(plan->range);
-        uint64_t own = cost(frames, profile_page_info_bytes(plan->profile)) + cost(frames, profile_m2p_bytes(plan->profile));
+        uint64_t own =
+            cost(frames, profile_page_info_bytes(plan->profile)) + cost(frames, profile_m2p_bytes(plan->profile));
 
         g_assert_cmpuint(plan->required_frames, ==, own + plan->journal_frames);
         g_assert_cmpuint(plan->required_frames, <=, frames);

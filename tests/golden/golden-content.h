@@ -11,9 +11,9 @@
 typedef struct {
     uint16_t type;
     uint64_t txid;
-    JfRegion region;   /* ADD, INTENT_CREATE */
-    JfRef ref;         /* DEL */
-    JfDelete del;      /* INTENT_DELETE */
+    JfRegion region; /* ADD, INTENT_CREATE */
+    JfRef ref;       /* DEL */
+    JfDelete del;    /* INTENT_DELETE */
     JfCommit commit;
     JfAbort abort;
     JfOpen open;

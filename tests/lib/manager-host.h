@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What the tests of manager and eraser share: a daemon without its bus, over the file backend in a directory of its own, with two raw
- * regions on two nodes; and short ways to ask it. Included by those tests alone.
+ * What the tests of manager and eraser share: a daemon without its bus, over the file backend in a directory of its
+ * own, with two raw regions on two nodes; and short ways to ask it. Included by those tests alone.
  */
 #pragma once
 
@@ -82,7 +82,7 @@ static inline void host_start(Host *host) {
     g_assert_no_error(error);
     g_assert_cmpint(sd_event_new(&host->event), >=, 0);
     host->ready = false;
-    host->manager = manager_new(host->event, backend, host->state_dir, (ManagerLimits) { 256, 64 }, &error);
+    host->manager = manager_new(host->event, backend, host->state_dir, (ManagerLimits){ 256, 64 }, &error);
     g_assert_no_error(error);
     manager_add_events(host->manager, &events, host);
     host->eraser = eraser_new(host->event, host->manager, &erase_events, host, &error);
@@ -167,7 +167,7 @@ static inline Reply host_ask(Host *host, const ManagerRequest *request) {
 }
 
 static inline ManagerRequest setup_mgmt(uint64_t start, uint64_t end, const char *name) {
-    return (ManagerRequest) {
+    return (ManagerRequest){
         .method = MANAGER_SETUP_MGMT,
         .user = "root",
         .mgmt = { .range = { start, end }, .profile = PROFILE_XEN, .max_regions = 64, .name = name, .node = -1 },
@@ -175,7 +175,7 @@ static inline ManagerRequest setup_mgmt(uint64_t start, uint64_t end, const char
 }
 
 static inline ManagerRequest allocate_data(uint64_t bytes, const char *name) {
-    return (ManagerRequest) {
+    return (ManagerRequest){
         .method = MANAGER_ALLOCATE_DATA,
         .user = "root",
         .data = { .bytes = bytes, .name = name, .node = -1 },
@@ -183,7 +183,8 @@ static inline ManagerRequest allocate_data(uint64_t bytes, const char *name) {
 }
 
 static inline ManagerRequest target(ManagerMethod method, sd_id128_t uuid) {
-    return (ManagerRequest) { .method = method, .user = "root", .target = { .uuid = uuid, .name = "", .owner_user = "" } };
+    return (
+        ManagerRequest){ .method = method, .user = "root", .target = { .uuid = uuid, .name = "", .owner_user = "" } };
 }
 
 static inline sd_id128_t make_pool(Host *host) {

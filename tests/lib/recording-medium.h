@@ -25,7 +25,7 @@ struct RecordingMedium {
     Medium base;
     uint8_t *view;
     uint8_t *durable;
-    GArray *pending;    /* RecordingStore, in program order */
+    GArray *pending; /* RecordingStore, in program order */
     uint8_t *pending_of_line;
     uint8_t *poison;    /* one byte a line */
     unsigned calls;     /* store, flush and fence together */

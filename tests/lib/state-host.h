@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What the tests of state and recovery share: a model with two raw regions and a pool, and short ways to make records for it.
- * Included by those tests alone.
+ * What the tests of state and recovery share: a model with two raw regions and a pool, and short ways to make records
+ * for it. Included by those tests alone.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ static inline JfSuperblock superblock_of(uint64_t n, FrameRange range) {
 }
 
 static inline void add_raw(State *state, const char *id, uint64_t start, uint64_t frames) {
-    Raw *raw = raw_new(id, (FrameRange) { start, start + frames });
+    Raw *raw = raw_new(id, (FrameRange){ start, start + frames });
 
     raw->cookie = uuid_of(0x12, 0);
     g_assert_true(state_add_raw(state, raw));
@@ -66,7 +66,7 @@ static inline Pool *add_pool(State *state, uint64_t n, uint64_t start) {
 static inline JfRegion region_of(const Pool *pool, uint64_t n, uint64_t start, uint64_t frames) {
     uint64_t extent = pool->own.range.end + n;
 
-    return (JfRegion) {
+    return (JfRegion){
         .region_uuid = uuid_of(1, n),
         .device_uuid = uuid_of(2, n),
         .range = { start, start + frames },
@@ -76,7 +76,8 @@ static inline JfRegion region_of(const Pool *pool, uint64_t n, uint64_t start, u
     };
 }
 
-static inline bool apply_region(State *state, Pool *pool, uint16_t type, uint64_t txid, const JfRegion *region, GError **error) {
+static inline bool apply_region(State *state, Pool *pool, uint16_t type, uint64_t txid, const JfRegion *region,
+                                GError **error) {
     uint8_t buf[JF_PAYLOAD_MAX];
 
     return state_apply(state, pool, type, txid, buf, jf_region_encode(region, buf), error);
@@ -110,7 +111,8 @@ static inline bool apply_name(State *state, Pool *pool, sd_id128_t uuid, const c
     return state_apply(state, pool, JF_NAME, 0, buf, jf_name_encode(&name, buf), error);
 }
 
-static inline bool apply_owner(State *state, Pool *pool, sd_id128_t uuid, uint32_t uid, const char *user, GError **error) {
+static inline bool apply_owner(State *state, Pool *pool, sd_id128_t uuid, uint32_t uid, const char *user,
+                               GError **error) {
     JfOwner owner = { .uuid = uuid, .uid = uid };
     uint8_t buf[JF_PAYLOAD_MAX];
 

@@ -61,16 +61,16 @@ static bool decodes(const JournalRecord *r, void *data, GError **error) {
         char note[JF_NOTE_MAX + 1];
     } out;
     bool ok = (r->type == JF_ADD || r->type == JF_INTENT_CREATE) ? jf_region_decode(r->payload, r->len, &out.region)
-              : r->type == JF_DEL                               ? jf_ref_decode(r->payload, r->len, &out.ref)
-              : r->type == JF_INTENT_DELETE                     ? jf_delete_decode(r->payload, r->len, &out.del)
-              : r->type == JF_COMMIT                            ? jf_commit_decode(r->payload, r->len, &out.commit)
-              : r->type == JF_ABORT                             ? jf_abort_decode(r->payload, r->len, &out.abort)
-              : r->type == JF_OPEN                              ? jf_open_decode(r->payload, r->len, &out.open)
-              : r->type == JF_NAME                              ? jf_name_decode(r->payload, r->len, &out.name)
-              : r->type == JF_OWNER                             ? jf_owner_decode(r->payload, r->len, &out.owner)
-              : r->type == JF_REQUEST                           ? jf_request_decode(r->payload, r->len, &out.request)
-              : r->type == JF_NOTE                              ? jf_note_decode(r->payload, r->len, out.note)
-                                                                : false;
+              : r->type == JF_DEL                                ? jf_ref_decode(r->payload, r->len, &out.ref)
+              : r->type == JF_INTENT_DELETE                      ? jf_delete_decode(r->payload, r->len, &out.del)
+              : r->type == JF_COMMIT                             ? jf_commit_decode(r->payload, r->len, &out.commit)
+              : r->type == JF_ABORT                              ? jf_abort_decode(r->payload, r->len, &out.abort)
+              : r->type == JF_OPEN                               ? jf_open_decode(r->payload, r->len, &out.open)
+              : r->type == JF_NAME                               ? jf_name_decode(r->payload, r->len, &out.name)
+              : r->type == JF_OWNER                              ? jf_owner_decode(r->payload, r->len, &out.owner)
+              : r->type == JF_REQUEST                            ? jf_request_decode(r->payload, r->len, &out.request)
+              : r->type == JF_NOTE                               ? jf_note_decode(r->payload, r->len, out.note)
+                                                                 : false;
     if (!ok)
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "the payload of a record of type 0x%04x is malformed",
                     r->type);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The eraser with a manager over the file backend: order, pause and resume, failures, and its end in the middle of a job.
+ * The eraser with a manager over the file backend: order, pause and resume, failures, and its end in the middle of a
+ * job.
  */
 #include "tests/lib/manager-host.h"
 
@@ -98,8 +99,8 @@ static void test_pause(void) {
     release(host, last);
     host_wait_in_flight(host);
     g_assert_true(eraser_pause(host->eraser, slow, &error));
-    g_assert_true(eraser_pause(host->eraser, slow, &error)); /* twice is fine */
-    g_assert_true(eraser_pause(host->eraser, last, &error)); /* has not begun */
+    g_assert_true(eraser_pause(host->eraser, slow, &error));      /* twice is fine */
+    g_assert_true(eraser_pause(host->eraser, last, &error));      /* has not begun */
     g_assert_cmpint(job_of(host, slow).state, ==, ERASE_RUNNING); /* until the piece at hand has ended */
     g_assert_cmpint(job_of(host, last).state, ==, ERASE_PAUSED);
     host_let_go(host);
@@ -212,7 +213,8 @@ static void test_failure(void) {
     g_assert_cmpuint(state_totals(manager_state(host->manager)).free_bytes, ==, free_bytes + PIECE * 4);
 }
 
-/* The device's end is cut off between its two steps, here by an error as else by a crash: the release can be finished. */
+/* The device's end is cut off between its two steps, here by an error as else by a crash: the release can be
+ * finished. */
 static void test_cut_off_destruction(void) {
     g_autoptr(Host) host = host_new("file");
 
@@ -255,10 +257,8 @@ static void test_odd_size(void) {
 /* The daemon ends while each of a job's steps is in flight; the next start erases again, from the start. */
 static void test_stop(void) {
     static const char *const orders[] = {
-        "[open_content]\nDelayMs=20\n",
-        "[zero]\nDelayMs=20\n",
-        "[zero]\nNth=3\nDelayMs=20\n",
-        "[destroy]\nDelayMs=20\n",
+        "[open_content]\nDelayMs=20\n",        "[zero]\nDelayMs=20\n",
+        "[zero]\nNth=3\nDelayMs=20\n",         "[destroy]\nDelayMs=20\n",
         "[destroy]\nWhen=after\nDelayMs=20\n",
     };
 

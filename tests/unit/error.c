@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
-/* Tests of proto/error: the table is whole, each name is a valid D-Bus error name, unique, and leads back to its code. */
+/* Tests of proto/error: the table is whole, each name is a valid D-Bus error name, unique, and leads back to its
+ * code. */
 #include "proto/error.h"
 
 #include <errno.h>

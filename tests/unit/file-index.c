@@ -49,9 +49,9 @@ static void put(const Fixture *f, const char *name, const char *text) {
 }
 
 static void put_device(const Fixture *f, const char *name, FrameRange range) {
-    g_autofree char *text = g_strdup_printf("[Device]\nRaw=left\nStartFrame=0x%" G_GINT64_MODIFIER
-                                            "x\nBytes=0x%" G_GINT64_MODIFIER "x\n",
-                                            range.start, frame_range_frames(range) << PMEMD_FRAME_SHIFT);
+    g_autofree char *text =
+        g_strdup_printf("[Device]\nRaw=left\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x%" G_GINT64_MODIFIER "x\n",
+                        range.start, frame_range_frames(range) << PMEMD_FRAME_SHIFT);
     put(f, name, text);
 }
 

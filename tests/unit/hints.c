@@ -81,7 +81,8 @@ static void test_life(Fixture *f, gconstpointer data) {
 
 /* Errors name the path; a hint that could not be put is not there. */
 static void test_errors(Fixture *f, gconstpointer data) {
-    g_autofree char *setup = g_build_filename(f->dir, "setup", NULL), *target = g_build_filename(f->dir, "target", NULL);
+    g_autofree char *setup = g_build_filename(f->dir, "setup", NULL),
+                    *target = g_build_filename(f->dir, "target", NULL);
     char text[PMEMD_UUID_STRING_MAX];
     g_autofree char *link = g_build_filename(setup, pmemd_uuid_format(ONE, text), NULL);
     g_autoptr(GError) error = NULL;
@@ -119,7 +120,8 @@ static void test_evidence(Fixture *f, gconstpointer data) {
 
     (void) data;
     g_assert_true(hints_keep_evidence(f->dir, ONE, 7, first, sizeof first, &path, &error));
-    g_assert_true(hints_keep_evidence(f->dir, ONE, 7, second, sizeof second, &again, &error)); /* once a journal state */
+    g_assert_true(
+        hints_keep_evidence(f->dir, ONE, 7, second, sizeof second, &again, &error)); /* once a journal state */
     g_assert_cmpstr(path, ==, again);
     g_assert_true(g_file_get_contents(path, &kept, &len, &error));
     g_assert_cmpmem(kept, len, first, sizeof first);

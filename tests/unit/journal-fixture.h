@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * A journal of four units on a recording medium, with the means to damage it, to replay it and to say what must come of it.
- * Included by the tests of daemon/journal*.c.
+ * A journal of four units on a recording medium, with the means to damage it, to replay it and to say what must come of
+ * it. Included by the tests of daemon/journal*.c.
  */
 #pragma once
 

@@ -114,31 +114,31 @@ static void test_superblock_fields(void) {
         uint64_t value;
         JfVerdict verdict;
     } rows[] = {
-        { 8, 4, 0x04030201, JF_BAD },               /* byte order */
-        { 12, 2, 2, JF_UNSUPPORTED },               /* major */
-        { 14, 2, 7, JF_OK },                        /* minor */
-        { 16, 8, 0, JF_OK },                        /* half of a uuid */
-        { 48, 8, 1, JF_BAD },                       /* peer_uuid */
-        { 64, 4, 1, JF_OK },                        /* compat */
-        { 68, 4, 0x80, JF_READ_ONLY },              /* ro_compat */
-        { 72, 4, 1, JF_UNSUPPORTED },               /* incompat */
-        { 76, 4, 128, JF_BAD },                     /* stride */
-        { 80, 8, 64 * MIB + 1, JF_BAD },            /* size */
+        { 8, 4, 0x04030201, JF_BAD },    /* byte order */
+        { 12, 2, 2, JF_UNSUPPORTED },    /* major */
+        { 14, 2, 7, JF_OK },             /* minor */
+        { 16, 8, 0, JF_OK },             /* half of a uuid */
+        { 48, 8, 1, JF_BAD },            /* peer_uuid */
+        { 64, 4, 1, JF_OK },             /* compat */
+        { 68, 4, 0x80, JF_READ_ONLY },   /* ro_compat */
+        { 72, 4, 1, JF_UNSUPPORTED },    /* incompat */
+        { 76, 4, 128, JF_BAD },          /* stride */
+        { 80, 8, 64 * MIB + 1, JF_BAD }, /* size */
         { 80, 8, UINT64_MAX - 4095, JF_BAD },
         { 80, 8, 4096, JF_BAD },
-        { 88, 8, 0, JF_BAD },                       /* area_off[0] = unit */
+        { 88, 8, 0, JF_BAD }, /* area_off[0] = unit */
         { 88, 8, 4096, JF_BAD },
-        { 96, 8, 2 * MIB, JF_BAD },                 /* the areas overlap */
+        { 96, 8, 2 * MIB, JF_BAD }, /* the areas overlap */
         { 104, 8, 0, JF_BAD },
-        { 104, 8, UINT64_C(1) << 63, JF_BAD },      /* twice that is 0 */
+        { 104, 8, UINT64_C(1) << 63, JF_BAD }, /* twice that is 0 */
         { 104, 8, 2 * MIB + 4096, JF_BAD },
         { 112, 8, 4 * MIB, JF_BAD },
-        { 120, 8, 58 * MIB, JF_BAD },               /* into the last unit */
-        { 136, 4, 65536, JF_BAD },                  /* frame size */
-        { 140, 4, 1024, JF_BAD },                   /* header length */
-        { 176, 8, 0x480001, JF_BAD },               /* range does not have the size */
+        { 120, 8, 58 * MIB, JF_BAD }, /* into the last unit */
+        { 136, 4, 65536, JF_BAD },    /* frame size */
+        { 140, 4, 1024, JF_BAD },     /* header length */
+        { 176, 8, 0x480001, JF_BAD }, /* range does not have the size */
         { 184, 8, 0, JF_BAD },
-        { 192, 8, 1, JF_BAD },                      /* unused */
+        { 192, 8, 1, JF_BAD }, /* unused */
         { 500, 8, 1, JF_BAD },
     };
     JfSuperblock sb = example(), out;
@@ -287,8 +287,8 @@ static void test_region(void) {
     static const struct {
         unsigned off;
         uint8_t value;
-    } bad[] = { { 76, 3 }, { 120, 64 }, { 120, 200 }, { 121, 33 }, { 122, 1 }, { 127, 1 }, { 128, '-' }, { 129, '\n' },
-                { 130, '\0' }, { 131, 7 }, { 135, 1 } };
+    } bad[] = { { 76, 3 },    { 120, 64 },   { 120, 200 },  { 121, 33 }, { 122, 1 }, { 127, 1 },
+                { 128, '-' }, { 129, '\n' }, { 130, '\0' }, { 131, 7 },  { 135, 1 } };
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
         uint8_t kept = buf[bad[i].off];
         buf[bad[i].off] = bad[i].value;

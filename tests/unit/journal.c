@@ -54,7 +54,8 @@ static void test_commit_order(void) {
     g_assert_cmpuint(f->m->pending->len, ==, 0);
     JfRoot root;
     for (unsigned copy = 0; copy < 2; copy++) {
-        g_assert_cmpint(jf_root_decode(f->m->durable + jf_root_offset(SIZE, 0, copy), JF_ROOT_SIZE, UUID_A, &root), ==, JF_OK);
+        g_assert_cmpint(jf_root_decode(f->m->durable + jf_root_offset(SIZE, 0, copy), JF_ROOT_SIZE, UUID_A, &root), ==,
+                        JF_OK);
         g_assert_cmpuint(root.gen, ==, 2);
     }
 

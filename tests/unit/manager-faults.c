@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The manager when things are worse than a failing call: full, corrupt, foreign and failing journals, twins, and a daemon that is
- * killed at each step of setting up and releasing a mgmt region.
+ * The manager when things are worse than a failing call: full, corrupt, foreign and failing journals, twins, and a
+ * daemon that is killed at each step of setting up and releasing a mgmt region.
  */
 #include "tests/lib/manager-host.h"
 
@@ -49,7 +49,8 @@ static void test_full_journal(gconstpointer medium) {
     g_assert_cmpuint(checkpoints, >=, 1);
     host_restart(host);
     g_assert_cmpint(manager_get_state(host->manager), ==, MANAGER_OK);
-    g_autofree char *pool_name = g_strdup_printf("guest-%u", changes - 3), *region_name = g_strdup_printf("guest-%u", changes - 2);
+    g_autofree char *pool_name = g_strdup_printf("guest-%u", changes - 3),
+                    *region_name = g_strdup_printf("guest-%u", changes - 2);
     g_assert_cmpstr(find_pool(host, pool)->name, ==, pool_name);
     g_assert_cmpstr(find(host, region)->name, ==, region_name);
     g_assert_cmpstr(find(host, region)->user, ==, "jo");
@@ -70,7 +71,8 @@ static Medium *open_image(const char *path, bool mapped) {
     g_autoptr(GError) error = NULL;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     off_t size = lseek(fd, 0, SEEK_END);
-    Medium *medium = mapped ? medium_mapped_new(fd, (uint64_t) size, true, &error) : medium_file_new(fd, (uint64_t) size, &error);
+    Medium *medium =
+        mapped ? medium_mapped_new(fd, (uint64_t) size, true, &error) : medium_file_new(fd, (uint64_t) size, &error);
 
     g_assert_no_error(error);
     return medium;
@@ -92,7 +94,8 @@ static void damage(const char *path, bool mapped, uint64_t back) {
     g_autoptr(Medium) medium = open_image(path, mapped);
     g_autoptr(Journal) journal = journal_open(medium, false, ignore_record, NULL, &error);
     const JfGeometry *geo = &journal_superblock(journal)->geo;
-    uint64_t pos = geo->area_off[0] + geo->area_len - journal_log_bytes(journal) - back; /* no checkpoint has been made */
+    uint64_t pos =
+        geo->area_off[0] + geo->area_len - journal_log_bytes(journal) - back; /* no checkpoint has been made */
     uint8_t byte = (uint8_t) (medium_base(medium)[pos] ^ 0x10);
 
     g_assert_cmpint(journal_verdict(journal), ==, JOURNAL_CLEAN);
@@ -133,7 +136,8 @@ static void test_corrupt(gconstpointer medium) {
     FrameRange range = find(host, later)->range;
     g_autofree char *path = g_strdup(find_pool(host, pool)->path);
 
-    /* `later`'s COMMIT and INTENT come before these two; the damage is in its INTENT, so that only the tag tells of it. */
+    /* `later`'s COMMIT and INTENT come before these two; the damage is in its INTENT, so that only the tag tells of
+     * it. */
     uint64_t back = mapped ? 64 + 192 - 40 : 2 * 512 - 40;
     host_stop(host);
     damage(path, mapped, back);
@@ -167,7 +171,8 @@ static void test_other_machine(void) {
     sd_id128_t half = make_region(host, "half");
     g_autofree char *path = g_strdup(find_pool(host, pool)->path), *content = g_strdup(find(host, released)->path);
     g_autofree char *bytes = NULL;
-    JfOpen start = { .machine_id = SD_ID128_MAKE(99, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10), .version = "0.1" };
+    JfOpen start = { .machine_id = SD_ID128_MAKE(99, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10),
+                     .version = "0.1" };
     JfDelete delete = { .region_uuid = released };
     uint8_t buf[JF_PAYLOAD_MAX];
     const Region *left = find(host, half);
@@ -204,7 +209,8 @@ static void test_other_machine(void) {
     host_start(host);
 }
 
-/* The record says that it is released, but what is there carries another tag: not erased, at the start nor by another request. */
+/* The record says that it is released, but what is there carries another tag: not erased, at the start nor by
+ * another request. */
 static void test_other_tag(void) {
     g_autoptr(Host) host = host_new("file");
     g_autofree char *text = NULL, *bytes = NULL, *description = NULL, *name = NULL;
@@ -253,7 +259,8 @@ static void move_device(const Host *host, sd_id128_t device, uint64_t start) {
     g_assert_cmpint(g_chmod(path, 0600), ==, 0);
 }
 
-/* A device with a region's uuid that stands elsewhere: the region is missing, and the frames that the device takes are not free. */
+/* A device with a region's uuid that stands elsewhere: the region is missing, and the frames that the device takes
+ * are not free. */
 static void test_moved(void) {
     g_autoptr(Host) host = host_new("file");
     const uint64_t elsewhere = BASE + 0x8000;
@@ -270,7 +277,7 @@ static void test_moved(void) {
     host_start(host);
     g_assert_cmpint(find(host, region)->state, ==, REGION_MISSING);
     g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 1);
-    request.data = (DataRequest) {
+    request.data = (DataRequest){
         .range = { elsewhere + 1024, elsewhere + 4096 },
         .mgmt = { tail - 128, tail },
         .node = -1,
@@ -398,7 +405,8 @@ static void test_twins(void) {
     g_assert_cmpuint(state_pools(manager_state(host->manager))->len, ==, 0);
     g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 2);
     for (guint i = 0; i < 2; i++)
-        g_assert_cmpint(((const Foreign *) state_foreigns(manager_state(host->manager))->pdata[i])->kind, ==, FOREIGN_UNFORMATTED);
+        g_assert_cmpint(((const Foreign *) state_foreigns(manager_state(host->manager))->pdata[i])->kind, ==,
+                        FOREIGN_UNFORMATTED);
     g_assert_cmpint(host_ask(host, &second).code, ==, PMEMD_ERROR_BUSY);
     host_stop(host);
     sb.journal_uuid = own;
@@ -441,7 +449,8 @@ static void test_unformatted(void) {
                 uint8_t magic[64];
 
                 memset(magic, 'P', sizeof magic);
-                g_assert_cmpint(medium_store(medium, jf_superblock_offset(medium->size, 1), magic, sizeof magic), ==, 0);
+                g_assert_cmpint(medium_store(medium, jf_superblock_offset(medium->size, 1), magic, sizeof magic), ==,
+                                0);
             }
             if (hint)
                 g_assert_true(hints_put(host->state_dir, HINT_SETUP, pool, NULL));
@@ -474,7 +483,8 @@ static void be_killed(Host *host, const ManagerRequest *request, const char *ord
 }
 
 static void assert_nothing_left(Host *host) {
-    g_autoptr(GArray) setup = hints_list(host->state_dir, HINT_SETUP, NULL), release = hints_list(host->state_dir, HINT_RELEASE, NULL);
+    g_autoptr(GArray) setup = hints_list(host->state_dir, HINT_SETUP, NULL),
+                      release = hints_list(host->state_dir, HINT_RELEASE, NULL);
     g_autoptr(GDir) dir = g_dir_open(host->pmem, 0, NULL);
     const char *name;
 
@@ -489,8 +499,9 @@ static void assert_nothing_left(Host *host) {
 
 static void test_killed_setup(void) {
     static const char *const orders[] = {
-        "[create]\nWhen=before\nError=kill\n",      "[create]\nWhen=prepared\nError=kill\n",  "[create]\nWhen=partial\nError=kill\n",
-        "[create]\nWhen=after\nError=kill\n",       "[list]\nWhen=before\nError=kill\n",      "[list]\nWhen=after\nError=kill\n",
+        "[create]\nWhen=before\nError=kill\n",      "[create]\nWhen=prepared\nError=kill\n",
+        "[create]\nWhen=partial\nError=kill\n",     "[create]\nWhen=after\nError=kill\n",
+        "[list]\nWhen=before\nError=kill\n",        "[list]\nWhen=after\nError=kill\n",
         "[open_medium]\nWhen=before\nError=kill\n", "[open_medium]\nWhen=after\nError=kill\n",
     };
 
@@ -547,8 +558,10 @@ static void test_killed_data(void) {
         const char *order;
         guint regions;
     } creates[] = {
-        { "[create]\nWhen=before\nError=kill\n", 0 },  { "[create]\nWhen=prepared\nError=kill\n", 0 },
-        { "[create]\nWhen=partial\nError=kill\n", 0 }, { "[create]\nWhen=after\nError=kill\n", 1 },
+        { "[create]\nWhen=before\nError=kill\n", 0 },
+        { "[create]\nWhen=prepared\nError=kill\n", 0 },
+        { "[create]\nWhen=partial\nError=kill\n", 0 },
+        { "[create]\nWhen=after\nError=kill\n", 1 },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(creates); i++) {

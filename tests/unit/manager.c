@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The manager over the file backend: every operation, its failures at each step of the backend, and what the next start makes of them.
+ * The manager over the file backend: every operation, its failures at each step of the backend, and what the next start
+ * makes of them.
  */
 #include "tests/lib/manager-host.h"
 
@@ -141,7 +142,9 @@ static void test_create_fails(void) {
 
 static void test_setup_fails(void) {
     static const char *const texts[] = {
-        "[create]\nWhen=before\nError=ENOSPC\n", "[create]\nWhen=partial\nError=EIO\n",     "[create]\nWhen=after\nError=EIO\n",
+        "[create]\nWhen=before\nError=ENOSPC\n",
+        "[create]\nWhen=partial\nError=EIO\n",
+        "[create]\nWhen=after\nError=EIO\n",
         "[open_medium]\nWhen=before\nError=EIO\n",
     };
 
@@ -252,7 +255,8 @@ static void test_foreign_made_meanwhile(void) {
     ManagerRequest mgmt = setup_mgmt(OTHER_BASE, OTHER_BASE + 4096, "other"), data = allocate_data(8 << 20, "guest");
 
     make_pool(host);
-    g_autofree char *text = g_strdup_printf("[Device]\nRaw=b\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x1000000\nName=scratch\n", OTHER_BASE);
+    g_autofree char *text = g_strdup_printf(
+        "[Device]\nRaw=b\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x1000000\nName=scratch\n", OTHER_BASE);
     g_assert_true(g_file_set_contents(path, text, -1, NULL));
     Reply reply = { 0 };
     manager_submit(host->manager, &mgmt, 1, on_reply, &reply);
@@ -265,8 +269,8 @@ static void test_foreign_made_meanwhile(void) {
     g_assert_cmpuint(state_pools(manager_state(host->manager))->len, ==, 1);
 
     g_autofree char *second = g_build_filename(host->pmem, "second.dev", NULL);
-    g_autofree char *more = g_strdup_printf("[Device]\nRaw=b\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x1000000\nName=second\n",
-                                            OTHER_BASE + 4096);
+    g_autofree char *more = g_strdup_printf(
+        "[Device]\nRaw=b\nStartFrame=0x%" G_GINT64_MODIFIER "x\nBytes=0x1000000\nName=second\n", OTHER_BASE + 4096);
     g_assert_true(g_file_set_contents(second, more, -1, NULL));
     data.data.node = 1;
     reply = host_ask(host, &data);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The recovery table of docs/architecture.md, row by row, with the variations that must not be mistaken for one another.
+ * The recovery table of docs/architecture.md, row by row, with the variations that must not be mistaken for one
+ * another.
  */
 #include "daemon/recovery.h"
 
 #include "tests/lib/state-host.h"
 
-enum { OPEN_CREATE, OPEN_DELETE, LIVE };
+enum {
+    OPEN_CREATE,
+    OPEN_DELETE,
+    LIVE
+};
 
 /* What the platform shows. */
 typedef enum {
@@ -63,11 +68,12 @@ static const struct {
     { LIVE, OTHER_LEAD, RECOVERY_MISSING, true },
 };
 
-static const BackendDevice *show(const Region *region, Shown shown, BackendDevice *device, char tag[static BACKEND_TAG_MAX]) {
+static const BackendDevice *show(const Region *region, Shown shown, BackendDevice *device,
+                                 char tag[static BACKEND_TAG_MAX]) {
     if (shown == ABSENT || shown == ABSENT_WITH_RAW)
         return NULL;
     backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, tag);
-    *device = (BackendDevice) {
+    *device = (BackendDevice){
         .uuid = region->device_uuid,
         .name = (char *) "device",
         .mode = (char *) "file",
@@ -80,7 +86,7 @@ static const BackendDevice *show(const Region *region, Shown shown, BackendDevic
     device->held = shown == COMPLETE_HELD || shown == PARTIAL_HELD;
     if (shown == PARTIAL || shown == PARTIAL_HELD || shown == OTHER_TAG_PARTIAL || shown == NO_TAG_PARTIAL) {
         device->state = BACKEND_DEVICE_PARTIAL;
-        device->usable = (FrameRange) { 0, 0 };
+        device->usable = (FrameRange){ 0, 0 };
     }
     if (shown == OTHER_TAG || shown == OTHER_TAG_PARTIAL)
         backend_tag_format(BACKEND_ROLE_DATA, uuid_of(0x77, 0), region->device_uuid, tag);
@@ -111,7 +117,8 @@ static void test_regions(void) {
         Pool *pool = add_pool(state, 0, LEFT);
         JfRegion record = region_of(pool, 1, RIGHT, 256);
         JfDelete delete = { .region_uuid = record.region_uuid };
-        g_assert_true(apply_region(state, pool, rows[i].journal == OPEN_CREATE ? JF_INTENT_CREATE : JF_ADD, 5, &record, &error));
+        g_assert_true(
+            apply_region(state, pool, rows[i].journal == OPEN_CREATE ? JF_INTENT_CREATE : JF_ADD, 5, &record, &error));
         if (rows[i].journal == OPEN_DELETE)
             g_assert_true(apply_delete(state, pool, 6, &delete, &error));
         g_assert_no_error(error);

@@ -541,7 +541,8 @@ static void test_allocate_init_labels(void) {
     g_assert_true(!plan.init_labels && plan.raw == labelled);
 }
 
-/* A region without labels goes whole: not for a small request while another has room to divide, however tight its own gap is. */
+/* A region without labels goes whole: not for a small request while another has room to divide, however tight its
+ * own gap is. */
 static void test_whole_last(void) {
     g_autoptr(State) state = state_new();
     g_autoptr(GError) error = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The model: every record type, every contradiction refused with the model unchanged, snapshots that give the same model again,
- * walks, totals and book-keeping.
+ * The model: every record type, every contradiction refused with the model unchanged, snapshots that give the same
+ * model again, walks, totals and book-keeping.
  */
 #include "daemon/state.h"
 
@@ -29,8 +29,8 @@ static void print_region(GString *out, const Region *region, bool full) {
         g_string_append_printf(out, " raw %s", region->occupant.raw ? region->occupant.raw->id : "-");
     if (intent)
         g_string_append_printf(out, " intent %" PRIu64 " %d %s %" PRIx64 " %u %u", intent->txid, intent->deleting,
-                               pmemd_uuid_format(intent->request_id, request), intent->request_hash, intent->request_uid,
-                               intent->request_method);
+                               pmemd_uuid_format(intent->request_id, request), intent->request_hash,
+                               intent->request_uid, intent->request_method);
     g_string_append_c(out, '\n');
 }
 
@@ -39,9 +39,10 @@ static char *dump(const State *state, const Pool *pool, bool full) {
     g_autoptr(GString) out = g_string_new(NULL);
     char uuid[PMEMD_UUID_STRING_MAX], result[PMEMD_UUID_STRING_MAX];
 
-    g_string_append_printf(out, "pool %s owner %u %s machine %s regions %u used %" PRIx64 " free %" PRIx64 "\n", pool->name ?: "-",
-                           pool->owner_uid, pool->user ?: "-", pmemd_uuid_format(pool->last_open.machine_id, uuid), pool->n_regions,
-                           pool_used_frames(pool), pool_free_frames(pool));
+    g_string_append_printf(out, "pool %s owner %u %s machine %s regions %u used %" PRIx64 " free %" PRIx64 "\n",
+                           pool->name ?: "-", pool->owner_uid, pool->user ?: "-",
+                           pmemd_uuid_format(pool->last_open.machine_id, uuid), pool->n_regions, pool_used_frames(pool),
+                           pool_free_frames(pool));
     if (full)
         g_string_append_printf(out, "bytes %" PRIu64 " txid %" PRIu64 "\n", pool->snapshot_bytes, pool->last_txid);
     for (const Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
@@ -50,9 +51,11 @@ static char *dump(const State *state, const Pool *pool, bool full) {
     for (const GList *l = pool->answers.head; l; l = l->next) {
         const JfRequest *r = &((const Answer *) l->data)->request;
 
-        g_string_append_printf(out, "answer %s %" PRIx64 " %u %u %s\n", pmemd_uuid_format(r->request_id, uuid), r->request_hash,
-                               r->request_uid, r->request_method, pmemd_uuid_format(r->result, result));
-        g_assert_true(&((const Answer *) l->data)->request == &state_find_answer(state, r->request_id, r->request_uid)->request);
+        g_string_append_printf(out, "answer %s %" PRIx64 " %u %u %s\n", pmemd_uuid_format(r->request_id, uuid),
+                               r->request_hash, r->request_uid, r->request_method,
+                               pmemd_uuid_format(r->result, result));
+        g_assert_true(&((const Answer *) l->data)->request ==
+                      &state_find_answer(state, r->request_id, r->request_uid)->request);
     }
     g_assert_cmpuint(g_hash_table_size(pool->intents), <=, pool->n_regions);
     for (guint i = 0; i < state_raws(state)->len; i++) {
@@ -130,7 +133,7 @@ static void test_records(void) {
     g_assert_null(state_find_open_request(state, create.request_id, 1001));
     g_assert_null(state_find_answer(state, create.request_id, 1000));
     g_assert_cmpuint(pool_free_frames(pool), ==, free_frames - 1);
-    must(apply_commit(state, pool, 5, (FrameRange) { RIGHT, RIGHT + 256 }, NULL));
+    must(apply_commit(state, pool, 5, (FrameRange){ RIGHT, RIGHT + 256 }, NULL));
     g_assert_cmpint(region->state, ==, REGION_OK);
     g_assert_null(region->intent);
     g_assert_null(state_find_open_request(state, create.request_id, 1000));
@@ -155,7 +158,7 @@ static void test_records(void) {
     g_strlcpy(second.name, "other", sizeof second.name);
     must(apply_region(state, pool, JF_ADD, 0, &second, NULL));
     g_assert_cmpint(state_region_by_uuid(state, second.region_uuid)->state, ==, REGION_OK);
-    must(apply_commit(state, pool, 6, (FrameRange) { 0, 0 }, NULL));
+    must(apply_commit(state, pool, 6, (FrameRange){ 0, 0 }, NULL));
     g_assert_null(state_region_by_uuid(state, create.region_uuid));
 
     /* DEL, ABORT, REQUEST */
@@ -192,21 +195,53 @@ static void test_contradictions(void) {
 
         fresh = region_of(pool, 9, RIGHT + 4096, 256);
         switch (fault) {
-        case 0: fresh.region_uuid = live.region_uuid; break;
-        case 1: fresh.region_uuid = theirs.region_uuid; break;
-        case 2: fresh.region_uuid = pool->sb.member_uuid; break;
-        case 3: fresh.range.end = fresh.range.start; break;
-        case 4: fresh.range = (FrameRange) { 10, 9 }; break;
-        case 5: fresh.range.end = PMEMD_FRAME_LIMIT + 1; break;
-        case 6: fresh.device_start = fresh.range.start + 1; break;
-        case 7: g_strlcpy(fresh.name, "live", sizeof fresh.name); break;
-        case 8: fresh.extent = live.extent; break;
-        case 9: fresh.extent.end = fresh.extent.start; break;
-        case 10: fresh.extent = (FrameRange) { pool->tail.range.start - 1, pool->tail.range.start + 1 }; break;
-        case 11: fresh.extent = (FrameRange) { 0, UINT64_MAX }; break;
-        case 12: fresh.range = (FrameRange) { RIGHT + 255, RIGHT + 257 }; fresh.device_start = RIGHT + 255; break; /* live's */
-        case 13: fresh.device_start = RIGHT + 1100; break; /* its lead lies in one that is being erased, and encloses */
-        default: fresh.range = (FrameRange) { LEFT + 1, LEFT + 2 }; fresh.device_start = LEFT + 1; break; /* the pool's */
+        case 0:
+            fresh.region_uuid = live.region_uuid;
+            break;
+        case 1:
+            fresh.region_uuid = theirs.region_uuid;
+            break;
+        case 2:
+            fresh.region_uuid = pool->sb.member_uuid;
+            break;
+        case 3:
+            fresh.range.end = fresh.range.start;
+            break;
+        case 4:
+            fresh.range = (FrameRange){ 10, 9 };
+            break;
+        case 5:
+            fresh.range.end = PMEMD_FRAME_LIMIT + 1;
+            break;
+        case 6:
+            fresh.device_start = fresh.range.start + 1;
+            break;
+        case 7:
+            g_strlcpy(fresh.name, "live", sizeof fresh.name);
+            break;
+        case 8:
+            fresh.extent = live.extent;
+            break;
+        case 9:
+            fresh.extent.end = fresh.extent.start;
+            break;
+        case 10:
+            fresh.extent = (FrameRange){ pool->tail.range.start - 1, pool->tail.range.start + 1 };
+            break;
+        case 11:
+            fresh.extent = (FrameRange){ 0, UINT64_MAX };
+            break;
+        case 12:
+            fresh.range = (FrameRange){ RIGHT + 255, RIGHT + 257 };
+            fresh.device_start = RIGHT + 255;
+            break; /* live's */
+        case 13:
+            fresh.device_start = RIGHT + 1100;
+            break; /* its lead lies in one that is being erased, and encloses */
+        default:
+            fresh.range = (FrameRange){ LEFT + 1, LEFT + 2 };
+            fresh.device_start = LEFT + 1;
+            break; /* the pool's */
         }
         assert_refused(state, pool, apply_region(state, pool, JF_ADD, 0, &fresh, error));
         assert_refused(state, pool, apply_region(state, pool, JF_INTENT_CREATE, txid, &fresh, error));
@@ -228,8 +263,8 @@ static void test_contradictions(void) {
     assert_refused(state, pool, apply_delete(state, pool, 20, &delete, error));
 
     assert_refused(state, pool, apply_commit(state, pool, 99, open.range, error));
-    assert_refused(state, pool, apply_commit(state, pool, 5, (FrameRange) { RIGHT + 512, RIGHT + 769 }, error));
-    assert_refused(state, pool, apply_commit(state, pool, 5, (FrameRange) { 0, 0 }, error));
+    assert_refused(state, pool, apply_commit(state, pool, 5, (FrameRange){ RIGHT + 512, RIGHT + 769 }, error));
+    assert_refused(state, pool, apply_commit(state, pool, 5, (FrameRange){ 0, 0 }, error));
     assert_refused(state, pool, apply_abort(state, pool, 99, error));
     assert_refused(state, pool, apply_abort(state, pool, 6, error)); /* of a release */
     assert_refused(state, other, apply_commit(state, other, 5, open.range, error));
@@ -242,7 +277,7 @@ static void test_contradictions(void) {
     assert_refused(state, pool, apply_del(state, pool, uuid_of(1, 99), error));
     assert_refused(state, pool, apply_del(state, pool, theirs.region_uuid, error));
 
-    static const uint16_t types[] = { JF_ADD,  JF_DEL,  JF_INTENT_CREATE, JF_INTENT_DELETE, JF_COMMIT,
+    static const uint16_t types[] = { JF_ADD,   JF_DEL,  JF_INTENT_CREATE, JF_INTENT_DELETE, JF_COMMIT,
                                       JF_ABORT, JF_OPEN, JF_NAME,          JF_OWNER,         JF_REQUEST };
     memset(buf, 0xff, sizeof buf);
     for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
@@ -328,7 +363,8 @@ static void random_create(Random *r) {
     g_snprintf(record.name, sizeof record.name, "n%d", g_test_rand_int_range(0, 20));
     if (g_test_rand_bit())
         g_strlcpy(record.user, "somebody-with-a-rather-long-name", sizeof record.user);
-    apply_region(r->state, r->pool, g_test_rand_bit() ? JF_ADD : JF_INTENT_CREATE, ++r->txid, &record, NULL); /* or refused */
+    apply_region(r->state, r->pool, g_test_rand_bit() ? JF_ADD : JF_INTENT_CREATE, ++r->txid, &record,
+                 NULL); /* or refused */
 }
 
 static void random_step(Random *r) {
@@ -340,7 +376,9 @@ static void random_step(Random *r) {
     case 0:
         if (region && region->intent)
             apply_commit(r->state, r->pool, region->intent->txid,
-                         region->intent->deleting ? (FrameRange) { 0, 0 } : (FrameRange) { region->device_start, region->range.end }, NULL);
+                         region->intent->deleting ? (FrameRange){ 0, 0 }
+                                                  : (FrameRange){ region->device_start, region->range.end },
+                         NULL);
         break;
     case 1:
         if (region && region->intent)
@@ -523,26 +561,42 @@ static void test_pools(void) {
 
         bad = superblock_of(1, device);
         switch (fault) {
-        case 0: device = range; break;                         /* does not hold the range */
-        case 1: bad.range.end = bad.range.start; break;
-        case 2: bad.range.end = UINT64_MAX; device.end = UINT64_MAX; break;
-        case 3: bad.geo.size -= PMEMD_FRAME_SIZE; break;
-        case 4: bad.geo.mgmt_off = 0; break;
-        case 5: bad.page_info_bytes = UINT32_MAX; break;       /* own frames do not fit */
-        default: bad = sb; device = range; break;              /* overlaps */
+        case 0:
+            device = range;
+            break; /* does not hold the range */
+        case 1:
+            bad.range.end = bad.range.start;
+            break;
+        case 2:
+            bad.range.end = UINT64_MAX;
+            device.end = UINT64_MAX;
+            break;
+        case 3:
+            bad.geo.size -= PMEMD_FRAME_SIZE;
+            break;
+        case 4:
+            bad.geo.mgmt_off = 0;
+            break;
+        case 5:
+            bad.page_info_bytes = UINT32_MAX;
+            break; /* own frames do not fit */
+        default:
+            bad = sb;
+            device = range;
+            break; /* overlaps */
         }
         g_assert_null(state_add_pool(state, &bad, device, POOL_OK, &error));
         g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT);
         g_assert_cmpuint(state_pools(state)->len, ==, 1);
     }
-    g_assert_true(state_pool_for(state, (FrameRange) { LEFT + 1, LEFT + 2 }) == pool);
-    g_assert_null(state_pool_for(state, (FrameRange) { LEFT, LEFT + POOL_FRAMES + 1 }));
+    g_assert_true(state_pool_for(state, (FrameRange){ LEFT + 1, LEFT + 2 }) == pool);
+    g_assert_null(state_pool_for(state, (FrameRange){ LEFT, LEFT + POOL_FRAMES + 1 }));
     g_assert_cmpuint(pool_used_frames(pool), ==, pool->own.range.end - LEFT);
     g_assert_cmpuint(pool_free_frames(pool), ==, pool->tail.range.start - pool->own.range.end);
 
     /* The high-water mark, not the sum. */
     JfRegion high = region_of(pool, 0, RIGHT, 16);
-    high.extent = (FrameRange) { pool->tail.range.start - 1, pool->tail.range.start };
+    high.extent = (FrameRange){ pool->tail.range.start - 1, pool->tail.range.start };
     must(apply_region(state, pool, JF_ADD, 0, &high, NULL));
     g_assert_cmpuint(pool_used_frames(pool), ==, pool->tail.range.start - LEFT);
     g_assert_cmpuint(pool_free_frames(pool), ==, pool->tail.range.start - pool->own.range.end - 1);
@@ -559,13 +613,13 @@ static void test_pools(void) {
 static Foreign *foreign_at(uint64_t start, uint64_t end) {
     Foreign *foreign = g_new0(Foreign, 1);
 
-    foreign->device = (FrameRange) { start, end };
+    foreign->device = (FrameRange){ start, end };
     return foreign;
 }
 
 static void test_foreign_and_raw(void) {
     g_autoptr(State) state = state_with_raws();
-    Raw *clash = raw_new("clash", (FrameRange) { LEFT + 1, LEFT + 2 }), *empty = raw_new("empty", (FrameRange) { 5, 5 });
+    Raw *clash = raw_new("clash", (FrameRange){ LEFT + 1, LEFT + 2 }), *empty = raw_new("empty", (FrameRange){ 5, 5 });
 
     add_pool(state, 0, LEFT);
     g_assert_false(state_add_raw(state, clash));
@@ -576,8 +630,8 @@ static void test_foreign_and_raw(void) {
 
     state_add_foreign(state, foreign_at(RIGHT + 100, RIGHT + 200));
     state_add_foreign(state, foreign_at(RIGHT, RIGHT + 50));
-    state_add_foreign(state, foreign_at(LEFT + 1, LEFT + 9));     /* overlaps the pool: listed only */
-    state_add_foreign(state, foreign_at(1, 2));                  /* in no raw region */
+    state_add_foreign(state, foreign_at(LEFT + 1, LEFT + 9)); /* overlaps the pool: listed only */
+    state_add_foreign(state, foreign_at(1, 2));               /* in no raw region */
     g_assert_cmpuint(state_foreigns(state)->len, ==, 4);
     for (guint i = 1; i < 4; i++)
         g_assert_cmpuint(((const Foreign *) state_foreigns(state)->pdata[i - 1])->device.start, <,
@@ -612,22 +666,27 @@ static void test_replay_conflict(void) {
 }
 
 static uint64_t model_required(uint32_t page_info, uint32_t m2p, uint64_t n) {
-    unsigned __int128 a = ((unsigned __int128) n * page_info + 4095) / 4096, b = ((unsigned __int128) n * m2p + 4095) / 4096;
+    unsigned __int128 a = ((unsigned __int128) n * page_info + 4095) / 4096,
+                      b = ((unsigned __int128) n * m2p + 4095) / 4096;
 
     g_assert_true(a + b <= UINT64_MAX);
     return (uint64_t) (a + b);
 }
 
 static void test_required_frames(void) {
-    static const uint64_t ns[] = { 0, 1, 63, 64, 127, 128, 129, 4095, 4096, 4097, PMEMD_FRAME_LIMIT - 1, PMEMD_FRAME_LIMIT };
+    static const uint64_t ns[] = {
+        0, 1, 63, 64, 127, 128, 129, 4095, 4096, 4097, PMEMD_FRAME_LIMIT - 1, PMEMD_FRAME_LIMIT
+    };
     static const uint32_t sizes[] = { 0, 1, 8, 32, 64, 4095, 4096, 4097, UINT32_MAX - 1, UINT32_MAX };
 
     for (size_t i = 0; i < G_N_ELEMENTS(ns); i++)
         for (size_t k = 0; k < G_N_ELEMENTS(sizes); k++)
             for (size_t l = 0; l < G_N_ELEMENTS(sizes); l++)
-                g_assert_cmpuint(pool_required_frames(sizes[k], sizes[l], ns[i]), ==, model_required(sizes[k], sizes[l], ns[i]));
+                g_assert_cmpuint(pool_required_frames(sizes[k], sizes[l], ns[i]), ==,
+                                 model_required(sizes[k], sizes[l], ns[i]));
     for (int i = 0; i < 200000; i++) {
-        uint64_t n = ((uint64_t) (uint32_t) g_test_rand_int() << 32 | (uint32_t) g_test_rand_int()) >> g_test_rand_int_range(24, 64);
+        uint64_t n = ((uint64_t) (uint32_t) g_test_rand_int() << 32 | (uint32_t) g_test_rand_int()) >>
+                     g_test_rand_int_range(24, 64);
         uint32_t a = (uint32_t) g_test_rand_int() >> g_test_rand_int_range(0, 32);
         uint32_t b = (uint32_t) g_test_rand_int() >> g_test_rand_int_range(0, 32);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
-/* Tests of proto/types: ranges at their edges, spelling of kinds, profiles, uuids, object paths and names, both ways. */
+/* Tests of proto/types: ranges at their edges, spelling of kinds, profiles, uuids, object paths and names, both
+ * ways. */
 #include "proto/types.h"
 
 #include "proto/names.h"

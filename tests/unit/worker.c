@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The worker: which thread runs what, the order, what happens to tasks when it ends. Tasks wait for gates, never for time.
+ * The worker: which thread runs what, the order, what happens to tasks when it ends. Tasks wait for gates, never for
+ * time.
  */
 #include "daemon/worker.h"
 
@@ -119,7 +120,8 @@ static void test_order(void) {
     while (!log_has(&log, "dc"))
         g_assert_cmpint(sd_event_run(event, 30 * G_USEC_PER_SEC), >, 0);
     g_autofree char *order = g_strdup(log.order->str);
-    const char *da = strstr(order, "da"), *fa = strstr(order, "fa"), *db = strstr(order, "db"), *dc = strstr(order, "dc");
+    const char *da = strstr(order, "da"), *fa = strstr(order, "fa"), *db = strstr(order, "db"),
+               *dc = strstr(order, "dc");
     const char *ra = strstr(order, "ra"), *rb = strstr(order, "rb"), *rc = strstr(order, "rc");
     g_assert_true(ra < rb && rb < rc && ra < da && da < fa && fa < db && db < dc); /* freed right after its own done */
     sd_event_unref(event);
