@@ -393,7 +393,13 @@ static int read_value(sd_bus_message *m, char type, PmemdValue *value) {
     int r = sd_bus_message_read_basic(m, type, &wire);
     if (r <= 0)
         return r < 0 ? r : -ENODATA;
-    value->type = strchr("sog", type) ? 's' : strchr("yqut", type) ? 't' : strchr("nix", type) ? 'i' : type;
+    value->type = type;
+    if (strchr("sog", type))
+        value->type = 's';
+    else if (strchr("yqut", type))
+        value->type = 't';
+    else if (strchr("nix", type))
+        value->type = 'i';
     switch (type) {
     case 'y':
         value->t = wire.y;

@@ -8,7 +8,7 @@
 #include "client/libpmemd-private.h"
 #include "proto/names.h"
 
-#define RECOVERY_USEC (30 * G_USEC_PER_SEC)
+#define RECOVERY_USEC (INT64_C(30) * G_USEC_PER_SEC)
 #define DBUS_NAME "org.freedesktop.DBus"
 #define DBUS_PATH "/org/freedesktop/DBus"
 

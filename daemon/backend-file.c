@@ -532,7 +532,7 @@ static Medium *file_open_medium(Backend *backend, sd_id128_t uuid, GError **erro
     g_autoptr(GError) failure = NULL;
     g_autofree char *image = NULL;
     const FileRegion *region;
-    uint64_t bytes;
+    uint64_t bytes = 0;
 
     if (!file_fault_begin(b->dirfd, FILE_FAULT_OPEN_MEDIUM, &fault, error) ||
         !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
@@ -591,7 +591,7 @@ static BackendContent *file_open_content(Backend *backend, sd_id128_t uuid, GErr
     g_autoptr(GError) failure = NULL;
     g_autofree char *image = NULL;
     const FileRegion *region;
-    uint64_t bytes;
+    uint64_t bytes = 0;
 
     if (!file_fault_begin(b->dirfd, FILE_FAULT_OPEN_CONTENT, &fault, error) ||
         !file_fault_hit(fault, FILE_FAULT_BEFORE, error))

@@ -84,6 +84,7 @@ static void scan_mappings(NdBusy *busy, int process, unsigned who) {
         char flags[5];
         int path = 0;
 
+        /* The kernel writes these numbers, so none is too large. NOLINTNEXTLINE(cert-err34-c) */
         if (sscanf(line, "%lx-%lx %4s %*x %*x:%*x %lu %n", &start, &end, flags, &inode, &path) != 4 || inode == 0)
             continue;
         /* Device-dax is mapped shared only; a block device may be mapped privately, under its name. */
@@ -94,12 +95,13 @@ static void scan_mappings(NdBusy *busy, int process, unsigned who) {
             note_link(busy, process, name, who);
         }
     }
-    fclose(maps);
+    (void) fclose(maps); /* only read */
 }
 
 NdBusy *nd_busy_new(void) {
     NdBusy *busy = g_new0(NdBusy, 1);
     DIR *proc = opendir("/proc");
+    g_autofree char *own = g_strdup_printf("%d", (int) getpid());
 
     busy->used = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     if (!proc) {
@@ -109,7 +111,7 @@ NdBusy *nd_busy_new(void) {
     for (struct dirent *entry = readdir(proc); entry; entry = readdir(proc)) {
         if (!g_ascii_isdigit(entry->d_name[0]))
             continue;
-        unsigned who = atoi(entry->d_name) == getpid() ? USED_BY_SELF : USED_BY_OTHERS;
+        unsigned who = strcmp(entry->d_name, own) == 0 ? USED_BY_SELF : USED_BY_OTHERS;
         int process = openat(dirfd(proc), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (process < 0)

@@ -80,7 +80,7 @@ static sd_id128_t region_cookie(struct ndctl_region *region) {
 
     guint8 digest[32];
     gsize len = sizeof digest;
-    sd_id128_t cookie;
+    sd_id128_t cookie = SD_ID128_NULL;
     g_checksum_update(sum, (const guchar *) text->str, (gssize) text->len);
     g_checksum_get_digest(sum, digest, &len);
     memcpy(cookie.bytes, digest, sizeof cookie.bytes);

@@ -13,12 +13,11 @@
 /* text as valid UTF-8 of one line and at most max bytes. */
 static char *tame(const char *text, size_t max) {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
-    size_t len = 0;
     GString *tamed = g_string_sized_new(MIN(strlen(valid), max));
 
     for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
-        len = (size_t) (g_utf8_next_char(p) - valid);
+        size_t len = (size_t) (g_utf8_next_char(p) - valid);
         if (len > max - strlen("...") && strlen(valid) > max) {
             g_string_append(tamed, "...");
             break;

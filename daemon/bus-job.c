@@ -100,21 +100,14 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
                                  n, BUS_OBJECTS_MAX);
     }
 
-    /* sd-bus frees the list with free(). */
-    char **nodes = calloc(n + 1u, sizeof *nodes);
-    bool complete = nodes != NULL;
-    for (guint i = 0; complete && i < n; i++) {
+    /* sd-bus frees the list with free(), which is what GLib's memory comes from. */
+    char **nodes = g_new0(char *, n + 1u);
+    for (guint i = 0; i < n; i++) {
         char path[PMEMD_PATH_MAX];
         EraseJob job;
 
         eraser_get_nth(jobs->eraser, i, &job);
-        complete = (nodes[i] = strdup(pmemd_job_path(job.region, path))) != NULL;
-    }
-    if (!complete) {
-        for (guint i = 0; nodes && nodes[i]; i++)
-            free(nodes[i]);
-        free(nodes);
-        return -ENOMEM;
+        nodes[i] = g_strdup(pmemd_job_path(job.region, path));
     }
     *ret_nodes = nodes;
     return 0;

@@ -81,19 +81,12 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
                                  BUS_OBJECTS_MAX);
     }
 
-    /* sd-bus frees the list with free(). */
-    char **nodes = calloc(n + 1u, sizeof *nodes);
-    bool complete = nodes != NULL;
-    for (guint p = 0; complete && p < pools->len; p++)
-        complete = (nodes[i++] = strdup(pmemd_region_path(((Pool *) pools->pdata[p])->sb.member_uuid, path))) != NULL;
-    for (Region *r = state_next_region(state, NULL); complete && r && i < n; r = state_next_region(state, r))
-        complete = (nodes[i++] = strdup(pmemd_region_path(r->uuid, path))) != NULL;
-    if (!complete) {
-        for (guint k = 0; nodes && k < i; k++)
-            free(nodes[k]);
-        free(nodes);
-        return -ENOMEM;
-    }
+    /* sd-bus frees the list with free(), which is what GLib's memory comes from. */
+    char **nodes = g_new0(char *, n + 1u);
+    for (guint p = 0; p < pools->len; p++)
+        nodes[i++] = g_strdup(pmemd_region_path(((Pool *) pools->pdata[p])->sb.member_uuid, path));
+    for (Region *r = state_next_region(state, NULL); r && i < n; r = state_next_region(state, r))
+        nodes[i++] = g_strdup(pmemd_region_path(r->uuid, path));
     *ret_nodes = nodes;
     return 0;
 }

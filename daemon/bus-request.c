@@ -89,24 +89,24 @@ static bool read_arguments(sd_bus_message *call, const char *signature, Argument
 }
 
 static const char *text_of(const BusOptions *options, BusOption option) {
-    return options->given & BUS_OPTION_BIT(option) && options->value[option].s[0] ? options->value[option].s : NULL;
+    return (options->given & BUS_OPTION_BIT(option)) && options->value[option].s[0] ? options->value[option].s : NULL;
 }
 
 static void fill_mgmt(const BusOptions *options, Profile default_profile, MgmtRequest *mgmt) {
-    mgmt->profile = options->given & BIT(PROFILE) ? options->profile : default_profile;
+    mgmt->profile = (options->given & BIT(PROFILE)) ? options->profile : default_profile;
     mgmt->max_regions =
-        options->given & BIT(MAX_REGIONS) ? options->value[BUS_OPTION_MAX_REGIONS].u : JF_MAX_REGIONS_DEFAULT;
-    mgmt->init_labels = options->given & BIT(INIT_LABELS) && options->value[BUS_OPTION_INIT_LABELS].b;
+        (options->given & BIT(MAX_REGIONS)) ? options->value[BUS_OPTION_MAX_REGIONS].u : JF_MAX_REGIONS_DEFAULT;
+    mgmt->init_labels = (options->given & BIT(INIT_LABELS)) && options->value[BUS_OPTION_INIT_LABELS].b;
     mgmt->name = text_of(options, BUS_OPTION_NAME);
-    mgmt->node = options->given & BIT(NODE) ? options->value[BUS_OPTION_NODE].i : -1;
-    mgmt->alignment = options->given & BIT(ALIGNMENT) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
+    mgmt->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
+    mgmt->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
 }
 
 static void fill_data(const BusOptions *options, DataRequest *data) {
     data->name = text_of(options, BUS_OPTION_NAME);
-    data->pool = options->given & BIT(MGMT) ? options->value[BUS_OPTION_MGMT].s : NULL;
-    data->node = options->given & BIT(NODE) ? options->value[BUS_OPTION_NODE].i : -1;
-    data->alignment = options->given & BIT(ALIGNMENT) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
+    data->pool = (options->given & BIT(MGMT)) ? options->value[BUS_OPTION_MGMT].s : NULL;
+    data->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
+    data->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
 }
 
 static void fill(const Row *row, const Arguments *arguments, const BusOptions *options, const Caller *caller,

@@ -9,7 +9,7 @@
 
 /* One piece: long enough that hand-over costs nothing, short enough that pause and stop are prompt. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
-#define TELL_EVERY_USEC (250 * 1000)
+#define TELL_EVERY_USEC (INT64_C(250) * 1000)
 
 typedef struct {
     Eraser *eraser;
@@ -132,6 +132,7 @@ static void on_piece(void *data) {
     job_continue(job);
 }
 
+/* eraser_next() takes no paused job and so comes back here once at most. NOLINTNEXTLINE(misc-no-recursion) */
 static void job_continue(Job *job) {
     Eraser *eraser = job->eraser;
 
@@ -170,7 +171,7 @@ static void on_content(void *data, BackendContent *content, const GError *error)
     job_continue(job);
 }
 
-/* Takes up the first job that waits and is not paused, when nothing is at hand. */
+/* Takes up the first job that waits and is not paused, when nothing is at hand. NOLINTNEXTLINE(misc-no-recursion) */
 static void eraser_next(Eraser *eraser) {
     if (eraser->active || eraser->stopping)
         return;

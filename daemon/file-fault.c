@@ -213,7 +213,7 @@ bool file_fault_hit(const FileFault *fault, FileFaultPoint point, GError **error
     while (fault->wait_file && faccessat(fault->dirfd, fault->wait_file, F_OK, 0) == 0)
         g_usleep(POLL_US);
     if (fault->errnum == ERROR_KILL)
-        raise(SIGKILL);
+        (void) raise(SIGKILL); /* cannot fail */
     if (fault->errnum == 0)
         return true;
     g_set_error(error, PMEMD_ERROR, pmemd_error_from_errno(fault->errnum), "%s %s: injected by %s: %s",

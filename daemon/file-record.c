@@ -96,7 +96,7 @@ FileRecord *file_record_parse(const char *text, const char *path, GError **error
     g_autoptr(FileRecord) record = g_new0(FileRecord, 1);
     g_auto(Content) content = { 0 };
     g_autofree char *base = g_path_get_basename(path);
-    uint64_t start, bytes;
+    uint64_t start = 0, bytes = 0;
 
     if (!content_read_plain(&content, text)) {
         g_autoptr(GError) syntax = NULL;

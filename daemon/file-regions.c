@@ -151,7 +151,7 @@ static sd_id128_t region_cookie(const char *name, uint64_t start) {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
     uint8_t digest[32];
     gsize len = sizeof digest;
-    sd_id128_t cookie;
+    sd_id128_t cookie = SD_ID128_NULL;
 
     g_checksum_update(sum, (const guchar *) text, -1);
     g_checksum_get_digest(sum, digest, &len);

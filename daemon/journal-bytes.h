@@ -49,7 +49,7 @@ static inline uint64_t get_le64(const uint8_t *p) {
 }
 
 static inline sd_id128_t get_uuid(const uint8_t *p) {
-    sd_id128_t uuid;
+    sd_id128_t uuid = SD_ID128_NULL;
     memcpy(uuid.bytes, p, sizeof uuid.bytes);
     return uuid;
 }

@@ -102,7 +102,7 @@ static inline uint64_t jf_superblock_offset(uint64_t size, unsigned copy) {
     return copy == 0 ? 0 : size - JF_COPY_PAGE;
 }
 static inline uint64_t jf_root_offset(uint64_t size, unsigned slot, unsigned copy) {
-    return copy == 0 ? (1 + slot) * JF_COPY_PAGE : size - (2 + slot) * JF_COPY_PAGE;
+    return copy == 0 ? (UINT64_C(1) + slot) * JF_COPY_PAGE : size - (UINT64_C(2) + slot) * JF_COPY_PAGE;
 }
 
 #define JF_ROOT_SIZE 64u

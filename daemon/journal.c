@@ -237,7 +237,7 @@ bool journal_destroy(Medium *medium, const JfGeometry *geo, GError **error) {
 }
 
 static JfVerdict probe_copy(Medium *medium, unsigned copy, JfSuperblock *ret_sb) {
-    if (medium->size < 2 * JF_COPY_PAGE)
+    if (medium->size < UINT64_C(2) * JF_COPY_PAGE)
         return JF_NOT_OURS;
     uint64_t off = jf_superblock_offset(medium->size, copy);
     if (medium_readable(medium, off, JF_SUPERBLOCK_SIZE) != 0)
@@ -520,7 +520,7 @@ bool journal_checkpoint(Journal *j, JournalEmit emit, void *data, GError **error
         .first_seq = j->next_seq,
         .n_snap = s->items->len,
     };
-    SnapshotEnd end;
+    SnapshotEnd end = { 0 };
 
     /* No append before the last fence; the old area stays whole until the next swap. */
     int r = medium_zero(j->medium, root.area_off, root.area_len);

@@ -14,12 +14,12 @@
 /* The service manager tells device and inode of the stream it connected; a stderr redirected since is another file. */
 static bool stderr_is_journal(void) {
     const char *stream = getenv("JOURNAL_STREAM");
-    uintmax_t device, inode;
     struct stat st;
 
-    if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2 || fstat(STDERR_FILENO, &st) < 0)
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
         return false;
-    return st.st_dev == device && st.st_ino == inode;
+    g_autofree char *own = g_strdup_printf("%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+    return strcmp(stream, own) == 0;
 }
 
 static void send_line(int priority, const char *region, const char *caller, const char *message) {
@@ -58,7 +58,7 @@ static int priority_of(GLogLevelFlags level) {
         return LOG_ERR;
     if (level & G_LOG_LEVEL_WARNING)
         return LOG_WARNING;
-    return level & G_LOG_LEVEL_MESSAGE ? LOG_NOTICE : LOG_DEBUG;
+    return (level & G_LOG_LEVEL_MESSAGE) ? LOG_NOTICE : LOG_DEBUG;
 }
 
 static GLogWriterOutput write_glib(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data) {

@@ -123,12 +123,12 @@ static bool parse_options(int argc, char **argv, Config **ret_config, int *ret_s
     }
     for (guint i = 0; i < config->warnings->len; i++)
         log_message(LOG_WARNING, NULL, NULL, "%s", (const char *) config->warnings->pdata[i]);
-    char **const given[] = { &bus, &backend, &state_dir },
-                 **const kept[] = { &config->bus, &config->backend, &config->state_dir };
+    char **const given[] = { &bus, &backend, &state_dir };
+    char **const settings[] = { &config->bus, &config->backend, &config->state_dir };
     for (size_t i = 0; i < G_N_ELEMENTS(given); i++)
         if (*given[i]) {
-            g_free(*kept[i]);
-            *kept[i] = g_steal_pointer(given[i]);
+            g_clear_pointer(settings[i], g_free);
+            *settings[i] = g_steal_pointer(given[i]);
         }
     *ret_config = g_steal_pointer(&config);
     return true;
@@ -259,10 +259,10 @@ int main(int argc, char **argv) {
     sigset_t stop;
     int status;
 
-    setlocale(LC_ALL, "");
+    (void) setlocale(LC_ALL, ""); /* else it stays "C" */
     umask(0077);
     log_install();
-    signal(SIGPIPE, SIG_IGN);
+    (void) signal(SIGPIPE, SIG_IGN); /* cannot fail with these two */
     medium_guard_install();
     /* Before any thread: the loop alone takes them. */
     sigemptyset(&stop);

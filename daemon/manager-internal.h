@@ -118,9 +118,9 @@ void refresh_start(Op *op);
 /* Brings raw regions and foreign devices of the state up to date with a listing. */
 void manager_take_listing(Manager *m, const BackendListing *listing);
 /* Worker step: op->listing or op->error. */
-void op_run_list(void *op);
+void op_run_list(void *data);
 /* Worker step: destroys (op->device_uuid, op->tag); op->ok, op->outcome or op->error. */
-void op_run_destroy(void *op);
+void op_run_destroy(void *data);
 const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid);
 
 /* The decision of a setup or allocate request, name and journal room included: Plan's answer and the creation's. */

@@ -249,7 +249,7 @@ void release_mgmt_start(Op *op) {
         error =
             g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
                         "there is no management region %s (pmemctl list --mgmt)", pmemd_uuid_format(op->uuid, text));
-    if (error || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error) ||
+    if (!pool || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error) ||
         !hints_put(m->state_dir, HINT_RELEASE, op->uuid, &error)) {
         op_finish(op, SD_ID128_NULL, error);
         return;

@@ -163,7 +163,7 @@ void op_run_destroy(void *data) {
 }
 
 static bool superblocks_readable(Medium *medium) {
-    return medium->size >= 2 * JF_COPY_PAGE && medium_readable(medium, 0, JF_SUPERBLOCK_SIZE) == 0 &&
+    return medium->size >= UINT64_C(2) * JF_COPY_PAGE && medium_readable(medium, 0, JF_SUPERBLOCK_SIZE) == 0 &&
            medium_readable(medium, jf_superblock_offset(medium->size, 1), JF_SUPERBLOCK_SIZE) == 0;
 }
 
@@ -295,6 +295,8 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     }
 
     sd_id128_t uuid = region->uuid, pool_uuid = region->pool->sb.member_uuid;
+    if (action == RECOVERY_COMMIT_CREATE || action == RECOVERY_DESTROY_AND_ABORT)
+        g_assert(device); /* what is committed or destroyed is there */
     if (action == RECOVERY_ERASE)
         manager_tell_quarantined(m, region);
     else if (action == RECOVERY_COMMIT_CREATE)
@@ -303,7 +305,7 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         ok = manager_append_commit(m, region, (FrameRange){ 0, 0 }, &error);
     else if (action == RECOVERY_ABORT_CREATE)
         ok = manager_append_abort(m, region, PMEMD_ERROR_INTERNAL, &error);
-    else
+    else if (device)
         doom(op, device->uuid, device->tag, region->uuid, false);
     if (!ok)
         manager_set_region_state(m, region, REGION_UNSETTLED, error->message);

@@ -168,8 +168,10 @@ static void manager_pump(Manager *m) {
         return;
     m->pumping = true;
     while (!m->current && !m->stopping && m->queue.length > 0) {
-        m->current = g_queue_pop_head(&m->queue);
-        m->current->start(m->current);
+        Op *op = g_queue_pop_head(&m->queue);
+
+        m->current = op;
+        op->start(op);
     }
     m->pumping = false;
 }

@@ -73,7 +73,7 @@ static void flush_lines_cvap(const uint8_t *line, const uint8_t *end) {
 }
 
 static FlushLines flush_lines_pick(void) {
-    return getauxval(AT_HWCAP) & HWCAP_BIT_DCPOP ? flush_lines_cvap : NULL;
+    return (getauxval(AT_HWCAP) & HWCAP_BIT_DCPOP) ? flush_lines_cvap : NULL;
 }
 
 static void store_fence(void) {

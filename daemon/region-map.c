@@ -165,8 +165,8 @@ static G_ALWAYS_INLINE inline void rebalance_shrunk(const Path *path, RegionMapE
  */
 static G_ALWAYS_INLINE inline unsigned unlink_entry(Path *path, RegionMapEntry **root, RegionMapEntry *entry,
                                                     Order order) {
-    unsigned place = path->n;
-    RegionMapEntry **slot = path_slot(path, place, root, order);
+    unsigned level = path->n;
+    RegionMapEntry **slot = path_slot(path, level, root, order);
     RegionMapEntry *successor = links(entry, order)[1];
 
     if (!successor) {
@@ -180,16 +180,16 @@ static G_ALWAYS_INLINE inline unsigned unlink_entry(Path *path, RegionMapEntry *
         successor = links(successor, order)[0];
     }
     /* Left below this point of the path: the successor's own right child. */
-    if (path->n > place + 1)
+    if (path->n > level + 1)
         links(path->node[path->n - 1], order)[0] = links(successor, order)[1];
     else
         links(entry, order)[1] = links(successor, order)[1];
     links(successor, order)[0] = links(entry, order)[0];
     links(successor, order)[1] = links(entry, order)[1];
     set_tilt(successor, order, tilt(entry, order));
-    path->node[place] = successor;
+    path->node[level] = successor;
     *slot = successor;
-    return place;
+    return level;
 }
 
 /* ---- the tree by gap ---- */

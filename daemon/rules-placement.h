@@ -35,7 +35,7 @@ bool placement_at(const State *state, FrameRange range, bool init_labels, Placem
 bool placement_check_free(const State *state, const Placement *placement, GError **error);
 
 /* Best fit over the raw regions, lowest address breaks a tie: INVALID_ARGUMENT, NO_SPACE or LIMITS_EXCEEDED. */
-bool placement_allocate(const State *state, const PlacementWish *wish, Placement *ret_placement, GError **error);
+bool placement_allocate(const State *state, const PlacementWish *asked, Placement *ret_placement, GError **error);
 
 /* Bytes of whole frames: frames * 4096 (frames below PMEMD_FRAME_LIMIT). */
 uint64_t placement_bytes(uint64_t frames);

@@ -20,7 +20,7 @@ static void on_sigbus(int signum, siginfo_t *info, void *context) {
     sigaction(signum, &sa, NULL);
     /* A fault repeats itself on return and now kills; what was sent must be sent again. */
     if (info->si_code <= 0)
-        raise(signum);
+        (void) raise(signum); /* if not even that works, the next fault kills */
 }
 
 void medium_guard_install(void) {

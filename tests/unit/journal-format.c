@@ -180,7 +180,7 @@ static void test_root(void) {
 }
 
 static void test_record(void) {
-    uint8_t payload[JF_PAYLOAD_MAX], buf[JF_RECORD_MAX];
+    uint8_t payload[JF_PAYLOAD_MAX], buf[JF_RECORD_MAX] = { 0 };
     uint32_t seed = jf_record_seed(UUID_A, 3);
     memset(payload, 0x5a, sizeof payload);
 

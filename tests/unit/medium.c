@@ -143,12 +143,21 @@ static void test_file_too_short(void) {
     g_assert_cmpint(close(fd), ==, 0);
 }
 
+static bool no_faults_here(void) {
+    if (!g_getenv("PMEMD_TEST_VALGRIND"))
+        return false;
+    g_test_skip("valgrind leaves out loads whose value nobody uses, and the flushing of cache lines");
+    return true;
+}
+
 /* A real SIGBUS: the file is cut short under its mapping. */
 static void test_mapped_sigbus(void) {
     int fd;
     uint8_t bytes[100] = { 1 };
-    g_autoptr(Medium) m = mapped_new(&fd);
 
+    if (no_faults_here())
+        return;
+    g_autoptr(Medium) m = mapped_new(&fd);
     g_assert_cmpint(ftruncate(fd, SIZE / 2), ==, 0);
     for (unsigned again = 0; again < 3; again++) {
         g_assert_cmpint(medium_readable(m, 0, SIZE / 2), ==, 0);
@@ -172,6 +181,9 @@ static void nested(void *data) {
 
 static void test_guard_nests(void) {
     int fd;
+
+    if (no_faults_here())
+        return;
     g_autoptr(Medium) m = mapped_new(&fd);
     g_assert_cmpint(ftruncate(fd, SIZE / 2), ==, 0);
     g_assert_cmpint(medium_guard_run(nested, m), ==, -EIO);
@@ -207,6 +219,9 @@ static void raise_guarded(Medium *m) {
 /* Nobody's SIGBUS is swallowed: neither one outside of a guard nor one that was sent. */
 static void test_guard_default_action(void) {
     int fd;
+
+    if (no_faults_here())
+        return;
     g_autoptr(Medium) m = mapped_new(&fd);
     g_assert_cmpint(ftruncate(fd, SIZE / 2), ==, 0);
 

@@ -5,6 +5,8 @@
  */
 #include "client/parse.h"
 
+#include "tests/lib/test-budget.h"
+
 #include <string.h>
 
 typedef bool (*ParseFunc)(const char *text, uint64_t *ret_value, GError **error);
@@ -165,7 +167,7 @@ static void test_format_size(void) {
 
 /* What format_size says is never another number of bytes: read back, it is the same. */
 static void test_format_is_exact(void) {
-    for (int i = 0; i < 100000; i++) {
+    for (unsigned i = test_rounds(100000); i > 0; i--) {
         uint64_t bytes =
             (((uint64_t) g_test_rand_int() << 32) | (uint32_t) g_test_rand_int()) >> g_test_rand_int_range(0, 64);
         /* Whole numbers of something, too. */

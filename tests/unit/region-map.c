@@ -8,6 +8,8 @@
  */
 #include "daemon/region-map.h"
 
+#include "tests/lib/test-budget.h"
+
 #include <string.h>
 
 #define TOP PMEMD_FRAME_LIMIT
@@ -628,13 +630,13 @@ static uint64_t test_seed(void) {
 
 static void test_random(void) {
     enum {
-        SEQUENCES = 600,
         LENGTH = 2000
-    }; /* 1.2 * 10^6 operations */
+    };
+    unsigned sequences = test_rounds(600); /* 1.2 * 10^6 operations */
     g_autofree Op *ops = g_new(Op, LENGTH);
     uint64_t state = test_seed();
 
-    for (unsigned i = 0; i < SEQUENCES; i++) {
+    for (unsigned i = 0; i < sequences; i++) {
         Setting setting = random_setting(&state);
 
         random_ops(&state, &setting, ops, LENGTH);
@@ -645,7 +647,7 @@ static void test_random(void) {
             g_error("map and model differ after the last of\n%s", text);
         }
     }
-    g_test_message("%d random operations agree with the model", SEQUENCES * LENGTH);
+    g_test_message("%u random operations agree with the model", sequences * LENGTH);
 }
 
 /* A rule known to be wrong is found, and the sequence that shows it comes down to: reserve one, enclose it. */
@@ -657,7 +659,7 @@ static void test_shrinker(void) {
     g_autofree Op *ops = g_new(Op, LENGTH);
     uint64_t state = test_seed();
 
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < test_rounds(20); i++) {
         random_ops(&state, &setting, ops, LENGTH);
         size_t failed = run(&setting, ops, LENGTH);
         g_assert_cmpuint(failed, >=, 2);

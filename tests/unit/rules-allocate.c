@@ -5,6 +5,7 @@
  * frame on random hosts; then node, alignment, pool and labels by cases. PMEMD_TEST_SEED=N repeats a random run.
  */
 #include "daemon/rules-placement.h"
+#include "tests/lib/test-budget.h"
 #include "tests/unit/rules-fixture.h"
 
 #include <stdio.h>
@@ -195,9 +196,9 @@ static void random_host_allocate(RandomHost *host, unsigned *fitted) {
 
 static void test_best_fit(void) {
     g_autoptr(GRand) random = g_rand_new_with_seed(seed);
-    unsigned fitted = 0;
+    unsigned fitted = 0, rounds = test_rounds(4000);
 
-    for (int i = 0; i < 4000; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         RandomHost host;
 
         random_host_init(&host, random);
@@ -211,7 +212,7 @@ static void test_best_fit(void) {
         random_host_clear(&host);
     }
     g_test_message("%u of the requests fitted", fitted);
-    g_assert_cmpuint(fitted, >, 5000);
+    g_assert_cmpuint(fitted, >, rounds + rounds / 4);
 }
 
 /* ---- the ranges that rule 3 names ---- */
@@ -269,9 +270,9 @@ static void check_named(const Plain *plain, FrameRange wanted, const char *messa
 
 static void test_nearest(void) {
     g_autoptr(GRand) random = g_rand_new_with_seed(seed);
-    unsigned refused = 0;
+    unsigned refused = 0, rounds = test_rounds(1500);
 
-    for (int i = 0; i < 1500; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         RandomHost host;
 
         random_host_init(&host, random);
@@ -297,7 +298,7 @@ static void test_nearest(void) {
         }
         random_host_clear(&host);
     }
-    g_assert_cmpuint(refused, >, 1000);
+    g_assert_cmpuint(refused, >, rounds / 3 * 2);
 }
 
 /* ---- cases ---- */

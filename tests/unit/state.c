@@ -7,6 +7,7 @@
 #include "daemon/state.h"
 
 #include "tests/lib/state-host.h"
+#include "tests/lib/test-budget.h"
 
 /* --- the model as text: "nothing has changed" is one comparison --- */
 
@@ -684,7 +685,7 @@ static void test_required_frames(void) {
             for (size_t l = 0; l < G_N_ELEMENTS(sizes); l++)
                 g_assert_cmpuint(pool_required_frames(sizes[k], sizes[l], ns[i]), ==,
                                  model_required(sizes[k], sizes[l], ns[i]));
-    for (int i = 0; i < 200000; i++) {
+    for (unsigned i = test_rounds(200000); i > 0; i--) {
         uint64_t n = ((uint64_t) (uint32_t) g_test_rand_int() << 32 | (uint32_t) g_test_rand_int()) >>
                      g_test_rand_int_range(24, 64);
         uint32_t a = (uint32_t) g_test_rand_int() >> g_test_rand_int_range(0, 32);
