@@ -293,6 +293,15 @@ def run_ctl(bus, *arguments, environment=None, user=None):
     if bus is not None:
         command.append("--bus=" + getattr(bus, "address", bus))
     command += [str(a) for a in arguments]
+    if user is not None and os.environ.get("PMEMD_TEST_COVERAGE"):
+        # Another user cannot add to the counts of ours, and would say so on stderr.
+        with tempfile.TemporaryDirectory(prefix="pmemd-gcov-") as counts:
+            os.chmod(counts, 0o777)
+            return _run(command, {**(environment or {}), "GCOV_PREFIX": counts}, user)
+    return _run(command, environment, user)
+
+
+def _run(command, environment, user):
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
                           check=False, env={**os.environ, **(environment or {})}, user=user, group=user,
                           extra_groups=None if user is None else [])
@@ -328,7 +337,8 @@ class Host:
             self.connection.close()
             self.connection = None
         if self.daemon is not None:
-            self.daemon.kill()
+            # What it covered it writes down at an orderly end only.
+            self.daemon.stop() if os.environ.get("PMEMD_TEST_COVERAGE") else self.daemon.kill()
         if self.bus is not None:
             self.bus.stop()
         if not os.environ.get("PMEMD_TEST_KEEP"):

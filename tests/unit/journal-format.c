@@ -154,6 +154,41 @@ static void test_superblock_fields(void) {
     }
 }
 
+/* Nobody's journal, and a journal that is nobody's. */
+static void test_superblock_without_uuid(void) {
+    JfSuperblock sb = example(), out;
+    uint8_t buf[JF_SUPERBLOCK_SIZE];
+
+    sb.journal_uuid = SD_ID128_NULL;
+    jf_superblock_encode(&sb, buf);
+    g_assert_cmpint(jf_superblock_decode(buf, sizeof buf, &out), ==, JF_BAD);
+    sb = example();
+    sb.member_uuid = SD_ID128_NULL;
+    jf_superblock_encode(&sb, buf);
+    g_assert_cmpint(jf_superblock_decode(buf, sizeof buf, &out), ==, JF_BAD);
+}
+
+/* A terminal must not be told anything by what a medium holds. */
+static void test_control_characters(void) {
+    uint8_t buf[JF_PAYLOAD_MAX];
+    char text[JF_NOTE_MAX + 1];
+    JfOwner owner = { .uuid = UUID_A, .uid = 7, .user = "bob" };
+    JfName name = { .uuid = UUID_A, .name = "vm1" };
+
+    size_t len = jf_name_encode(&name, buf);
+    g_assert_true(jf_name_decode(buf, len, &name));
+    buf[24 + 1] = '\033';
+    g_assert_false(jf_name_decode(buf, len, &name));
+    len = jf_owner_encode(&owner, buf);
+    g_assert_true(jf_owner_decode(buf, len, &owner));
+    buf[24 + 1] = '\033';
+    g_assert_false(jf_owner_decode(buf, len, &owner));
+    len = jf_note_encode("note", buf);
+    g_assert_true(jf_note_decode(buf, len, text));
+    buf[1] = '\033';
+    g_assert_false(jf_note_decode(buf, len, text));
+}
+
 static void test_root(void) {
     JfRoot root = { .gen = 9, .area_off = 2 * MIB, .area_len = 2 * MIB, .epoch = 8, .first_seq = 77, .n_snap = 3 }, out;
     uint8_t buf[JF_ROOT_SIZE], again[JF_ROOT_SIZE];
@@ -405,6 +440,8 @@ int main(int argc, char **argv) {
     g_test_add_func("/journal-format/geometry", test_geometry);
     g_test_add_func("/journal-format/superblock", test_superblock);
     g_test_add_func("/journal-format/superblock-fields", test_superblock_fields);
+    g_test_add_func("/journal-format/superblock-without-uuid", test_superblock_without_uuid);
+    g_test_add_func("/journal-format/control-characters", test_control_characters);
     g_test_add_func("/journal-format/root", test_root);
     g_test_add_func("/journal-format/record", test_record);
     g_test_add_func("/journal-format/region", test_region);

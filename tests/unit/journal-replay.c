@@ -291,6 +291,32 @@ static void test_features(gconstpointer data) {
     g_assert_cmpint(journal_probe(&f->m->base, &found), ==, JF_UNSUPPORTED);
 }
 
+/* A copy to be healed, and a medium that fails at any call of it: no journal, and nothing is lost. */
+static void test_healing_fails(gconstpointer data) {
+    for (unsigned what = 0; what < 2; what++) {
+        g_autoptr(Fixture) f = fixture_new(class_of(data), 3);
+        bool opened = false;
+
+        flip(f, what == 0 ? jf_superblock_offset(SIZE, 1) + 99 : jf_root_offset(SIZE, 1, 1) + 9);
+        for (unsigned n = 1; !opened; n++) {
+            g_autoptr(GError) error = NULL;
+
+            g_assert_cmpuint(n, <, 1000);
+            g_clear_pointer(&f->j, journal_free);
+            f->n_got = 0;
+            f->m->calls = 0;
+            f->m->fail_at = n;
+            f->m->fail_errno = EIO;
+            f->j = journal_open(&f->m->base, true, apply, f, &error);
+            opened = f->j && f->m->calls < n;
+            if (!f->j)
+                g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE);
+            f->m->fail_at = 0;
+        }
+        expect(f, JOURNAL_CLEAN, 5);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     add_test("hole", test_hole);
@@ -309,6 +335,7 @@ int main(int argc, char **argv) {
     add_test("contradiction", test_contradiction);
     add_test("roots", test_roots);
     add_test("copies-heal", test_copies_heal);
+    add_test("healing-fails", test_healing_fails);
     add_test("other-class", test_other_class);
     add_test("features", test_features);
     return g_test_run();

@@ -230,6 +230,24 @@ static void test_destroy(gconstpointer data) {
     g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL);
 }
 
+/* A superblock that is not of this medium is neither written nor found. */
+static void test_wrong_size(void) {
+    g_autoptr(Fixture) f = fixture_new(MEDIUM_CLASS_MAPPED, 1);
+    JfSuperblock sb = superblock(MEDIUM_CLASS_MAPPED), found;
+    g_autoptr(GError) error = NULL;
+    RecordingMedium *larger = recording_medium_new(2 * SIZE, MEDIUM_CLASS_MAPPED);
+    RecordingMedium *tiny = recording_medium_new(4096, MEDIUM_CLASS_MAPPED);
+
+    g_assert_false(journal_create(&larger->base, &sb, emit, f, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL);
+    memcpy(larger->view, f->m->view, SIZE);
+    g_assert_cmpint(journal_probe(&larger->base, &found), ==, JF_BAD);
+    memcpy(tiny->view, f->m->view, 4096);
+    g_assert_cmpint(journal_probe(&tiny->base, &found), ==, JF_NOT_OURS);
+    medium_free(&larger->base);
+    medium_free(&tiny->base);
+}
+
 /* On the real media, with the layout of a real pool. */
 static void test_real_media(gconstpointer data) {
     Fixture f = { .n = 3 };
@@ -272,6 +290,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/journal/commit-order", test_commit_order);
     g_test_add_func("/journal/create-order", test_create_order);
+    g_test_add_func("/journal/wrong-size", test_wrong_size);
     add_test("clean", test_clean);
     add_test("tail-is-scrubbed", test_tail_is_scrubbed);
     add_test("for-reading", test_for_reading);

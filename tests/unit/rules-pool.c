@@ -169,6 +169,9 @@ static void test_release_data(Host *host, gconstpointer unused) {
     g_autoptr(GError) error = NULL;
     Region *region = add(host, 0, JF_ADD, "disk1");
 
+    region->state = N_REGION_STATES;
+    assert_refused(rules_release_data(host->state, region, &error), &error, INTERNAL, "unknown state");
+    region->state = REGION_OK;
     g_assert_true(rules_release_data(host->state, region, &error));
     state_set_region_state(host->state, region, REGION_MISSING, "not in the listing");
     assert_refused(rules_release_data(host->state, region, &error), &error, DEGRADED, "disk1", "not in the listing",
@@ -240,6 +243,8 @@ static void test_release_mgmt(Host *host, gconstpointer unused) {
 
     state_set_pool_state(host->state, host->other, POOL_READ_ONLY, "another machine's");
     assert_refused(rules_release_mgmt(host->state, host->other, &error), &error, READ_ONLY, "another machine's");
+    host->other->state = N_POOL_STATES;
+    assert_refused(rules_pool_writable(host->other, &error), &error, INTERNAL, "unknown state");
     state_set_pool_state(host->state, host->other, POOL_RELEASING, NULL);
     assert_refused(rules_release_mgmt(host->state, host->other, &error), &error, BUSY, "being released");
 }

@@ -277,7 +277,11 @@ static void test_data_rule4(Host *host, gconstpointer unused) {
         check_refused(data(host, DATA, DATA + 1, POOL_FREE, POOL_FREE + 8, &plan, &error), &error, cases[i].code,
                       (const char *const[]){ cases[i].text, "pool0", NULL });
     }
-    state_remove_pool(host->state, host->pool);
+    for (uint64_t n = 1; n <= 5; n++)
+        add_pool(host->state, range(PLAIN + n * 0x1000, PLAIN + (n + 1) * 0x1000), 0, PACKED, PROFILE_XEN, NULL);
+    assert_refused(data(host, DATA, DATA + 1, DATA, DATA + 8, &plan, &error), &error, NO_SUCH_MGMT, "and 2 more");
+    while (state_pools(host->state)->len > 0)
+        state_remove_pool(host->state, g_ptr_array_index(state_pools(host->state), 0));
     assert_refused(data(host, DATA, DATA + 1, POOL_FREE, POOL_FREE + 8, &plan, &error), &error, NO_SUCH_MGMT,
                    "there is none");
 }
