@@ -3,6 +3,7 @@
 # SPDX-FileCopyrightText: The pmemd authors
 """pmemctl against a real pmemd: every verb, every format, exit status, bad usage, errors, the JSON contract."""
 
+import errno
 import json
 import os
 import re
@@ -310,14 +311,21 @@ class Map(Case):
 
         def on_terminal(*options, **environment):
             master, slave = os.openpty()
+            text = b""
             try:
-                subprocess.run([os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, "map", *options],
-                               check=True, stdin=subprocess.DEVNULL, stdout=slave,
-                               env={**os.environ, "COLUMNS": "40", **environment})
-                return os.read(master, 65536).decode()
+                with os.fdopen(slave, "wb") as terminal:
+                    subprocess.run([os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, "map", *options],
+                                   check=True, stdin=subprocess.DEVNULL, stdout=terminal,
+                                   env={**os.environ, "COLUMNS": "40", **environment})
+                # Line by line, as the terminal hands it on; EIO when nobody has the other end open any more.
+                try:
+                    while piece := os.read(master, 65536):
+                        text += piece
+                except OSError as e:
+                    self.assertEqual(e.errno, errno.EIO)
+                return text.decode()
             finally:
                 os.close(master)
-                os.close(slave)
 
         coloured = on_terminal()
         self.assertIn("\033[0;97;44mM", coloured)
