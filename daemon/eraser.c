@@ -35,7 +35,7 @@ struct Eraser {
 static void eraser_next(Eraser *eraser);
 
 const char *erase_state_to_string(EraseState state) {
-    static const char *const names[] = { "waiting", "running", "paused", "finishing", "failed" };
+    static const char *const names[] = { "waiting", "running", "paused", "finishing" };
 
     g_assert(state < G_N_ELEMENTS(names));
     return names[state];

@@ -16,7 +16,6 @@ typedef enum {
     ERASE_RUNNING,
     ERASE_PAUSED,
     ERASE_FINISHING, /* all zero; the device is being destroyed */
-    ERASE_FAILED,    /* job_removed was told; tried again at the next start, or by another ReleaseData */
 } EraseState;
 const char *erase_state_to_string(EraseState state);
 
