@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus-job.h"
 
-#include "daemon/bus-error.h"
 #include "daemon/log.h"
 #include "proto/error.h"
 #include "proto/names.h"
@@ -37,14 +36,15 @@ static int handle_pause_resume(sd_bus_message *call, void *userdata, sd_bus_erro
 
     if (!caller_resolve(jobs->view->callers, call, &caller, &error) ||
         !caller_authorize(&caller, PMEMD_IFACE_JOB, member, &error))
-        return bus_error_set(ret_error, error);
+        return bus_view_refuse(jobs->view, call, error, ret_error);
     bool done = false;
     if (jobs->eraser && pmemd_job_path_parse(sd_bus_message_get_path(call), &region))
         done = g_str_equal(member, "Pause") ? eraser_pause(jobs->eraser, region, &error)
                                             : eraser_resume(jobs->eraser, region, &error);
     else
         g_set_error_literal(&error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "the job has ended");
-    return done ? sd_bus_reply_method_return(call, NULL) : bus_error_set(ret_error, error);
+    return done ? bus_view_answered(jobs->view, call, sd_bus_reply_method_return(call, NULL))
+                : bus_view_refuse(jobs->view, call, error, ret_error);
 }
 
 #define FACT(member) offsetof(BusJob, facts.member)

@@ -2,7 +2,28 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus-view.h"
 
+#include "daemon/bus-error.h"
 #include "daemon/log.h"
+#include "proto/error.h"
+
+#include <errno.h>
+
+void bus_view_count(const BusView *view, sd_bus_message *call, const GError *error) {
+    int code = !error ? -1 : error->domain == PMEMD_ERROR ? error->code : PMEMD_ERROR_INTERNAL;
+
+    stats_count_call(manager_stats(view->manager), sd_bus_message_get_member(call), code);
+}
+
+int bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error, sd_bus_error *ret_error) {
+    bus_view_count(view, call, error);
+    return bus_error_set(ret_error, error);
+}
+
+int bus_view_answered(const BusView *view, sd_bus_message *call, int r) {
+    if (r >= 0 || r == -ENOTCONN)
+        bus_view_count(view, call, NULL);
+    return r;
+}
 
 bool bus_view_is_privileged(const BusView *view) {
     sd_bus_message *message = sd_bus_get_current_message(view->bus);

@@ -22,6 +22,13 @@ typedef struct {
     bool broadcasting; /* a signal is being made: what the getters give goes to everyone */
 } BusView;
 
+/* The two ends of a method's handler, which count the call; they return what the handler is to return. */
+int bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error, sd_bus_error *ret_error);
+/* r: what came of sending the answer. */
+int bus_view_answered(const BusView *view, sd_bus_message *call, int r);
+/* The same for an answer that is given later. error NULL: done. */
+void bus_view_count(const BusView *view, sd_bus_message *call, const GError *error);
+
 /* May whoever sent the message that is being answered see everything? */
 bool bus_view_is_privileged(const BusView *view);
 /* Is the message that is being answered an Introspect, and not GetManagedObjects? */

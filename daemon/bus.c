@@ -5,6 +5,7 @@
 #include "daemon/bus-error.h"
 #include "daemon/bus-job.h"
 #include "daemon/bus-list.h"
+#include "daemon/bus-metrics.h"
 #include "daemon/bus-region.h"
 #include "daemon/bus-request.h"
 #include "daemon/bus-view.h"
@@ -29,6 +30,7 @@ struct Bus {
     void *events_data;
     BusRegion *regions;
     BusJob *jobs;
+    const Eraser *eraser; /* NULL: not yet, or no longer */
     sd_bus_slot *object, *object_manager, *name_lost, *disconnected;
     ManagerFacts facts; /* filled by find() before its properties are read */
     ManagerFacts told;  /* as of the last PropertiesChanged; strings are static, but for state_reason */
@@ -36,6 +38,7 @@ struct Bus {
 
 /* A change under way: whom to answer. */
 typedef struct {
+    const BusView *view;
     sd_bus_message *call;
     ManagerMethod method;
 } Pending;
@@ -50,6 +53,7 @@ static bool resolve_and_authorize(Bus *bus, sd_bus_message *call, Caller *ret_ca
 static void on_change_done(void *data, sd_id128_t result, const GError *error) {
     Pending *pending = data;
 
+    bus_view_count(pending->view, pending->call, error);
     if (error) {
         bus_error_reply(pending->call, error);
     } else {
@@ -70,10 +74,10 @@ static int handle_change(sd_bus_message *call, void *userdata, sd_bus_error *ret
 
     if (!resolve_and_authorize(bus, call, &caller, &error) ||
         !bus_request_read(call, &caller, bus->default_profile, &request, &error))
-        return bus_error_set(ret_error, error);
+        return bus_view_refuse(&bus->view, call, error, ret_error);
 
     Pending *pending = g_new(Pending, 1);
-    *pending = (Pending){ .call = sd_bus_message_ref(call), .method = request.manager.method };
+    *pending = (Pending){ .view = &bus->view, .call = sd_bus_message_ref(call), .method = request.manager.method };
     if (request.manager.method == MANAGER_SET_OWNER)
         request.manager.target.owner_user = request.owner_user;
     manager_submit(bus->view.manager, &request.manager, request.hash, on_change_done, pending);
@@ -90,8 +94,8 @@ static int handle_plan(sd_bus_message *call, void *userdata, sd_bus_error *ret_e
     if (!resolve_and_authorize(bus, call, &caller, &error) ||
         !bus_request_read_plan(call, &caller, bus->default_profile, &request, &error) ||
         !manager_plan(bus->view.manager, &request.manager, &plan, &error))
-        return bus_error_set(ret_error, error);
-    return bus_request_reply_plan(call, &plan);
+        return bus_view_refuse(&bus->view, call, error, ret_error);
+    return bus_view_answered(&bus->view, call, bus_request_reply_plan(call, &plan));
 }
 
 static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
@@ -103,7 +107,7 @@ static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_
     guint count;
 
     if (!resolve_and_authorize(bus, call, &caller, &error))
-        return bus_error_set(ret_error, error);
+        return bus_view_refuse(&bus->view, call, error, ret_error);
     int r = sd_bus_message_read_basic(call, 's', &kind);
     if (r < 0)
         return r;
@@ -119,9 +123,9 @@ static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_
         g_autofree char *quoted = bus_quote(kind);
         g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "kind '%s' is none of raw, mgmt, data, foreign",
                     quoted);
-        return bus_error_set(ret_error, error);
+        return bus_view_refuse(&bus->view, call, error, ret_error);
     }
-    return sd_bus_reply_method_return(call, "u", (uint32_t) count);
+    return bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "u", (uint32_t) count));
 }
 
 static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
@@ -136,8 +140,8 @@ static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_e
 
     if (!resolve_and_authorize(bus, call, &caller, &error) ||
         !bus_list_reply(&bus->view, list, call, caller.privileged, &error))
-        return bus_error_set(ret_error, error);
-    return 1;
+        return bus_view_refuse(&bus->view, call, error, ret_error);
+    return bus_view_answered(&bus->view, call, 1);
 }
 
 /* The regions and pools that a name without POOL/ may mean: how many, and the first one. matches: for the error
@@ -238,13 +242,23 @@ static int handle_get_region(sd_bus_message *call, void *userdata, sd_bus_error 
     Caller caller;
 
     if (!resolve_and_authorize(bus, call, &caller, &error))
-        return bus_error_set(ret_error, error);
+        return bus_view_refuse(&bus->view, call, error, ret_error);
     int r = sd_bus_message_read_basic(call, 's', &key);
     if (r < 0)
         return r;
     if (!find_region(manager_state(bus->view.manager), key, caller.privileged, &uuid, &error))
-        return bus_error_set(ret_error, error);
-    return sd_bus_reply_method_return(call, "o", pmemd_region_path(uuid, path));
+        return bus_view_refuse(&bus->view, call, error, ret_error);
+    return bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "o", pmemd_region_path(uuid, path)));
+}
+
+static int handle_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    Bus *bus = userdata;
+    g_autoptr(GError) error = NULL;
+    Caller caller;
+
+    if (!resolve_and_authorize(bus, call, &caller, &error))
+        return bus_view_refuse(&bus->view, call, error, ret_error);
+    return bus_view_answered(&bus->view, call, bus_metrics_reply(&bus->view, bus->eraser, call));
 }
 
 /* --- the object --- */
@@ -284,6 +298,8 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("ListForeign", SD_BUS_ARGS("s", after, "u", max),
                             SD_BUS_RESULT("a(sttsss)", devices, "s", next), handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetRegion", SD_BUS_ARGS("s", key), SD_BUS_RESULT("o", region), handle_get_region, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sa{ss}d)", metrics), handle_get_metrics,
+                            ANYONE),
     SD_BUS_SIGNAL_WITH_ARGS("JobRemoved", SD_BUS_ARGS("o", job, "o", region, "s", result, "s", message), 0),
     SD_BUS_SIGNAL_WITH_ARGS("HealthChanged", SD_BUS_ARGS("o", region, "s", old, "s", new, "s", reason), 0),
     SD_BUS_PROPERTY("Version", "s", NULL, FACT(version), SD_BUS_VTABLE_PROPERTY_CONST),
@@ -511,6 +527,7 @@ const EraserEvents *bus_get_eraser_events(Bus *bus, void **ret_data) {
 }
 
 void bus_set_eraser(Bus *bus, Eraser *eraser) {
+    bus->eraser = eraser;
     bus_job_set_eraser(bus->jobs, eraser);
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     bool paused;             /* asked for */
     int result;              /* of the last piece */
     uint64_t piece;          /* bytes of the piece at hand */
+    uint64_t piece_usec;     /* what it took */
     gint64 started_usec;     /* CLOCK_MONOTONIC */
     gint64 told_usec;
 } Job;
@@ -27,7 +28,8 @@ struct Eraser {
     Worker *worker;
     EraserEvents events;
     void *data;
-    GPtrArray *jobs; /* Job *, in the order they came */
+    GPtrArray *jobs;  /* Job *, in the order they came */
+    uint64_t backlog; /* bytes_total - bytes_done of them all */
     Job *active; /* the one at work: its content is being opened, erased or closed, or its device destroyed; or NULL */
     bool stopping;
 };
@@ -79,6 +81,7 @@ static void job_end(Job *job, const char *message) {
     if (eraser->active == job)
         eraser->active = NULL;
     g_ptr_array_remove(eraser->jobs, job);
+    eraser->backlog -= job->job.bytes_total - job->job.bytes_done;
     job_free(job);
     if (message)
         manager_erase_failed(eraser->manager, region, message);
@@ -106,8 +109,10 @@ static void on_closed(void *data) {
 
 static void run_piece(void *data) {
     Job *job = data;
+    uint64_t begin = stats_now();
 
     job->result = job->content->zero(job->content, job->job.bytes_done, job->piece);
+    job->piece_usec = stats_now() - begin;
 }
 
 static void job_continue(Job *job);
@@ -116,6 +121,7 @@ static void on_piece(void *data) {
     Job *job = data;
     gint64 now = g_get_monotonic_time();
 
+    stats_add(manager_stats(job->eraser->manager), STATS_BACKEND_ZERO, job->piece_usec);
     if (job->result < 0) {
         g_autofree char *message = g_strdup_printf("erasing failed at byte %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
                                                    " (%s); the region stays quarantined, ReleaseData tries again",
@@ -125,6 +131,7 @@ static void on_piece(void *data) {
         return;
     }
     job->job.bytes_done += job->piece;
+    job->eraser->backlog -= job->piece;
     if (now > job->started_usec)
         job->job.rate = (uint64_t) ((double) job->job.bytes_done * 1e6 / (double) (now - job->started_usec));
     if (now - job->told_usec >= TELL_EVERY_USEC)
@@ -166,6 +173,7 @@ static void on_content(void *data, BackendContent *content, const GError *error)
         return;
     }
     job->content = content;
+    job->eraser->backlog += content->size - job->job.bytes_total;
     job->job.bytes_total = content->size;
     job->started_usec = job->told_usec = g_get_monotonic_time();
     job_continue(job);
@@ -198,6 +206,7 @@ static void on_quarantined(void *data, const Region *region) {
     job->eraser = eraser;
     job->job = (EraseJob){ .region = region->uuid, .state = ERASE_WAITING, .bytes_total = region_bytes(region) };
     g_ptr_array_add(eraser->jobs, job);
+    eraser->backlog += job->job.bytes_total;
     if (eraser->events.job_added)
         eraser->events.job_added(eraser->data, &job->job);
     eraser_next(eraser);
@@ -240,6 +249,10 @@ bool eraser_get_job(const Eraser *eraser, sd_id128_t region, EraseJob *ret_job) 
 
 guint eraser_count(const Eraser *eraser) {
     return eraser->jobs->len;
+}
+
+uint64_t eraser_backlog_bytes(const Eraser *eraser) {
+    return eraser->backlog;
 }
 
 void eraser_get_nth(const Eraser *eraser, guint index, EraseJob *ret_job) {

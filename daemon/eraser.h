@@ -41,6 +41,8 @@ void eraser_free(Eraser *eraser);
 /* The job that works on region, or false. */
 bool eraser_get_job(const Eraser *eraser, sd_id128_t region, EraseJob *ret_job);
 guint eraser_count(const Eraser *eraser);
+/* What all jobs together have still to erase. O(1). */
+uint64_t eraser_backlog_bytes(const Eraser *eraser);
 /* Walks the jobs: index 0 .. eraser_count() - 1. */
 void eraser_get_nth(const Eraser *eraser, guint index, EraseJob *ret_job);
 /* NO_SUCH_REGION: no such job. Pausing twice is fine. */

@@ -16,7 +16,6 @@ static Region *op_region(Op *op) {
 
 static void run_create(void *data) {
     Op *op = data;
-    Backend *backend = op->m->backend;
     BackendCreate create = {
         .raw_id = op->raw_id,
         .device = op->plan.device,
@@ -25,7 +24,7 @@ static void run_create(void *data) {
     };
 
     op->outcome = BACKEND_UNKNOWN;
-    op->device = backend->ops->create(backend, &create, &op->outcome, &op->error);
+    op->device = manager_backend_create(op->m, &create, &op->outcome, &op->error);
 }
 
 /* The region exists on the platform: make it so in the journal. */

@@ -3,7 +3,7 @@
 /*
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-journal.c the journals; manager-start.c reads the
- * platform; manager-create.c, manager-pool.c and manager-release.c are the operations. Nobody else includes it.
+ * platform; manager-backend.c calls the backend; manager-create.c, manager-pool.c and manager-release.c are the operations. Nobody else includes it.
  */
 #pragma once
 
@@ -19,6 +19,7 @@ struct Manager {
     Backend *backend;
     Worker *worker;
     State *state;
+    Stats *stats;
     char *state_dir;
     ManagerLimits limits;
     GPtrArray *listeners; /* Listener * */
@@ -47,7 +48,8 @@ struct Op {
     ManagerRequest request;
     char *name, *pool_key, *user; /* owned copies of the request's strings */
     uint64_t hash;
-    GArray *waiters; /* Waiter: whoever asked, and who joined by request-id */
+    GArray *waiters;      /* Waiter: whoever asked, and who joined by request-id */
+    uint64_t queued_usec; /* when it came in; 0: no caller waits for it */
     bool retried;
 
     /* what the loop decided */
@@ -111,6 +113,14 @@ bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError 
 Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error);
 void manager_close_pool(Pool *pool);
 uint64_t manager_now_usec(void);
+
+/* manager-backend.c: the backend's operations, as backend.h has them, and timed. On the worker's thread. */
+BackendListing *manager_backend_list(Manager *m, GError **error);
+BackendDevice *manager_backend_create(Manager *m, const BackendCreate *create, BackendOutcome *ret_outcome,
+                                      GError **error);
+bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
+Medium *manager_backend_open_medium(Manager *m, sd_id128_t uuid, GError **error);
+BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError **error);
 
 /* manager-start.c */
 void start_op_begin(Op *op);

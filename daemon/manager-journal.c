@@ -214,6 +214,11 @@ Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, Fram
     return pool;
 }
 
+void manager_journal_usage(const Pool *pool, uint64_t *ret_used, uint64_t *ret_area) {
+    *ret_area = pool->journal ? journal_area_bytes(pool->journal) : 0;
+    *ret_used = pool->journal ? *ret_area - journal_log_bytes(pool->journal) : 0;
+}
+
 void manager_close_pool(Pool *pool) {
     journal_free(pool->journal);
     pool->journal = NULL;

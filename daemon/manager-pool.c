@@ -47,7 +47,6 @@ static bool find_cookie(Op *op) {
 }
 
 static bool format(Op *op) {
-    Backend *backend = op->m->backend;
     uint64_t bytes = frame_range_frames(op->plan.range) * PMEMD_FRAME_SIZE;
     JfGeometry *geo = &op->sb.geo;
 
@@ -61,7 +60,7 @@ static bool format(Op *op) {
     }
     if (!find_cookie(op))
         return false;
-    op->medium = backend->ops->open_medium(backend, op->device_uuid, &op->error);
+    op->medium = manager_backend_open_medium(op->m, op->device_uuid, &op->error);
     if (!op->medium)
         return false;
     if (!jf_geometry(bytes, geo->unit, op->medium->class == MEDIUM_CLASS_MAPPED ? 64 : 512, op->plan.max_regions, geo,
@@ -74,7 +73,6 @@ static bool format(Op *op) {
 
 static void run_setup(void *data) {
     Op *op = data;
-    Backend *backend = op->m->backend;
     BackendCreate create = {
         .raw_id = op->raw_id,
         .device = op->plan.device,
@@ -84,7 +82,7 @@ static void run_setup(void *data) {
     };
 
     op->outcome = BACKEND_UNKNOWN;
-    op->device = backend->ops->create(backend, &create, &op->outcome, &op->error);
+    op->device = manager_backend_create(op->m, &create, &op->outcome, &op->error);
     op->ok = op->device && format(op);
     if (op->ok)
         return;
@@ -95,11 +93,11 @@ static void run_setup(void *data) {
         g_autoptr(GError) error = NULL;
 
         g_clear_pointer(&op->medium, medium_free);
-        op->cleaned = backend->ops->destroy(backend, op->device_uuid, op->tag, &op->outcome, &error);
+        op->cleaned = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &error);
     }
     /* For the loop's map of what is there now. */
     g_clear_pointer(&op->listing, backend_listing_free);
-    op->listing = backend->ops->list(backend, NULL);
+    op->listing = manager_backend_list(op->m, NULL);
 }
 
 static void setup_failed(Op *op) {

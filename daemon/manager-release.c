@@ -70,9 +70,8 @@ void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason
 
 static void run_open_content(void *data) {
     Op *op = data;
-    Backend *backend = op->m->backend;
 
-    op->content = backend->ops->open_content(backend, op->device_uuid, &op->error);
+    op->content = manager_backend_open_content(op->m, op->device_uuid, &op->error);
 }
 
 static void on_content(void *data) {

@@ -151,15 +151,14 @@ void op_run_list(void *data) {
     Op *op = data;
 
     g_clear_pointer(&op->listing, backend_listing_free);
-    op->listing = op->m->backend->ops->list(op->m->backend, &op->error);
+    op->listing = manager_backend_list(op->m, &op->error);
 }
 
 void op_run_destroy(void *data) {
     Op *op = data;
-    Backend *backend = op->m->backend;
 
     op->outcome = BACKEND_UNKNOWN;
-    op->ok = backend->ops->destroy(backend, op->device_uuid, op->tag, &op->outcome, &op->error);
+    op->ok = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &op->error);
 }
 
 static bool superblocks_readable(Medium *medium) {
@@ -169,7 +168,6 @@ static bool superblocks_readable(Medium *medium) {
 
 static void run_read_platform(void *data) {
     Op *op = data;
-    Backend *backend = op->m->backend;
 
     op_run_list(op);
     if (!op->listing)
@@ -182,7 +180,7 @@ static void run_read_platform(void *data) {
             continue;
         FoundMedium *found = g_new0(FoundMedium, 1);
         found->device = device;
-        found->medium = backend->ops->open_medium(backend, device->uuid, &found->error);
+        found->medium = manager_backend_open_medium(op->m, device->uuid, &found->error);
         found->verdict = found->medium ? journal_probe(found->medium, &found->sb) : JF_NOT_OURS;
         found->readable = found->medium && superblocks_readable(found->medium);
         g_ptr_array_add(op->media, found);

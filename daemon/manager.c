@@ -171,6 +171,8 @@ static void manager_pump(Manager *m) {
         Op *op = g_queue_pop_head(&m->queue);
 
         m->current = op;
+        if (op->queued_usec > 0)
+            stats_add_since(m->stats, STATS_QUEUE_WAIT, op->queued_usec);
         op->start(op);
     }
     m->pumping = false;
@@ -210,6 +212,7 @@ Manager *manager_new(sd_event *event, Backend *backend, const char *state_dir, M
     m->event = sd_event_ref(event);
     m->backend = backend;
     m->state = state_new();
+    m->stats = stats_new();
     m->state_dir = g_strdup(state_dir);
     m->limits = limits;
     m->listeners = g_ptr_array_new_with_free_func(g_free);
@@ -255,6 +258,7 @@ void manager_free(Manager *m) {
         manager_close_pool(g_ptr_array_index(state_pools(m->state), i));
     worker_free(m->worker);
     state_free(m->state);
+    stats_free(m->stats);
     backend_free(m->backend);
     g_queue_clear_full(&m->released, g_free);
     g_ptr_array_unref(m->listeners);
@@ -300,6 +304,10 @@ const char *manager_backend_name(const Manager *m) {
 
 guint manager_queued(const Manager *m) {
     return m->queue.length;
+}
+
+Stats *manager_stats(const Manager *m) {
+    return m->stats;
 }
 
 bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error) {
@@ -442,6 +450,7 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
     Op *op = op_new(m, starts[request->method]);
     op->request = *request;
     op->hash = hash;
+    op->queued_usec = stats_now();
     op->user = g_strdup(request->user ? request->user : "");
     op->request.user = op->user;
     switch (request->method) {

@@ -10,6 +10,7 @@
 
 #include "daemon/backend.h"
 #include "daemon/rules.h"
+#include "daemon/stats.h"
 
 #include <systemd/sd-event.h>
 
@@ -92,6 +93,10 @@ ManagerState manager_get_state(const Manager *m);
 const char *manager_state_reason(const Manager *m); /* "" when OK */
 const char *manager_backend_name(const Manager *m);
 guint manager_queued(const Manager *m);
+/* What was counted so far; the bus and the eraser add theirs. */
+Stats *manager_stats(const Manager *m);
+/* Bytes of the pool's journal that are in use, of those that one area has; 0 while it is not open. */
+void manager_journal_usage(const Pool *pool, uint64_t *ret_used, uint64_t *ret_area);
 
 /* A change. Authorization has been done. hash: of all arguments (for request-ids: the same id with another hash is
  * refused). */

@@ -18,7 +18,7 @@ import tempfile
 LEVELS = [
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log"}),
-    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir"}),
+    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy"}),
@@ -30,7 +30,7 @@ LEVELS = [
     ("2", {"backend-ndctl", "backend-file", "rules", "recovery"}),
     ("3", {"manager"}),
     ("4", {"eraser", "health", "bus-view", "watch"}),
-    ("4.1", {"bus-region", "bus-job", "bus-list", "bus-request"}),
+    ("4.1", {"bus-region", "bus-job", "bus-list", "bus-metrics", "bus-request"}),
     ("5", {"bus"}),
     ("6", {"main"}),
 ]
@@ -47,6 +47,7 @@ PARTS = {
     "daemon/state-region": "daemon/state",
     "daemon/rules-allocate": "daemon/rules-placement",
     "daemon/rules-pool": "daemon/rules",
+    "daemon/manager-backend": "daemon/manager",
     "daemon/manager-create": "daemon/manager",
     "daemon/manager-internal": "daemon/manager",
     "daemon/manager-journal": "daemon/manager",

@@ -59,7 +59,8 @@ static void test_every_method_has_a_row(void) {
 }
 
 static void test_lists_are_for_everyone(void) {
-    static const char *const open[] = { "CountRegions", "ListRaw", "ListMgmt", "ListData", "ListForeign", "GetRegion" };
+    static const char *const open[] = { "CountRegions", "ListRaw",   "ListMgmt",  "ListData",
+                                        "ListForeign",  "GetRegion", "GetMetrics" };
     static const char *const closed[] = { "SetupMgmt",   "SetupData",   "AllocateMgmt", "AllocateData", "Plan",
                                           "ReleaseData", "ReleaseMgmt", "Rename",       "SetOwner" };
 

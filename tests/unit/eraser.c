@@ -71,6 +71,7 @@ static void test_order(void) {
     g_assert_cmpint(job_of(host, regions[2]).state, ==, ERASE_WAITING);
     g_assert_cmpuint(job_of(host, regions[2]).bytes_total, ==, PIECE * 2);
     g_assert_cmpuint(job_of(host, regions[0]).bytes_done, ==, 0);
+    g_assert_cmpuint(eraser_backlog_bytes(host->eraser), ==, PIECE * 6);
 
     /* Releasing again answers with the same job. */
     release(host, regions[2]);
@@ -82,6 +83,7 @@ static void test_order(void) {
         g_assert_null(find(host, regions[i]));
     }
     g_assert_cmpuint(eraser_count(host->eraser), ==, 0);
+    g_assert_cmpuint(eraser_backlog_bytes(host->eraser), ==, 0);
     g_assert_false(eraser_get_job(host->eraser, regions[0], &job));
 }
 
@@ -196,6 +198,7 @@ static void test_failure(void) {
     while (host->jobs_done == 0)
         host_run(host);
     g_assert_null(find(host, other));
+    g_assert_cmpuint(eraser_backlog_bytes(host->eraser), ==, 0); /* of the failed one, too */
 
     fill(path, PIECE * 3); /* as if nothing had been erased yet */
     host_inject(host, "[zero]\nNth=3\nWhen=after\nError=EIO\n");
