@@ -10,7 +10,8 @@
 #define QUEUE_LIMIT 65536u
 
 static const char *const known_keys[] = {
-    "AllowUnknownPersistence", "Backend", "Bus", "DefaultProfile", "MaxQueue", "MaxQueuePerUser", "StateDir", NULL,
+    "AllowUnknownPersistence", "Backend", "Bus", "DefaultProfile", "MaxQueue", "MaxQueuePerUser", "StateDir",
+    "StuckAfterSec",           NULL,
 };
 
 void config_free(Config *config) {
@@ -128,6 +129,7 @@ Config *config_load(const char *path, bool must_exist, GError **error) {
     config->default_profile = PROFILE_XEN;
     config->max_queue = 256;
     config->max_queue_per_user = 64;
+    config->stuck_after_sec = 60;
     config->warnings = g_ptr_array_new_with_free_func(g_free);
 
     if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &local)) {
@@ -143,6 +145,7 @@ Config *config_load(const char *path, bool must_exist, GError **error) {
         !read_profile(file, path, &config->default_profile, error) ||
         !read_count(file, path, "MaxQueue", &config->max_queue, error) ||
         !read_count(file, path, "MaxQueuePerUser", &config->max_queue_per_user, error) ||
+        !read_count(file, path, "StuckAfterSec", &config->stuck_after_sec, error) ||
         !read_bool(file, path, "AllowUnknownPersistence", &config->allow_unknown_persistence, error))
         return NULL;
     return g_steal_pointer(&config);

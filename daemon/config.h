@@ -22,6 +22,7 @@ typedef struct {
     Profile default_profile;        /* DefaultProfile: of SetupMgmt and AllocateMgmt without the option */
     guint max_queue;                /* MaxQueue: changes that wait, in total */
     guint max_queue_per_user;       /* MaxQueuePerUser */
+    guint stuck_after_sec;          /* StuckAfterSec: when an operation of the backend is reported as stuck */
     bool allow_unknown_persistence; /* AllowUnknownPersistence: use raw regions that promise no persistence */
     GPtrArray *warnings;            /* char *: one line each, for the log */
 } Config;

@@ -199,7 +199,9 @@ static bool set_up_loop(Daemon *d, GError **error) {
 }
 
 static bool wire_up(Daemon *d, const Config *config, GError **error) {
-    const ManagerLimits limits = { .max_queue = config->max_queue, .max_queue_per_uid = config->max_queue_per_user };
+    const ManagerLimits limits = { .max_queue = config->max_queue,
+                                   .max_queue_per_uid = config->max_queue_per_user,
+                                   .stuck_usec = config->stuck_after_sec * UINT64_C(1000000) };
     const ManagerEvents events = { .summary_changed = on_summary_changed, .ready = on_ready };
     const BusEvents bus_events = { .lost = on_bus_lost };
     void *listener;

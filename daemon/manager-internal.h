@@ -31,6 +31,9 @@ struct Manager {
     bool refreshing;      /* a refresh waits or runs */
     bool stopping;
     bool pumping;                   /* manager_pump() is on the stack */
+    sd_event_source *stuck_timer;   /* runs while the worker has an operation at hand */
+    bool stuck;                     /* it has for longer than limits.stuck_usec */
+    uint64_t handed_usec;           /* CLOCK_MONOTONIC: since when it has it */
     sd_id128_t boot_id, machine_id; /* null: not known */
     GQueue released;                /* JfRequest *: answers for pools that are gone, oldest first; in RAM alone */
 };
@@ -51,6 +54,8 @@ struct Op {
     GArray *waiters;      /* Waiter: whoever asked, and who joined by request-id */
     uint64_t queued_usec; /* when it came in; 0: no caller waits for it */
     bool retried;
+
+    WorkerFunc work_done; /* of the step that the worker has */
 
     /* what the loop decided */
     sd_id128_t uuid, device_uuid; /* region or pool at hand, and its device */

@@ -7,6 +7,7 @@
 #include "proto/error.h"
 
 #include <string.h>
+#include <time.h>
 
 typedef struct {
     ManagerEvents events;
@@ -90,6 +91,13 @@ const char *manager_state_to_string(ManagerState state) {
     return "read-only";
 }
 
+/* The kernel cannot be interrupted: all that can be done about it is to say so. */
+static char *stuck_text(const Manager *m) {
+    return g_strdup_printf("an operation of backend %s has not ended for %.3g s: changes wait for it, lists are "
+                           "answered; the kernel's log may say why",
+                           m->backend->ops->name, (double) m->limits.stuck_usec / G_USEC_PER_SEC);
+}
+
 void manager_update_summary(Manager *m) {
     GPtrArray *pools = state_pools(m->state);
     const Pool *bad = NULL;
@@ -109,11 +117,18 @@ void manager_update_summary(Manager *m) {
         m->summary = MANAGER_RECOVERING;
         m->summary_reason = g_strdup("journals and platform are being compared");
     } else if (!bad) {
-        m->summary = MANAGER_OK;
+        m->summary = m->stuck ? MANAGER_DEGRADED : MANAGER_OK;
     } else {
         m->summary = writable > 0 ? MANAGER_DEGRADED : MANAGER_READ_ONLY;
         m->summary_reason = g_strdup_printf("pool %s is %s: %s", pmemd_uuid_format(bad->sb.member_uuid, text),
                                             pool_state_to_string(bad->state), bad->reason);
+    }
+    /* Told before all else: it is why no change is answered. A daemon that may write nothing stays told as that. */
+    if (m->stuck) {
+        g_free(m->summary_reason);
+        m->summary_reason = stuck_text(m);
+        if (m->recovering)
+            m->summary = MANAGER_DEGRADED;
     }
     TELL(m, summary_changed)
 }
@@ -199,9 +214,42 @@ void op_finish(Op *op, sd_id128_t result, const GError *error) {
     manager_pump(m);
 }
 
+static int on_stuck(sd_event_source *source, uint64_t usec, void *data) {
+    Manager *m = data;
+    g_autofree char *text = stuck_text(m);
+
+    (void) source;
+    (void) usec;
+    m->stuck = true;
+    g_warning("%s", text);
+    manager_update_summary(m);
+    return 0;
+}
+
+static void on_work_done(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+
+    (void) sd_event_source_set_enabled(m->stuck_timer, SD_EVENT_OFF); /* cannot fail on a source of ours */
+    if (m->stuck) {
+        m->stuck = false;
+        g_message("the operation of backend %s that had not ended has ended after %.3g s", m->backend->ops->name,
+                  (double) ((uint64_t) g_get_monotonic_time() - m->handed_usec) / G_USEC_PER_SEC);
+        manager_update_summary(m);
+    }
+    op->work_done(op);
+}
+
 void op_work(Op *op, WorkerFunc run, WorkerFunc done) {
+    Manager *m = op->m;
+
     g_clear_error(&op->error);
-    worker_submit(op->m->worker, run, done, NULL, op);
+    op->work_done = done;
+    /* Counted from here and not from when the thread takes it up: a thread that does not is stuck just the same. */
+    m->handed_usec = (uint64_t) g_get_monotonic_time();
+    if (m->limits.stuck_usec > 0 && sd_event_source_set_time_relative(m->stuck_timer, m->limits.stuck_usec) >= 0)
+        (void) sd_event_source_set_enabled(m->stuck_timer, SD_EVENT_ONESHOT); /* as above */
+    worker_submit(m->worker, run, on_work_done, NULL, op);
 }
 
 /* --- the public face --- */
@@ -226,6 +274,13 @@ Manager *manager_new(sd_event *event, Backend *backend, const char *state_dir, M
         m->boot_id = SD_ID128_NULL;
     if (!hints_prepare(state_dir, error))
         return NULL;
+    int r = sd_event_add_time_relative(event, &m->stuck_timer, CLOCK_MONOTONIC, 0, 0, on_stuck, m);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(m->stuck_timer, SD_EVENT_OFF);
+    if (r < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot set a timer: %s", g_strerror(-r));
+        return NULL;
+    }
     m->worker = worker_new(event, "pmemd-backend", error);
     if (!m->worker)
         return NULL;
@@ -257,6 +312,7 @@ void manager_free(Manager *m) {
     for (guint i = 0; i < state_pools(m->state)->len; i++)
         manager_close_pool(g_ptr_array_index(state_pools(m->state), i));
     worker_free(m->worker);
+    sd_event_source_disable_unref(m->stuck_timer);
     state_free(m->state);
     stats_free(m->stats);
     backend_free(m->backend);

@@ -75,6 +75,7 @@ typedef struct {
 typedef struct {
     guint max_queue;         /* requests that wait, in total (default 256) */
     guint max_queue_per_uid; /* and of one user (default 64); root and the daemon's user: the total alone */
+    uint64_t stuck_usec;     /* an operation of the backend that takes longer is reported (State); 0: none is */
 } ManagerLimits;
 
 /* Takes backend over. state_dir exists. Starts the worker; manager_start() begins to read the platform. */

@@ -650,7 +650,7 @@ static void start(Host *h) {
     backend->host = h;
     h->ready = h->failed = false;
     g_assert_cmpint(sd_event_new(&h->event), >=, 0);
-    h->manager = manager_new(h->event, &backend->base, h->state_dir, (ManagerLimits){ 64, 64 }, &error);
+    h->manager = manager_new(h->event, &backend->base, h->state_dir, (ManagerLimits){ 64, 64, 0 }, &error);
     g_assert_no_error(error);
     manager_add_events(h->manager, &events, h);
     manager_start(h->manager);

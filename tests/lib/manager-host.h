@@ -25,6 +25,8 @@ typedef struct {
     Manager *manager;
     Eraser *eraser;
     bool ready;
+    uint64_t stuck_usec; /* of the manager that host_start() makes */
+    guint degraded; /* times that a test saw the manager's state so */
     guint jobs_done, jobs_failed;
     sd_id128_t last_job; /* the region of the job that ended last */
     char *job_message;
@@ -82,7 +84,7 @@ static inline void host_start(Host *host) {
     g_assert_no_error(error);
     g_assert_cmpint(sd_event_new(&host->event), >=, 0);
     host->ready = false;
-    host->manager = manager_new(host->event, backend, host->state_dir, (ManagerLimits){ 256, 64 }, &error);
+    host->manager = manager_new(host->event, backend, host->state_dir, (ManagerLimits){ 256, 64, host->stuck_usec }, &error);
     g_assert_no_error(error);
     manager_add_events(host->manager, &events, host);
     host->eraser = eraser_new(host->event, host->manager, &erase_events, host, &error);

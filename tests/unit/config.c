@@ -50,7 +50,7 @@ static void test_all_keys(void) {
     g_autoptr(GError) error = NULL;
     g_autoptr(Config) config =
         load("# a comment\n[pmemd]\nBus=unix:path=/run/x\nBackend=file:/srv/pmem\nStateDir=/srv/state\n"
-             "DefaultProfile=none\nMaxQueue=65536\nMaxQueuePerUser=1\nAllowUnknownPersistence=true\n",
+             "DefaultProfile=none\nMaxQueue=65536\nMaxQueuePerUser=1\nStuckAfterSec=3\nAllowUnknownPersistence=true\n",
              &error);
 
     g_assert_no_error(error);
@@ -60,6 +60,7 @@ static void test_all_keys(void) {
     g_assert_cmpint(config->default_profile, ==, PROFILE_NONE);
     g_assert_cmpuint(config->max_queue, ==, 65536);
     g_assert_cmpuint(config->max_queue_per_user, ==, 1);
+    g_assert_cmpuint(config->stuck_after_sec, ==, 3);
     g_assert_true(config->allow_unknown_persistence);
     g_assert_cmpuint(config->warnings->len, ==, 0);
 }

@@ -374,6 +374,47 @@ static void test_medium_fails(void) {
         g_assert_cmpint(r->state, ==, REGION_OK);
 }
 
+/* --- an operation that does not end --- */
+
+static void on_state_logged(void *data) {
+    Host *host = data;
+
+    if (manager_get_state(host->manager) == MANAGER_DEGRADED)
+        host->degraded++;
+}
+
+/* The platform keeps the worker: said in the State, lists are answered meanwhile, and it is over when it comes back. */
+static void test_stuck(void) {
+    g_autoptr(Host) host = host_new("file");
+    ManagerRequest data = allocate_data(8 << 20, "slow");
+    const ManagerEvents events = { .summary_changed = on_state_logged };
+    Reply reply = { 0 };
+
+    make_pool(host);
+    host_stop(host);
+    host->stuck_usec = 20 * 1000;
+    host_hold(host);
+    host_inject(host, "[create]\nWaitFile=hold\n");
+    host_start(host);
+    manager_add_events(host->manager, &events, host);
+    g_assert_cmpstr(manager_state_reason(host->manager), ==, "");
+    manager_submit(host->manager, &data, 1, on_reply, &reply);
+    while (host->degraded == 0)
+        host_run(host);
+    g_assert_cmpint(manager_get_state(host->manager), ==, MANAGER_DEGRADED);
+    g_assert_nonnull(strstr(manager_state_reason(host->manager), "backend file has not ended for 0.02 s"));
+    g_assert_false(reply.done);
+    g_assert_cmpuint(state_pools(manager_state(host->manager))->len, ==, 1);
+
+    host_let_go(host);
+    while (!reply.done)
+        host_run(host);
+    g_assert_cmpint(reply.code, ==, -1);
+    g_free(reply.message);
+    g_assert_cmpint(manager_get_state(host->manager), ==, MANAGER_OK);
+    g_assert_cmpstr(manager_state_reason(host->manager), ==, "");
+}
+
 /* --- mgmt devices that are not what they seem --- */
 
 static void write_superblock(const char *path, JfSuperblock *sb, unsigned copies) {
@@ -592,6 +633,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager-faults/change-not-written", test_change_not_written);
     g_test_add_func("/manager-faults/moved", test_moved);
     g_test_add_func("/manager-faults/medium-fails", test_medium_fails);
+    g_test_add_func("/manager-faults/stuck", test_stuck);
     g_test_add_func("/manager-faults/twins", test_twins);
     g_test_add_func("/manager-faults/stale-setup-hint", test_stale_setup_hint);
     g_test_add_func("/manager-faults/unformatted", test_unformatted);
