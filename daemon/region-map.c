@@ -1,299 +1,98 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Two AVL trees over the same entries, without parent pointers; whoever changes a tree keeps the path it walked.
- *
- * By address, each node with the largest gap of its subtree: overlap, first fit and the largest gap. A gap belongs to
- * the entry that ends it; the last one to a sentinel entry at the window's end, which is in the tree as all the others,
- * so that there is no special case but "do not show the sentinel to callers".
- *
- * By (gap, address), only entries that have a gap: best fit. This tree is built by the first best fit that is asked for
- * and kept up from then on, so that a replay of a million extents pays for one tree only.
+ * Two trees of pairs. The extents are (start, end) with the entry as their value: overlap and walks look at the tree
+ * alone, never at the structs of the owners, which are all over the memory. The gaps are (frames, start): best fit and
+ * the largest gap. The second tree is built when it is first asked for and kept up from then on, so that a replay of a
+ * million extents pays for one tree only.
  */
 #include "daemon/region-map.h"
 
-#define DEPTH_MAX 96 /* an AVL tree of 2^64 nodes is not deeper */
-#define GAP_LIMIT (UINT64_C(1) << 60)
-
-G_STATIC_ASSERT(sizeof(RegionMapEntry) <= 64);
-
-typedef enum {
-    BY_ADDRESS,
-    BY_GAP,
-} Order;
-
-/* tilt: EVEN, or DEEPER(side) for the side (0 left, 1 right) that is one level deeper than the other. */
-#define EVEN 0U
-#define DEEPER(side) ((unsigned) (side) + 1U)
+#include "daemon/pair-tree.h"
 
 typedef struct {
-    RegionMapEntry *root;
-    bool kept; /* false: never asked for, so nothing is in it */
+    PairTree *tree; /* NULL: never asked for */
 } GapIndex;
 
 struct RegionMap {
     FrameRange window;
-    RegionMapEntry *root; /* by address; never NULL: the sentinel is in it */
-    GapIndex *gaps;       /* apart from the map, because the first best fit on a const map builds it */
-    size_t count;         /* without the sentinel */
+    PairTree *extents;
+    GapIndex *gaps; /* apart from the map, because the first best fit on a const map builds it */
     uint64_t used;
-    RegionMapEntry sentinel;
 };
-
-/* The nodes from the root to a place in the tree, and to which side each was left. */
-typedef struct {
-    RegionMapEntry *node[DEPTH_MAX];
-    unsigned side[DEPTH_MAX];
-    unsigned n;
-} Path;
-
-/* All functions on trees are inlined with a constant order, so that each tree has code of its own. */
-
-static G_ALWAYS_INLINE inline RegionMapEntry **links(RegionMapEntry *entry, Order order) {
-    return order == BY_ADDRESS ? entry->by_address : entry->by_gap;
-}
-
-static G_ALWAYS_INLINE inline unsigned tilt(const RegionMapEntry *entry, Order order) {
-    return order == BY_ADDRESS ? entry->tilt_address : entry->tilt_gap;
-}
-
-static G_ALWAYS_INLINE inline void set_tilt(RegionMapEntry *entry, Order order, unsigned value) {
-    if (order == BY_ADDRESS)
-        entry->tilt_address = value & 3U;
-    else
-        entry->tilt_gap = value & 3U;
-}
-
-static G_ALWAYS_INLINE inline void path_push(Path *path, RegionMapEntry *node, unsigned side) {
-    path->node[path->n] = node;
-    path->side[path->n] = side;
-    path->n++;
-}
-
-/* What points to the place at the end of the first n steps. */
-static G_ALWAYS_INLINE inline RegionMapEntry **path_slot(const Path *path, unsigned n, RegionMapEntry **root,
-                                                         Order order) {
-    return n == 0 ? root : &links(path->node[n - 1], order)[path->side[n - 1]];
-}
-
-static void update_max_gap(RegionMapEntry *entry) {
-    uint64_t max = entry->gap_before;
-
-    for (int i = 0; i < 2; i++)
-        if (entry->by_address[i] && entry->by_address[i]->max_gap > max)
-            max = entry->by_address[i]->max_gap;
-    entry->max_gap = max;
-}
-
-/* Rotates the child on the deeper side (two levels deeper than the other) to the top. Returns the new top. */
-static G_ALWAYS_INLINE inline RegionMapEntry *rotate(RegionMapEntry *top, unsigned side, Order order) {
-    RegionMapEntry *child = links(top, order)[side];
-    RegionMapEntry *new_top;
-    uint64_t max_gap = top->max_gap;
-
-    if (tilt(child, order) == DEEPER(!side)) {
-        new_top = links(child, order)[!side];
-        links(child, order)[!side] = links(new_top, order)[side];
-        links(top, order)[side] = links(new_top, order)[!side];
-        links(new_top, order)[side] = child;
-        links(new_top, order)[!side] = top;
-        set_tilt(top, order, tilt(new_top, order) == DEEPER(side) ? DEEPER(!side) : EVEN);
-        set_tilt(child, order, tilt(new_top, order) == DEEPER(!side) ? DEEPER(side) : EVEN);
-        set_tilt(new_top, order, EVEN);
-        if (order == BY_ADDRESS)
-            update_max_gap(child);
-    } else {
-        bool was_even = tilt(child, order) == EVEN; /* only after a removal; the height stays then */
-
-        new_top = child;
-        links(top, order)[side] = links(child, order)[!side];
-        links(child, order)[!side] = top;
-        set_tilt(top, order, was_even ? DEEPER(side) : EVEN);
-        set_tilt(child, order, was_even ? DEEPER(!side) : EVEN);
-    }
-    if (order == BY_ADDRESS) {
-        update_max_gap(top);
-        new_top->max_gap = max_gap; /* the same entries are below it as were below the old top */
-    }
-    return new_top;
-}
-
-/* A leaf was linked in at the end of path. */
-static G_ALWAYS_INLINE inline void rebalance_grown(const Path *path, RegionMapEntry **root, Order order) {
-    for (unsigned i = path->n; i-- > 0;) {
-        RegionMapEntry *node = path->node[i];
-        unsigned side = path->side[i];
-
-        if (tilt(node, order) == EVEN) {
-            set_tilt(node, order, DEEPER(side));
-            continue;
-        }
-        if (tilt(node, order) == DEEPER(side))
-            *path_slot(path, i, root, order) = rotate(node, side, order);
-        else
-            set_tilt(node, order, EVEN);
-        return;
-    }
-}
-
-/* The subtree at the end of path became one level lower. */
-static G_ALWAYS_INLINE inline void rebalance_shrunk(const Path *path, RegionMapEntry **root, Order order) {
-    for (unsigned i = path->n; i-- > 0;) {
-        RegionMapEntry *node = path->node[i];
-        unsigned side = path->side[i];
-
-        if (tilt(node, order) == EVEN) {
-            set_tilt(node, order, DEEPER(!side));
-            return;
-        }
-        if (tilt(node, order) == DEEPER(side)) {
-            set_tilt(node, order, EVEN);
-            continue;
-        }
-
-        bool was_even = tilt(links(node, order)[!side], order) == EVEN;
-        *path_slot(path, i, root, order) = rotate(node, !side, order);
-        if (was_even)
-            return;
-    }
-}
-
-/*
- * Unlinks the entry at the end of path without rebalancing. With a right child the entry's successor takes its place.
- * path then leads to the place that became one level lower. Returns the path's index of the successor that moved, or
- * path->n when none did.
- */
-static G_ALWAYS_INLINE inline unsigned unlink_entry(Path *path, RegionMapEntry **root, RegionMapEntry *entry,
-                                                    Order order) {
-    unsigned level = path->n;
-    RegionMapEntry **slot = path_slot(path, level, root, order);
-    RegionMapEntry *successor = links(entry, order)[1];
-
-    if (!successor) {
-        *slot = links(entry, order)[0];
-        return path->n;
-    }
-
-    path_push(path, NULL, 1);
-    while (links(successor, order)[0]) {
-        path_push(path, successor, 0);
-        successor = links(successor, order)[0];
-    }
-    /* Left below this point of the path: the successor's own right child. */
-    if (path->n > level + 1)
-        links(path->node[path->n - 1], order)[0] = links(successor, order)[1];
-    else
-        links(entry, order)[1] = links(successor, order)[1];
-    links(successor, order)[0] = links(entry, order)[0];
-    links(successor, order)[1] = links(entry, order)[1];
-    set_tilt(successor, order, tilt(entry, order));
-    path->node[level] = successor;
-    *slot = successor;
-    return level;
-}
-
-/* ---- the tree by gap ---- */
-
-static bool gap_less(const RegionMapEntry *a, const RegionMapEntry *b) {
-    if (a->gap_before != b->gap_before)
-        return a->gap_before < b->gap_before;
-    return a->range.start < b->range.start;
-}
-
-static void gap_insert(GapIndex *gaps, RegionMapEntry *entry) {
-    Path path;
-
-    if (!gaps->kept || entry->gap_before == 0)
-        return;
-    path.n = 0;
-    for (RegionMapEntry *node = gaps->root; node;) {
-        unsigned side = gap_less(node, entry);
-
-        path_push(&path, node, side);
-        node = node->by_gap[side];
-    }
-    entry->by_gap[0] = entry->by_gap[1] = NULL;
-    entry->tilt_gap = EVEN;
-    *path_slot(&path, path.n, &gaps->root, BY_GAP) = entry;
-    rebalance_grown(&path, &gaps->root, BY_GAP);
-}
-
-static void gap_remove(GapIndex *gaps, RegionMapEntry *entry) {
-    Path path;
-
-    if (!gaps->kept || entry->gap_before == 0)
-        return;
-    path.n = 0;
-    for (RegionMapEntry *node = gaps->root; node != entry;) {
-        g_assert(node);
-        unsigned side = gap_less(node, entry);
-
-        path_push(&path, node, side);
-        node = node->by_gap[side];
-    }
-    unlink_entry(&path, &gaps->root, entry, BY_GAP);
-    rebalance_shrunk(&path, &gaps->root, BY_GAP);
-}
-
-static void gap_index_build(const RegionMap *map) {
-    Path path;
-
-    map->gaps->kept = true;
-    path.n = 0;
-    for (RegionMapEntry *node = map->root; node || path.n > 0;) {
-        for (; node; node = node->by_address[0])
-            path_push(&path, node, 0);
-        node = path.node[--path.n];
-        gap_insert(map->gaps, node);
-        node = node->by_address[1];
-    }
-}
-
-/* ---- the map ---- */
 
 static bool range_is_empty(FrameRange range) {
     return range.start >= range.end;
 }
 
-static FrameRange entry_gap(const RegionMapEntry *entry) {
-    return (FrameRange){ entry->range.start - entry->gap_before, entry->range.start };
+static FrameRange pair_range(Pair pair) {
+    return (FrameRange){ pair.a, pair.b };
 }
 
-/* The first entry (the sentinel, too) that ends after frame; NULL: frame is past the window. */
-static RegionMapEntry *first_ending_after(const RegionMap *map, uint64_t frame) {
-    RegionMapEntry *found = NULL;
+/* The free frames between the pair before this place, or the window's start, and the one at it, or the window's end. */
+static FrameRange gap_before(const RegionMap *map, const PairPlace *place) {
+    Pair before, after;
 
-    for (RegionMapEntry *node = map->root; node;) {
-        bool right = frame >= node->range.end;
+    return (FrameRange){
+        pair_place_before(place, &before) ? before.b : map->window.start,
+        pair_place_get(place, &after) ? after.a : map->window.end,
+    };
+}
 
-        found = right ? found : node;
-        node = node->by_address[right];
+/* ---- the gaps ---- */
+
+static void gap_insert(const GapIndex *gaps, FrameRange gap) {
+    PairPlace place;
+
+    if (!gaps->tree || range_is_empty(gap))
+        return;
+    pair_tree_seek(gaps->tree, frame_range_frames(gap), gap.start, &place);
+    pair_tree_insert(gaps->tree, &place, (Pair){ frame_range_frames(gap), gap.start, NULL });
+}
+
+static void gap_remove(const GapIndex *gaps, FrameRange gap) {
+    PairPlace place;
+
+    if (!gaps->tree || range_is_empty(gap))
+        return;
+    pair_tree_seek(gaps->tree, frame_range_frames(gap), gap.start, &place);
+    pair_tree_remove(gaps->tree, &place);
+}
+
+static const PairTree *gaps_of(const RegionMap *map) {
+    uint64_t from = map->window.start;
+    PairPlace place;
+
+    if (map->gaps->tree)
+        return map->gaps->tree;
+    map->gaps->tree = pair_tree_new();
+    pair_tree_seek(map->extents, 0, 0, &place);
+    for (Pair pair; pair_place_get(&place, &pair); pair_place_step(&place)) {
+        gap_insert(map->gaps, (FrameRange){ from, pair.a });
+        from = pair.b;
     }
-    return found;
+    gap_insert(map->gaps, (FrameRange){ from, map->window.end });
+    return map->gaps->tree;
 }
 
-static RegionMapEntry *not_sentinel(const RegionMap *map, RegionMapEntry *entry) {
-    return entry == &map->sentinel ? NULL : entry;
-}
+/* ---- the map ---- */
 
 RegionMap *region_map_new(FrameRange window) {
     g_assert(window.start <= window.end);
-    g_assert(frame_range_frames(window) < GAP_LIMIT);
 
     RegionMap *map = g_new0(RegionMap, 1);
     map->window = window;
+    map->extents = pair_tree_new();
     map->gaps = g_new0(GapIndex, 1);
-    map->sentinel.range = (FrameRange){ window.end, window.end };
-    map->sentinel.gap_before = frame_range_frames(window) & (GAP_LIMIT - 1);
-    map->sentinel.max_gap = map->sentinel.gap_before;
-    map->root = &map->sentinel;
     return map;
 }
 
 void region_map_free(RegionMap *map) {
     if (!map)
         return;
-    g_assert(map->count == 0);
+    g_assert(region_map_count(map) == 0);
+    pair_tree_free(map->extents);
+    pair_tree_free(map->gaps->tree);
     g_free(map->gaps);
     g_free(map);
 }
@@ -303,7 +102,7 @@ FrameRange region_map_window(const RegionMap *map) {
 }
 
 size_t region_map_count(const RegionMap *map) {
-    return map->count;
+    return pair_tree_count(map->extents);
 }
 
 uint64_t region_map_used_frames(const RegionMap *map) {
@@ -315,117 +114,82 @@ uint64_t region_map_free_frames(const RegionMap *map) {
 }
 
 uint64_t region_map_largest_gap(const RegionMap *map) {
-    return map->root->max_gap;
+    PairPlace place;
+    Pair largest;
+
+    pair_tree_seek(gaps_of(map), UINT64_MAX, UINT64_MAX, &place);
+    return pair_place_before(&place, &largest) ? largest.a : 0;
 }
 
 bool region_map_reserve(RegionMap *map, RegionMapEntry *entry, FrameRange range) {
-    RegionMapEntry *after = NULL; /* the entry that ends the gap which range is to be taken from */
-    unsigned after_at = 0;
-    Path path;
+    PairPlace place;
 
     if (range_is_empty(range) || !frame_range_contains(map->window, range))
         return false;
-    path.n = 0;
-    for (RegionMapEntry *node = map->root; node;) {
-        unsigned side = range.start >= node->range.end;
+    pair_tree_seek(map->extents, range.start, 0, &place);
+    FrameRange gap = gap_before(map, &place);
+    if (gap.start > range.start || gap.end < range.end)
+        return false;
 
-        if (side == 0) {
-            if (node->range.start < range.end)
-                return false;
-            after = node;
-            after_at = path.n;
-        }
-        path_push(&path, node, side);
-        node = node->by_address[side];
-    }
-    g_assert(after);
-
-    uint64_t old_gap = after->gap_before;
-    gap_remove(map->gaps, after);
-    *entry = (RegionMapEntry){ .range = range };
-    entry->gap_before = (range.start - entry_gap(after).start) & (GAP_LIMIT - 1);
-    entry->max_gap = entry->gap_before;
-    after->gap_before = (after->range.start - range.end) & (GAP_LIMIT - 1);
-    gap_insert(map->gaps, after);
-    gap_insert(map->gaps, entry);
-
-    *path_slot(&path, path.n, &map->root, BY_ADDRESS) = entry;
-    /* Below `after` the new gap was added. From it up the old gap was replaced by two smaller ones, which matters only
-     * as far as it was the largest: this spares the look at the other child on most levels. */
-    for (unsigned i = path.n; i-- > after_at + 1;)
-        if (path.node[i]->max_gap < entry->gap_before)
-            path.node[i]->max_gap = entry->gap_before;
-    for (unsigned i = after_at + 1; i-- > 0 && path.node[i]->max_gap == old_gap;)
-        update_max_gap(path.node[i]);
-    rebalance_grown(&path, &map->root, BY_ADDRESS);
-
-    map->count++;
+    pair_tree_insert(map->extents, &place, (Pair){ range.start, range.end, entry });
+    gap_remove(map->gaps, gap);
+    gap_insert(map->gaps, (FrameRange){ gap.start, range.start });
+    gap_insert(map->gaps, (FrameRange){ range.end, gap.end });
+    entry->range = range;
     map->used += frame_range_frames(range);
     return true;
 }
 
 void region_map_release(RegionMap *map, RegionMapEntry *entry) {
-    unsigned last_left = 0;
-    Path path;
+    FrameRange range = entry->range;
+    PairPlace place;
+    Pair pair;
 
-    path.n = 0;
-    for (RegionMapEntry *node = map->root; node != entry;) {
-        g_assert(node);
-        unsigned side = entry->range.start >= node->range.end;
-
-        if (side == 0)
-            last_left = path.n;
-        path_push(&path, node, side);
-        node = node->by_address[side];
-    }
-
-    unsigned moved_at = unlink_entry(&path, &map->root, entry, BY_ADDRESS);
-    unsigned after_at = moved_at < path.n ? moved_at : last_left;
-    g_assert(after_at < path.n);
-    RegionMapEntry *after = path.node[after_at]; /* ends the gap that becomes one with the entry and its own gap */
-
-    gap_remove(map->gaps, entry);
-    gap_remove(map->gaps, after);
-    after->gap_before = (after->gap_before + frame_range_frames(entry->range) + entry->gap_before) & (GAP_LIMIT - 1);
-    gap_insert(map->gaps, after);
-
-    /* Below `after` an entry is gone; from it up the new gap is larger than any that is gone. */
-    for (unsigned i = path.n; i-- > after_at + 1;)
-        update_max_gap(path.node[i]);
-    if (moved_at < path.n)
-        after->max_gap = entry->max_gap;
-    for (unsigned i = after_at + 1; i-- > 0;)
-        if (path.node[i]->max_gap < after->gap_before)
-            path.node[i]->max_gap = after->gap_before;
-    rebalance_shrunk(&path, &map->root, BY_ADDRESS);
-
-    map->count--;
-    map->used -= frame_range_frames(entry->range);
+    pair_tree_seek(map->extents, range.start, range.end, &place);
+    g_assert(pair_place_get(&place, &pair) && pair.value == entry);
+    pair_tree_remove(map->extents, &place);
+    map->used -= frame_range_frames(range);
     *entry = (RegionMapEntry){ 0 };
+
+    if (!map->gaps->tree)
+        return;
+    pair_tree_seek(map->extents, range.start, 0, &place);
+    FrameRange gap = gap_before(map, &place);
+    gap_remove(map->gaps, (FrameRange){ gap.start, range.start });
+    gap_remove(map->gaps, (FrameRange){ range.end, gap.end });
+    gap_insert(map->gaps, gap);
 }
 
 RegionMapEntry *region_map_find_overlap(const RegionMap *map, FrameRange range) {
+    PairPlace place;
+    Pair pair;
+
     if (range_is_empty(range))
         return NULL;
-
-    RegionMapEntry *entry = not_sentinel(map, first_ending_after(map, range.start));
-    return entry && entry->range.start < range.end ? entry : NULL;
+    pair_tree_seek(map->extents, range.start, 0, &place);
+    if (pair_place_before(&place, &pair) && pair.b > range.start)
+        return pair.value;
+    return pair_place_get(&place, &pair) && pair.a < range.end ? pair.value : NULL;
 }
 
 RegionMapEntry *region_map_first(const RegionMap *map) {
-    RegionMapEntry *node = map->root;
+    PairPlace place;
+    Pair pair;
 
-    while (node->by_address[0])
-        node = node->by_address[0];
-    return not_sentinel(map, node);
+    pair_tree_seek(map->extents, 0, 0, &place);
+    return pair_place_get(&place, &pair) ? pair.value : NULL;
 }
 
 RegionMapEntry *region_map_next(const RegionMap *map, const RegionMapEntry *entry) {
-    return not_sentinel(map, first_ending_after(map, entry->range.end));
+    PairPlace place;
+    Pair pair;
+
+    pair_tree_seek(map->extents, entry->range.end, 0, &place);
+    return pair_place_get(&place, &pair) ? pair.value : NULL;
 }
 
 /* Places frames in gap at its lowest aligned address. */
-static bool place(FrameRange gap, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range) {
+static bool place_in(FrameRange gap, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range) {
     uint64_t past = (gap.start - base) % align;
     uint64_t pad = past == 0 ? 0 : align - past;
 
@@ -436,61 +200,58 @@ static bool place(FrameRange gap, uint64_t frames, uint64_t align, uint64_t base
 }
 
 bool region_map_best_fit(const RegionMap *map, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range) {
-    Path path; /* only the nodes of at least `frames` that come after the one looked at */
-
-    g_assert(align >= 1 && base <= map->window.start);
-    if (frames == 0 || frames > map->root->max_gap)
-        return false;
-    if (!map->gaps->kept)
-        gap_index_build(map);
-
-    path.n = 0;
-    for (RegionMapEntry *node = map->gaps->root; node;) {
-        bool right = node->gap_before < frames;
-
-        if (!right)
-            path_push(&path, node, 0);
-        node = node->by_gap[right];
-    }
-    /* A gap of frames + align - 1 always fits: more than one is looked at only for the odd ones below that. */
-    while (path.n > 0) {
-        RegionMapEntry *node = path.node[--path.n];
-
-        if (place(entry_gap(node), frames, align, base, ret_range))
-            return true;
-        for (node = node->by_gap[1]; node; node = node->by_gap[0])
-            path_push(&path, node, 0);
-    }
-    return false;
-}
-
-bool region_map_first_fit(const RegionMap *map, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range) {
-    RegionMapEntry *node = map->root;
-    Path path;
+    PairPlace place;
 
     g_assert(align >= 1 && base <= map->window.start);
     if (frames == 0)
         return false;
-    path.n = 0;
-    for (;;) {
-        for (; node && node->max_gap >= frames; node = node->by_address[0])
-            path_push(&path, node, 0);
-        if (path.n == 0)
-            return false;
-        node = path.node[--path.n];
-        if (node->gap_before >= frames && place(entry_gap(node), frames, align, base, ret_range))
+    pair_tree_seek(gaps_of(map), frames, 0, &place);
+    /* A gap of frames + align - 1 always fits: more than one is looked at only for the odd ones below that. */
+    for (Pair gap; pair_place_get(&place, &gap); pair_place_step(&place))
+        if (place_in((FrameRange){ gap.b, gap.b + gap.a }, frames, align, base, ret_range))
             return true;
-        node = node->by_address[1];
-    }
+    return false;
 }
 
 bool region_map_gap_around(const RegionMap *map, FrameRange range, FrameRange *ret_gap) {
-    if (range_is_empty(range))
-        return false;
+    PairPlace place;
 
-    RegionMapEntry *entry = first_ending_after(map, range.start);
-    if (!entry || !frame_range_contains(entry_gap(entry), range))
+    if (range_is_empty(range) || !frame_range_contains(map->window, range))
         return false;
-    *ret_gap = entry_gap(entry);
+    pair_tree_seek(map->extents, range.start, 0, &place);
+    FrameRange gap = gap_before(map, &place);
+    if (!frame_range_contains(gap, range))
+        return false;
+    *ret_gap = gap;
     return true;
+}
+
+void region_map_check(const RegionMap *map) {
+    uint64_t from = map->window.start, used = 0, gaps = 0;
+    PairPlace place;
+
+    pair_tree_check(map->extents);
+    if (map->gaps->tree)
+        pair_tree_check(map->gaps->tree);
+    pair_tree_seek(map->extents, 0, 0, &place);
+    for (bool more = true; more;) {
+        Pair pair = { map->window.end, map->window.end, NULL }, gap;
+
+        more = pair_place_get(&place, &pair);
+        g_assert(pair.a >= from && pair.b >= pair.a && pair.b <= map->window.end);
+        g_assert(!more || frame_range_equal(((const RegionMapEntry *) pair.value)->range, pair_range(pair)));
+        if (pair.a > from && map->gaps->tree) {
+            PairPlace at;
+
+            pair_tree_seek(map->gaps->tree, pair.a - from, from, &at);
+            g_assert(pair_place_get(&at, &gap) && gap.a == pair.a - from && gap.b == from);
+        }
+        gaps += pair.a > from;
+        used += pair.b - pair.a;
+        from = pair.b;
+        if (more)
+            pair_place_step(&place);
+    }
+    g_assert(used == map->used);
+    g_assert(!map->gaps->tree || pair_tree_count(map->gaps->tree) == gaps);
 }

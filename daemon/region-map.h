@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * An ordered set of disjoint extents inside one window of frames, with its complement (the free gaps).
- * Promises: true interval overlap, no wrap for any input, O(log n) reserve / release / overlap / first gap / best gap.
- * Pure: no I/O, no allocation per extent (the entries live in their owner's structs). Not thread-safe.
+ * Promises: true interval overlap, no wrap for any input, O(log n) reserve / release / overlap / best gap.
+ * Pure: no I/O. Not thread-safe.
  */
 #pragma once
 
@@ -14,20 +14,12 @@
 
 typedef struct RegionMap RegionMap;
 
-/* Embedded in whatever occupies the extent. Zero-filled = not in a map. The members are private to region-map.c,
- * except that an owner may read `range` while the entry is in a map. */
-typedef struct RegionMapEntry RegionMapEntry;
-struct RegionMapEntry {
+/* Embedded in whatever occupies the extent. Zero-filled = not in a map. Written by region-map alone. */
+typedef struct {
     FrameRange range;
-    uint64_t gap_before : 60;  /* free frames between the previous entry (or the window's start) and this one */
-    uint64_t tilt_address : 2; /* balance of the two trees: which side is one level deeper */
-    uint64_t tilt_gap : 2;
-    uint64_t max_gap; /* largest gap_before in this entry's subtree of the address tree */
-    RegionMapEntry *by_address[2];
-    RegionMapEntry *by_gap[2];
-};
+} RegionMapEntry;
 
-/* The window may be empty, must not be reversed, and has less than 2^60 frames. */
+/* The window may be empty, must not be reversed. */
 RegionMap *region_map_new(FrameRange window);
 /* Asserts that the map is empty: whoever owns the entries takes them out first. NULL is fine. */
 void region_map_free(RegionMap *map);
@@ -57,9 +49,10 @@ RegionMapEntry *region_map_next(const RegionMap *map, const RegionMapEntry *entr
  * in it. false: nothing fits.
  */
 bool region_map_best_fit(const RegionMap *map, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range);
-/* The same for the lowest address at which it fits. */
-bool region_map_first_fit(const RegionMap *map, uint64_t frames, uint64_t align, uint64_t base, FrameRange *ret_range);
 /* The free gap that holds range whole, or false. */
 bool region_map_gap_around(const RegionMap *map, FrameRange range, FrameRange *ret_gap);
+
+/* Asserts what must hold between extents and gaps: for tests. O(n log n). */
+void region_map_check(const RegionMap *map);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RegionMap, region_map_free)

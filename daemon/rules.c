@@ -180,7 +180,7 @@ static char *describe_extent(const Pool *pool, const RegionMapEntry *entry) {
 static char *describe_room(const Pool *pool, uint64_t required) {
     FrameRange fit;
 
-    if (region_map_first_fit(pool->extents, required, 1, region_map_window(pool->extents).start, &fit))
+    if (region_map_best_fit(pool->extents, required, 1, region_map_window(pool->extents).start, &fit))
         return g_strdup_printf("it would fit at " RANGE_FORMAT, RANGE_ARGS(fit));
     return g_strdup_printf("no gap of this management region has so many (largest: 0x%" G_GINT64_MODIFIER
                            "x, free in total: 0x%" G_GINT64_MODIFIER "x): release data regions or use another one",

@@ -17,7 +17,7 @@ import tempfile
 
 LEVELS = [
     # Used by modules of level 0.
-    ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log"}),
+    ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "pair-tree"}),
     ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
