@@ -12,19 +12,15 @@
 
 /* text as valid UTF-8 of one line and at most max bytes. */
 static char *tame(const char *text, size_t max) {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    GString *tamed = g_string_sized_new(MIN(strlen(valid), max));
+    char *tamed = log_one_line(text);
 
-    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
-        gunichar c = g_utf8_get_char(p);
-        size_t len = (size_t) (g_utf8_next_char(p) - valid);
-        if (len > max - strlen("...") && strlen(valid) > max) {
-            g_string_append(tamed, "...");
-            break;
-        }
-        g_string_append_unichar(tamed, g_unichar_iscntrl(c) || c == 0x2028 || c == 0x2029 ? '?' : c);
+    if (strlen(tamed) > max) {
+        char *end = tamed + max - strlen("...");
+        if (!g_utf8_validate(tamed, end - tamed, NULL))
+            end = g_utf8_find_prev_char(tamed, end);
+        memcpy(end, "...", sizeof "...");
     }
-    return g_string_free(tamed, FALSE);
+    return tamed;
 }
 
 int bus_error_set(sd_bus_error *ret_error, const GError *error) {
@@ -32,7 +28,7 @@ int bus_error_set(sd_bus_error *ret_error, const GError *error) {
     g_autofree char *message = tame(error ? error->message : "no reason was given", MESSAGE_MAX);
 
     if (!ours)
-        log_message(LOG_ERR, NULL, NULL, "a request failed for a reason that is not pmemd's: %s", message);
+        log_event(EVENT_INTERNAL_ERROR, NULL, "a request failed for a reason that is not pmemd's: %s", message);
     int code = ours ? error->code : PMEMD_ERROR_INTERNAL;
     sd_bus_error_set(ret_error, pmemd_error_dbus_name(code), message);
     return -pmemd_error_errno(code);

@@ -127,15 +127,27 @@ static void on_job_changed(void *data, const EraseJob *job) {
     bus_view_emit_changed(jobs->view, pmemd_job_path(job->region, path), PMEMD_IFACE_JOB, mutable_properties);
 }
 
+static void log_end(sd_id128_t region, const char *message) {
+    char uuid[PMEMD_UUID_STRING_MAX];
+
+    pmemd_uuid_format(region, uuid);
+    if (message)
+        log_event(EVENT_ERASE_FAILED, LOG_FIELDS({ "REGION", uuid }),
+                  "the erase of data region %s failed, it stays quarantined: %s", uuid, message);
+    else
+        log_event(EVENT_REGION_FREED, LOG_FIELDS({ "REGION", uuid }), "data region %s was erased, its frames are free",
+                  uuid);
+}
+
 static void on_job_removed(void *data, sd_id128_t region, const char *message) {
     BusJob *jobs = data;
     char job_path[PMEMD_PATH_MAX], region_path[PMEMD_PATH_MAX];
 
     pmemd_job_path(region, job_path);
     pmemd_region_path(region, region_path);
-    if (message)
-        log_message(LOG_WARNING, region_path, NULL, "erase of %s failed, it stays quarantined: %s", region_path,
-                    message);
+    /* What an orderly end cuts off goes on at the next start. */
+    if (jobs->eraser)
+        log_end(region, message);
 
     g_autofree char *text = message ? g_utf8_make_valid(message, -1) : NULL;
     int r = sd_bus_emit_signal(jobs->view->bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", "ooss", job_path,

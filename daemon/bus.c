@@ -389,8 +389,6 @@ static void on_health_changed(void *data, sd_id128_t uuid, const char *old_state
     char path[PMEMD_PATH_MAX];
 
     pmemd_region_path(uuid, path);
-    if (!g_str_equal(new_state, "ok"))
-        log_message(LOG_WARNING, path, NULL, "%s is %s (was %s): %s", path, new_state, old_state, text);
     int r = sd_bus_emit_signal(bus->view.bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "HealthChanged", "osss", path,
                                old_state, new_state, text);
     if (r < 0 && r != -ENOTCONN)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
+/* The location is whoever logs, not this file: it is among the fields. Before any header. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
 #include "daemon/log.h"
 
 #include <stdarg.h>
@@ -7,9 +10,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
+
+#define FIELDS_MAX 32u
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 /* The service manager tells device and inode of the stream it connected; a stderr redirected since is another file. */
 static bool stderr_is_journal(void) {
@@ -22,35 +29,95 @@ static bool stderr_is_journal(void) {
     return strcmp(stream, own) == 0;
 }
 
-static void send_line(int priority, const char *region, const char *caller, const char *message) {
+static bool ends_line(gunichar c) {
+    return g_unichar_iscntrl(c) || c == 0x2028 || c == 0x2029;
+}
+
+char *log_one_line(const char *text) {
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    GString *tamed = g_string_sized_new(strlen(valid));
+
+    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+        g_string_append_unichar(tamed, ends_line(c) ? '?' : c);
+    }
+    return g_string_free(tamed, FALSE);
+}
+
+/* One entry under way to the journal: iovecs that own their memory. */
+typedef struct {
+    struct iovec field[FIELDS_MAX];
+    int n;
+} Entry;
+
+static void entry_add(Entry *entry, const char *key, const char *value) {
+    if (!value || (size_t) entry->n == G_N_ELEMENTS(entry->field))
+        return;
+    char *text = g_strdup_printf("%s=%s", key, value);
+    entry->field[entry->n++] = (struct iovec){ .iov_base = text, .iov_len = strlen(text) };
+}
+
+static void entry_add_number(Entry *entry, const char *key, int value) {
+    g_autofree char *text = g_strdup_printf("%d", value);
+
+    entry_add(entry, key, text);
+}
+
+static void entry_clear(Entry *entry) {
+    for (int i = 0; i < entry->n; i++)
+        g_free(entry->field[i].iov_base);
+    entry->n = 0;
+}
+
+/* What reads the other end of the stream takes the prefix for the priority. */
+static void send_prefixed(int priority, const char *message) {
+    fprintf(stderr, "<%d>%s\n", priority & LOG_PRIMASK, message);
+}
+
+/* code: CODE_FILE and what belongs to it, as fields. */
+static void send_line(int priority, const char *id, const LogField *code, const LogField *fields, const char *text) {
+    g_autofree char *message = log_one_line(text);
+
     if (!stderr_is_journal()) {
         fprintf(stderr, "pmemd: %s\n", message);
         return;
     }
 
-    g_autofree char *message_field = g_strdup_printf("MESSAGE=%s", message);
-    g_autofree char *region_field = region ? g_strdup_printf("REGION=%s", region) : NULL;
-    g_autofree char *caller_field = caller ? g_strdup_printf("CALLER=%s", caller) : NULL;
-    char priority_field[sizeof "PRIORITY=7"];
-    struct iovec fields[5];
-    int n = 0;
+    /* sd_journal_sendv() takes a socket that is not there (in a sandbox without it) for success. */
+    if (access(JOURNAL_SOCKET, F_OK) < 0) {
+        send_prefixed(priority, message);
+        return;
+    }
 
-    snprintf(priority_field, sizeof priority_field, "PRIORITY=%d", priority & LOG_PRIMASK);
-    const char *const all[] = { message_field, priority_field, "SYSLOG_IDENTIFIER=pmemd", region_field, caller_field };
-    for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
-        if (all[i])
-            fields[n++] = (struct iovec){ .iov_base = (char *) all[i], .iov_len = strlen(all[i]) };
-    if (sd_journal_sendv(fields, n) < 0)
-        fprintf(stderr, "<%d>%s\n", priority & LOG_PRIMASK, message);
+    Entry entry = { .n = 0 };
+    entry_add(&entry, "MESSAGE", message);
+    entry_add_number(&entry, "PRIORITY", priority & LOG_PRIMASK);
+    entry_add(&entry, "SYSLOG_IDENTIFIER", "pmemd");
+    entry_add(&entry, "MESSAGE_ID", id);
+    for (const LogField *f = code; f && f->key; f++)
+        entry_add(&entry, f->key, f->value);
+    for (const LogField *f = fields; f && f->key; f++)
+        if (f->value) {
+            g_autofree char *value = log_one_line(f->value);
+            entry_add(&entry, f->key, value);
+        }
+    if (sd_journal_sendv(entry.field, entry.n) < 0)
+        send_prefixed(priority, message);
+    entry_clear(&entry);
 }
 
-void log_message(int priority, const char *region, const char *caller, const char *format, ...) {
+void log_send(const char *file, int line, const char *function, Event event, int priority, const LogField *fields,
+              const char *format, ...) {
+    const EventInfo *info = event_info(event);
+    char number[16];
     va_list ap;
 
     va_start(ap, format);
     g_autofree char *message = g_strdup_vprintf(format, ap);
     va_end(ap);
-    send_line(priority, region, caller, message);
+    g_snprintf(number, sizeof number, "%d", line);
+    send_line(event == EVENT_NONE ? priority : info->priority, info->id,
+              LOG_FIELDS({ "CODE_FILE", file }, { "CODE_LINE", number }, { "CODE_FUNC", function }), fields, message);
 }
 
 static int priority_of(GLogLevelFlags level) {
@@ -61,16 +128,24 @@ static int priority_of(GLogLevelFlags level) {
     return (level & G_LOG_LEVEL_MESSAGE) ? LOG_NOTICE : LOG_DEBUG;
 }
 
-static GLogWriterOutput write_glib(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data) {
-    const char *message = NULL;
-
-    if (priority_of(level) == LOG_DEBUG)
-        return G_LOG_WRITER_HANDLED;
+static const char *find_field(const GLogField *fields, gsize n_fields, const char *key) {
     for (gsize i = 0; i < n_fields; i++)
-        if (g_str_equal(fields[i].key, "MESSAGE"))
-            message = fields[i].value;
-    if (message)
-        send_line(priority_of(level), NULL, NULL, message);
+        if (fields[i].length < 0 && g_str_equal(fields[i].key, key))
+            return fields[i].value;
+    return NULL;
+}
+
+static GLogWriterOutput write_glib(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data) {
+    const char *message = find_field(fields, n_fields, "MESSAGE");
+
+    if (priority_of(level) == LOG_DEBUG || !message)
+        return G_LOG_WRITER_HANDLED;
+    send_line(priority_of(level), NULL,
+              LOG_FIELDS({ "CODE_FILE", find_field(fields, n_fields, "CODE_FILE") },
+                         { "CODE_LINE", find_field(fields, n_fields, "CODE_LINE") },
+                         { "CODE_FUNC", find_field(fields, n_fields, "CODE_FUNC") },
+                         { "GLIB_DOMAIN", find_field(fields, n_fields, "GLIB_DOMAIN") }),
+              NULL, message);
     return G_LOG_WRITER_HANDLED;
 }
 

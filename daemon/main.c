@@ -4,6 +4,7 @@
  * pmemd: options, configuration, wiring, readiness, orderly end.
  * Promises: the exit status says why it ended (see --help), one line on stderr or in the log says it in words.
  */
+#include "daemon/alarm.h"
 #include "daemon/backend-file.h"
 #include "daemon/backend-ndctl.h"
 #include "daemon/bus.h"
@@ -50,6 +51,7 @@ typedef struct {
     Bus *bus;
     Watch *watch; /* NULL: not on this backend, or not to be had */
     Eraser *eraser;
+    Alarm *alarm;
 } Daemon;
 
 static void daemon_free(Daemon *d) {
@@ -60,6 +62,7 @@ static void daemon_free(Daemon *d) {
         bus_set_eraser(d->bus, NULL);
     watch_free(d->watch);
     manager_free(d->manager);
+    alarm_free(d->alarm);
     eraser_free(d->eraser);
     backend_free(d->backend);
     bus_free(d->bus);
@@ -71,8 +74,21 @@ static void daemon_free(Daemon *d) {
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Daemon, daemon_free)
 
+static Event event_of(int status) {
+    switch (status) {
+    case STATUS_USAGE:
+        return EVENT_CONFIGURATION_BAD;
+    case STATUS_BACKEND:
+        return EVENT_BACKEND_UNUSABLE;
+    case STATUS_STATE_DIR:
+        return EVENT_STATE_DIR_UNUSABLE;
+    default:
+        return EVENT_START_FAILED;
+    }
+}
+
 static int fail(int status, const GError *error) {
-    log_message(LOG_ERR, NULL, NULL, "%s", error->message);
+    log_event(event_of(status), NULL, "%s", error->message);
     sd_notifyf(false, "STATUS=Failed: %s\nERRNO=%d", error->message,
                error->domain == PMEMD_ERROR ? pmemd_error_errno(error->code) : EINVAL);
     return status;
@@ -103,7 +119,7 @@ static bool parse_options(int argc, char **argv, Config **ret_config, int *ret_s
         return false;
     }
     if (argc > 1) {
-        log_message(LOG_ERR, NULL, NULL, "pmemd takes options only, '%s' is none: see pmemd --help", argv[1]);
+        log_event(EVENT_CONFIGURATION_BAD, NULL, "pmemd takes options only, '%s' is none: see pmemd --help", argv[1]);
         return false;
     }
     if (version) {
@@ -122,7 +138,7 @@ static bool parse_options(int argc, char **argv, Config **ret_config, int *ret_s
         return false;
     }
     for (guint i = 0; i < config->warnings->len; i++)
-        log_message(LOG_WARNING, NULL, NULL, "%s", (const char *) config->warnings->pdata[i]);
+        log_event(EVENT_CONFIGURATION_IGNORED, NULL, "%s", (const char *) config->warnings->pdata[i]);
     char **const given[] = { &bus, &backend, &state_dir };
     char **const settings[] = { &config->bus, &config->backend, &config->state_dir };
     for (size_t i = 0; i < G_N_ELEMENTS(given); i++)
@@ -144,7 +160,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 static void on_bus_lost(void *data, const char *reason) {
     const Daemon *d = data;
 
-    log_message(LOG_ERR, NULL, NULL, "%s: ending", reason);
+    log_event(EVENT_BUS_LOST, NULL, "%s: ending", reason);
     sd_notifyf(false, "STOPPING=1\nSTATUS=Failed: %s", reason);
     sd_event_exit(d->event, STATUS_FAILED);
 }
@@ -229,6 +245,7 @@ static bool wire_up(Daemon *d, const Config *config, GError **error) {
                         watch_error->message);
     }
     manager_add_events(d->manager, &events, d);
+    d->alarm = alarm_new(d->manager);
     manager_start(d->manager);
     return true;
 }

@@ -36,7 +36,7 @@ static void commit(Op *op, const BackendDevice *device) {
     region_set_path(region, device->path);
     if (!manager_append_commit(m, region, device->device, &error)) {
         /* The device is there and the intent is on the medium: the next start commits it. */
-        manager_set_region_state(m, region, REGION_UNSETTLED, error->message);
+        manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, error->message);
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
@@ -54,8 +54,10 @@ static void abort_create(Op *op) {
     g_autoptr(GError) error = NULL;
 
     if (!manager_append_abort(op->m, region, (PmemdError) op->asked_error->code, &error)) {
-        manager_set_region_state(op->m, region, REGION_UNSETTLED, error->message);
-        g_warning("a creation that failed could not be taken back in the journal: %s", error->message);
+        g_autofree char *text =
+            g_strdup_printf("a creation that failed could not be taken back in the journal: %s", error->message);
+
+        manager_set_region_state(op->m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, text);
     }
     op_finish(op, SD_ID128_NULL, op->asked_error);
 }
@@ -64,7 +66,7 @@ static void unsettled(Op *op, const char *reason) {
     g_autoptr(GError) error = NULL;
     Region *region = op_region(op);
 
-    manager_set_region_state(op->m, region, REGION_UNSETTLED, reason);
+    manager_set_region_state(op->m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, reason);
     error = g_error_new(PMEMD_ERROR, op->asked_error->code,
                         "%s; what the platform made of it is not known (%s), its frames 0x%" PRIx64 "-0x%" PRIx64
                         " stay reserved and it is settled at the next start",
@@ -78,7 +80,8 @@ static void on_listed_without(void *data) {
     if (op->listing)
         manager_take_listing(op->m, op->listing);
     else
-        g_warning("the platform could not be read again, ignoring: %s", op->error->message);
+        log_event(EVENT_PLATFORM_UNREADABLE, NULL, "the platform could not be read again, ignoring: %s",
+                  op->error->message);
     abort_create(op);
 }
 
@@ -138,7 +141,7 @@ static void on_relisted(void *data) {
         return;
     }
     if (!manager_append_abort(op->m, region, (PmemdError) op->asked_error->code, &error)) {
-        manager_set_region_state(op->m, region, REGION_UNSETTLED, error->message);
+        manager_set_region_state(op->m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, error->message);
         op_finish(op, SD_ID128_NULL, op->asked_error);
         return;
     }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "daemon/journal.h"
+#include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/worker.h"
 #include "proto/error.h"
@@ -103,10 +104,12 @@ void manager_tell_region_added(Manager *m, const Region *region);
 void manager_tell_region_removed(Manager *m, sd_id128_t uuid, sd_id128_t pool_uuid);
 void manager_tell_region_changed(Manager *m, const Region *region);
 void manager_tell_quarantined(Manager *m, const Region *region);
+void manager_tell_platform(Manager *m);
 void manager_tell_ready(Manager *m, const GError *error);
 /* Sets the state and tells when it differs. */
-void manager_set_region_state(Manager *m, Region *region, RegionState state, const char *reason);
-void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, const char *reason);
+/* event: what the log calls it; EVENT_NONE: nothing that anybody must act on. */
+void manager_set_region_state(Manager *m, Region *region, RegionState state, Event event, const char *reason);
+void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, Event event, const char *reason);
 
 /* manager-journal.c: persist, then apply. A failed write turns the pool read-only. */
 bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,

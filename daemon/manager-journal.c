@@ -48,7 +48,7 @@ static void after_failed_write(Manager *m, Pool *pool, const GError *error) {
     if (!journal_failed(pool->journal))
         return;
     reason = g_strdup_printf("its journal could not be written (%s); restart pmemd to replay it", error->message);
-    manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
+    manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_WRITE_FAILED, reason);
 }
 
 /* What is durable in a file that somebody removed or cut is lost all the same: nothing of it may be acknowledged. */
@@ -59,7 +59,7 @@ static bool check_intact(Manager *m, Pool *pool, GError **error) {
         return true;
     g_autofree char *reason = g_strdup_printf(
         "the file of its journal was removed or cut (%s); bring it back and restart pmemd", g_strerror(-r));
-    manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
+    manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_REMOVED, reason);
     g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, reason);
     return false;
 }
@@ -106,7 +106,7 @@ bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const 
         g_autofree char *reason =
             g_strdup_printf("a record of type 0x%04x was journalled that the model refuses: %s", type, local->message);
 
-        manager_set_pool_state(m, pool, POOL_CORRUPT, reason);
+        manager_set_pool_state(m, pool, POOL_CORRUPT, EVENT_POOL_CORRUPT, reason);
         g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, reason);
         return false;
     }
@@ -149,7 +149,7 @@ static void keep_evidence(Manager *m, Pool *pool, Medium *medium) {
         reason = g_strdup_printf("%s; a copy was kept as %s", journal_report(pool->journal), path);
     else
         reason = g_strdup_printf("%s; no copy could be kept: %s", journal_report(pool->journal), error->message);
-    manager_set_pool_state(m, pool, POOL_CORRUPT, reason);
+    manager_set_pool_state(m, pool, POOL_CORRUPT, EVENT_POOL_CORRUPT, reason);
 }
 
 /* Every start leaves its mark: who used the pool last, and on which machine. */
@@ -169,24 +169,24 @@ static void take_verdict(Manager *m, Pool *pool, Medium *medium) {
     case JOURNAL_CLEAN:
         break;
     case JOURNAL_READ_ONLY:
-        manager_set_pool_state(m, pool, POOL_READ_ONLY, journal_report(pool->journal));
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_POOL_READ_ONLY, journal_report(pool->journal));
         return;
     case JOURNAL_UNSUPPORTED:
-        manager_set_pool_state(m, pool, POOL_UNSUPPORTED, journal_report(pool->journal));
+        manager_set_pool_state(m, pool, POOL_UNSUPPORTED, EVENT_POOL_UNSUPPORTED, journal_report(pool->journal));
         return;
     case JOURNAL_CORRUPT:
         keep_evidence(m, pool, medium);
         return;
     }
     if (!sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id)) {
-        manager_set_pool_state(m, pool, POOL_READ_ONLY,
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_POOL_OTHER_MACHINE,
                                "it was last used on another machine, whose guests may still count on it");
         return;
     }
     if (!append_open(m, pool, &error) && pool->state == POOL_OK) {
         g_autofree char *reason = g_strdup_printf("the start could not be journalled: %s", error->message);
 
-        manager_set_pool_state(m, pool, POOL_READ_ONLY, reason);
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_WRITE_FAILED, reason);
     }
 }
 
@@ -208,7 +208,8 @@ Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, Fram
     g_autoptr(GError) conflict = NULL;
     bool placed = state_end_replay(m->state, pool, &conflict);
     if (!placed && journal_verdict(pool->journal) == JOURNAL_CLEAN)
-        manager_set_pool_state(m, pool, POOL_CORRUPT, conflict->message); /* not even this start is journalled */
+        manager_set_pool_state(m, pool, POOL_CORRUPT, EVENT_POOL_CORRUPT,
+                               conflict->message); /* not even this start is journalled */
     else
         take_verdict(m, pool, medium);
     return pool;

@@ -109,7 +109,8 @@ static void setup_failed(Op *op) {
     if (op->listing)
         manager_take_listing(m, op->listing);
     if (op->cleaned && !hints_remove(m->state_dir, HINT_SETUP, op->uuid, &hint_error))
-        g_warning("%s, ignoring: the hint is looked at again at the next start", hint_error->message);
+        log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: the hint is looked at again at the next start",
+                  hint_error->message);
     if (op->cleaned && !op->device && !op->retried && g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
         /* The map was older than the platform; with the fresh listing rules name what stands there, or find another
          * place. */
@@ -152,7 +153,7 @@ static void on_setup(void *data) {
     pool_set_path(pool, op->device->path);
     manager_take_listing(m, op->listing);
     if (!hints_remove(m->state_dir, HINT_SETUP, op->uuid, &error))
-        g_warning("%s, ignoring: a valid superblock wins over it", error->message);
+        log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: a valid superblock wins over it", error->message);
     manager_tell_pool_added(m, pool);
     op_finish(op, op->uuid, NULL);
 }

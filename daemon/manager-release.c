@@ -35,7 +35,7 @@ void release_data_start(Op *op) {
     }
     if (region->state == REGION_QUARANTINED && rules_pool_writable(region->pool, NULL)) {
         /* Released before: its job is the answer, and one that had failed is tried again. */
-        manager_set_region_state(m, region, REGION_QUARANTINED, STATE_REASON_RELEASED);
+        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, STATE_REASON_RELEASED);
         manager_tell_quarantined(m, region);
         op_finish(op, region->uuid, NULL);
         return;
@@ -65,7 +65,7 @@ void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason
     Region *region = state_region_by_uuid(m->state, region_uuid);
 
     if (region && region->state == REGION_QUARANTINED && !m->stopping)
-        manager_set_region_state(m, region, REGION_QUARANTINED, reason);
+        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, reason);
 }
 
 static void run_open_content(void *data) {
@@ -117,7 +117,7 @@ void open_content_start(Op *op) {
 
 /* Still there, or not known: the intent stays open and the frames reserved. */
 static void release_failed(Op *op, Region *region, const GError *error) {
-    manager_set_region_state(op->m, region, REGION_QUARANTINED, error->message);
+    manager_set_region_state(op->m, region, REGION_QUARANTINED, EVENT_NONE, error->message);
     op_finish(op, SD_ID128_NULL, error);
 }
 
@@ -215,7 +215,7 @@ static void on_pool_released(void *data) {
         return;
     }
     if (!hints_remove(m->state_dir, HINT_RELEASE, op->uuid, &error))
-        g_warning("%s, ignoring: its device is gone", error->message);
+        log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: its device is gone", error->message);
     if (!sd_id128_is_null(op->request.request_id)) {
         JfRequest *answer = g_new(JfRequest, 1);
 
@@ -259,7 +259,7 @@ void release_mgmt_start(Op *op) {
     backend_tag_format(BACKEND_ROLE_MGMT, op->uuid, op->device_uuid, op->tag);
     journal_free(g_steal_pointer(&pool->journal));
     op->medium = g_steal_pointer(&pool->medium);
-    manager_set_pool_state(m, pool, POOL_RELEASING, "it is being released");
+    manager_set_pool_state(m, pool, POOL_RELEASING, EVENT_NONE, "it is being released");
     op_work(op, run_release_pool, on_pool_released);
 }
 

@@ -22,6 +22,7 @@ typedef struct {
     bool readable; /* both places of its superblock are */
     Pool *pool;    /* once replayed */
     char *refused; /* why it is no pool; NULL: may be one */
+    Event event;   /* what the log calls the refusal */
 } FoundMedium;
 
 static void found_medium_free(FoundMedium *found) {
@@ -143,6 +144,7 @@ void manager_take_listing(Manager *m, const BackendListing *listing) {
             continue;
         take_foreign(m, device, kinds[recovery_decide_device(device, hint_pending(m, device->uuid))]);
     }
+    manager_tell_platform(m);
 }
 
 /* --- worker steps --- */
@@ -198,6 +200,7 @@ static bool found_may_be_pool(const FoundMedium *found) {
 }
 
 static void check_found(Manager *m, FoundMedium *found) {
+    found->event = EVENT_POOL_REFUSED;
     if (!found->medium)
         found->refused = g_strdup(found->error->message);
     else if (found->verdict == JF_NOT_OURS || found->verdict == JF_BAD)
@@ -217,22 +220,32 @@ static void refuse_twins(GPtrArray *media) {
             const FoundMedium *b = g_ptr_array_index(media, k);
 
             if (i != k && !a->refused && b->verdict != JF_NOT_OURS && b->verdict != JF_BAD &&
-                sd_id128_equal(a->sb.journal_uuid, b->sb.journal_uuid))
+                sd_id128_equal(a->sb.journal_uuid, b->sb.journal_uuid)) {
                 a->refused = g_strdup_printf("its journal's uuid is also that of %s", b->device->name);
+                a->event = EVENT_POOL_TWINS;
+            }
         }
+}
+
+static void log_refused(const FoundMedium *found, const char *reason) {
+    char uuid[PMEMD_UUID_STRING_MAX];
+
+    log_event(found->event,
+              LOG_FIELDS({ "POOL", pmemd_uuid_format(found->device->uuid, uuid) }, { "DEVICE", found->device->name }),
+              "mgmt device %s is not used: %s", found->device->name, reason);
 }
 
 static void replay_found(Manager *m, FoundMedium *found) {
     g_autoptr(GError) error = NULL;
 
     if (found->refused) {
-        g_warning("mgmt device %s is not used: %s", found->device->name, found->refused);
+        log_refused(found, found->refused);
         return;
     }
     if (found->verdict == JF_UNSUPPORTED) {
-        found->pool = state_add_pool(m->state, &found->sb, found->device->device, POOL_UNSUPPORTED, &error);
+        found->pool = state_add_pool(m->state, &found->sb, found->device->device, POOL_OK, &error);
         if (found->pool)
-            manager_set_pool_state(m, found->pool, POOL_UNSUPPORTED,
+            manager_set_pool_state(m, found->pool, POOL_UNSUPPORTED, EVENT_POOL_UNSUPPORTED,
                                    "it was written by a newer pmemd; upgrade pmemd to use it");
     } else {
         found->pool = manager_open_pool(m, found->medium, &found->sb, found->device->device, &error);
@@ -242,7 +255,7 @@ static void replay_found(Manager *m, FoundMedium *found) {
     if (found->pool)
         pool_set_path(found->pool, found->device->path);
     else
-        g_warning("mgmt device %s is not used: %s", found->device->name, error->message);
+        log_refused(found, error->message);
 }
 
 /* --- comparing --- */
@@ -264,16 +277,17 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     RecoveryAction action = recovery_decide_region(region, device, &reason);
     switch (action) {
     case RECOVERY_KEEP:
-        manager_set_region_state(m, region, REGION_OK, NULL);
+        manager_set_region_state(m, region, REGION_OK, EVENT_NONE, NULL);
         return;
     case RECOVERY_MISSING:
-        manager_set_region_state(m, region, REGION_MISSING, reason);
+        manager_set_region_state(m, region, REGION_MISSING, device ? EVENT_REGION_DISPLACED : EVENT_REGION_MISSING,
+                                 reason);
         return;
     case RECOVERY_UNSETTLED:
-        manager_set_region_state(m, region, REGION_UNSETTLED, reason);
+        manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, reason);
         return;
     case RECOVERY_ERASE_LATER:
-        manager_set_region_state(m, region, REGION_QUARANTINED, reason);
+        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_RELEASE_WAITS, reason);
         return;
     case RECOVERY_ERASE:
     case RECOVERY_COMMIT_CREATE:
@@ -288,7 +302,8 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         reason =
             g_strdup_printf("its %s was cut off and its pool is %s", region->intent->deleting ? "release" : "creation",
                             pool_state_to_string(region->pool->state));
-        manager_set_region_state(m, region, region->intent->deleting ? REGION_QUARANTINED : REGION_UNSETTLED, reason);
+        manager_set_region_state(m, region, region->intent->deleting ? REGION_QUARANTINED : REGION_UNSETTLED,
+                                 EVENT_REGION_UNSETTLED, reason);
         return;
     }
 
@@ -306,7 +321,7 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     else if (device)
         doom(op, device->uuid, device->tag, region->uuid, false);
     if (!ok)
-        manager_set_region_state(m, region, REGION_UNSETTLED, error->message);
+        manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, error->message);
     else if (action == RECOVERY_COMMIT_CREATE)
         manager_tell_region_changed(m, region);
     else if (action == RECOVERY_COMMIT_DELETE || action == RECOVERY_ABORT_CREATE)
@@ -389,12 +404,14 @@ static void compare_hints(Op *op, HintKind kind) {
             if (action == RECOVERY_DEVICE_DESTROY && !(kind == HINT_SETUP && may_be_pool(op, uuid)))
                 doom(op, uuid, device->tag, SD_ID128_NULL, true);
         } else if (!hints_remove(m->state_dir, kind, uuid, &error)) {
-            g_warning("%s, ignoring: it is looked at again at the next start", error->message);
+            log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: it is looked at again at the next start",
+                      error->message);
             g_clear_error(&error);
         }
     }
     if (!uuids)
-        g_warning("%s, ignoring: a mgmt region that was half set up stays listed as unformatted", error->message);
+        log_event(EVENT_STATE_DIR_FAILED, NULL,
+                  "%s, ignoring: a mgmt region that was half set up stays listed as unformatted", error->message);
 }
 
 static void doom_fillers(Op *op) {
@@ -410,6 +427,7 @@ static void start_destroy_next(Op *op);
 
 static void start_done(Op *op) {
     op->m->recovering = false;
+    manager_tell_platform(op->m);
     op_finish(op, SD_ID128_NULL, NULL);
 }
 
@@ -419,7 +437,8 @@ static void on_last_listing(void *data) {
     if (op->listing)
         manager_take_listing(op->m, op->listing);
     else
-        g_warning("the platform could not be read again, ignoring: what stands is from the start: %s",
+        log_event(EVENT_PLATFORM_UNREADABLE, NULL,
+                  "the platform could not be read again, ignoring: what stands is from the start: %s",
                   op->error->message);
     start_done(op);
 }
@@ -432,20 +451,21 @@ static void on_destroyed(void *data) {
     g_autoptr(GError) error = NULL;
 
     if (!op->ok) {
-        g_warning("what an interrupted operation left behind could not be removed: %s", op->error->message);
+        log_event(EVENT_LEFTOVER_STAYS, NULL, "what an interrupted operation left behind could not be removed: %s",
+                  op->error->message);
         if (region)
-            manager_set_region_state(m, region, REGION_UNSETTLED, op->error->message);
+            manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, op->error->message);
     } else {
         sd_id128_t pool_uuid = region ? region->pool->sb.member_uuid : SD_ID128_NULL;
 
         if (region && !manager_append_abort(m, region, PMEMD_ERROR_INTERNAL, &error))
-            manager_set_region_state(m, region, REGION_UNSETTLED, error->message);
+            manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, error->message);
         else if (region)
             manager_tell_region_removed(m, doomed->region, pool_uuid);
         g_clear_error(&error);
         if (doomed->hint && (!hints_remove(m->state_dir, HINT_SETUP, doomed->uuid, &error) ||
                              !hints_remove(m->state_dir, HINT_RELEASE, doomed->uuid, &error)))
-            g_warning("%s, ignoring: the device is gone", error->message);
+            log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: the device is gone", error->message);
     }
     start_destroy_next(op);
 }
@@ -530,7 +550,8 @@ static void on_refreshed(void *data) {
     if (op->listing)
         manager_take_listing(op->m, op->listing);
     else
-        g_warning("the platform could not be read again, ignoring: %s", op->error->message);
+        log_event(EVENT_PLATFORM_UNREADABLE, NULL, "the platform could not be read again, ignoring: %s",
+                  op->error->message);
     op_finish(op, SD_ID128_NULL, NULL);
 }
 

@@ -50,31 +50,53 @@ void manager_tell_quarantined(Manager *m, const Region *region) {
     TELL(m, region_quarantined, region)
 }
 
+void manager_tell_platform(Manager *m) {
+    if (!m->recovering)
+        TELL(m, platform_read)
+}
+
 void manager_tell_ready(Manager *m, const GError *error) {
     TELL(m, ready, error)
 }
 
-void manager_set_region_state(Manager *m, Region *region, RegionState state, const char *reason) {
-    const char *old = region_state_to_string(region->state);
+static void log_state(Event event, const Pool *pool, const Region *region, const char *old, const char *now,
+                      const char *reason) {
+    char pool_uuid[PMEMD_UUID_STRING_MAX], region_uuid[PMEMD_UUID_STRING_MAX];
+    const char *name = region ? region->name : pool->name;
+
+    pmemd_uuid_format(pool->sb.member_uuid, pool_uuid);
+    if (region)
+        pmemd_uuid_format(region->uuid, region_uuid);
+    log_event(event, LOG_FIELDS({ "POOL", pool_uuid }, { "REGION", region ? region_uuid : NULL }, { "NAME", name }),
+              "%s %s%s%s%s is %s (was %s): %s", region ? "data region" : "pool", region ? region_uuid : pool_uuid,
+              name ? " '" : "", name ? name : "", name ? "'" : "", now, old, reason ? reason : "no reason was given");
+}
+
+void manager_set_region_state(Manager *m, Region *region, RegionState state, Event event, const char *reason) {
+    const char *old = region_state_to_string(region->state), *now = region_state_to_string(state);
     bool same_reason = g_strcmp0(region->reason, reason) == 0;
 
     state_set_region_state(m->state, region, state, reason);
-    if (strcmp(old, region_state_to_string(state)) == 0 && same_reason)
+    if (strcmp(old, now) == 0 && same_reason)
         return;
+    if (event != EVENT_NONE)
+        log_state(event, region->pool, region, old, now, reason);
     TELL(m, region_changed, region)
-    if (strcmp(old, region_state_to_string(state)) == 0)
+    if (strcmp(old, now) == 0)
         return;
-    TELL(m, health_changed, region->uuid, old, region_state_to_string(state), reason ? reason : "")
+    TELL(m, health_changed, region->uuid, old, now, reason ? reason : "")
 }
 
-void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, const char *reason) {
-    const char *old = pool_state_to_string(pool->state);
+void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, Event event, const char *reason) {
+    const char *old = pool_state_to_string(pool->state), *now = pool_state_to_string(state);
 
     state_set_pool_state(m->state, pool, state, reason);
-    if (strcmp(old, pool_state_to_string(state)) == 0)
+    if (strcmp(old, now) == 0)
         return;
+    if (event != EVENT_NONE)
+        log_state(event, pool, NULL, old, now, reason);
     TELL(m, pool_changed, pool)
-    TELL(m, health_changed, pool->sb.member_uuid, old, pool_state_to_string(state), reason ? reason : "")
+    TELL(m, health_changed, pool->sb.member_uuid, old, now, reason ? reason : "")
 }
 
 const char *manager_state_to_string(ManagerState state) {
@@ -221,7 +243,7 @@ static int on_stuck(sd_event_source *source, uint64_t usec, void *data) {
     (void) source;
     (void) usec;
     m->stuck = true;
-    g_warning("%s", text);
+    log_event(EVENT_WORKER_STUCK, NULL, "%s", text);
     manager_update_summary(m);
     return 0;
 }

@@ -67,6 +67,7 @@ typedef struct {
     void (*region_changed)(void *data, const Region *region);
     void (*health_changed)(void *data, sd_id128_t uuid, const char *old_state, const char *new_state,
                            const char *reason);
+    void (*platform_read)(void *data); /* raw regions and foreign devices are up to date; not while recovering */
     void (*region_quarantined)(void *data, const Region *region); /* its device waits to be erased */
     void (*summary_changed)(void *data);                          /* State, counts, totals */
     void (*ready)(void *data, const GError *error);               /* the journals are replayed (or why not); once */

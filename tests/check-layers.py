@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 LEVELS = [
+    ("below log", {"event"}),
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "pair-tree"}),
     ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir", "stats"}),
@@ -29,7 +30,7 @@ LEVELS = [
     ("1.4", {"backend-ndctl-create"}),
     ("2", {"backend-ndctl", "backend-file", "rules", "recovery"}),
     ("3", {"manager"}),
-    ("4", {"eraser", "health", "bus-view", "watch"}),
+    ("4", {"alarm", "eraser", "health", "bus-view", "watch"}),
     ("4.1", {"bus-region", "bus-job", "bus-list", "bus-metrics", "bus-request"}),
     ("5", {"bus"}),
     ("6", {"main"}),

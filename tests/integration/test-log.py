@@ -1,0 +1,364 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""What an administrator must act on is logged once, with its MESSAGE_ID and the fields that name the region."""
+
+import glob
+import os
+import re
+import resource
+import subprocess
+import time
+import unittest
+import uuid
+
+import harness
+import journal
+import wire
+
+MIB = 1 << 20
+POOL = (0x480000, 0x490000)
+HARDWARE = "org.pmemd1.Error.Hardware"
+
+
+def event_ids():
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../daemon/event.c")
+    with open(path, encoding="utf-8") as file:
+        return dict(re.findall(r'\{\s*"([a-z-]+)",\s*"([0-9a-f]{32})"', file.read()))
+
+
+IDS = event_ids()
+PRIORITY = {"crit": "2", "err": "3", "warning": "4", "notice": "5"}
+
+
+class Log(unittest.TestCase):
+    """One pmemd whose stderr is a journal."""
+
+    regions = harness.TWO_NODES
+
+    def setUp(self):
+        self.journal = journal.Journal().__enter__()
+        self.addCleanup(self.journal.__exit__)
+        self.host = harness.Host(regions=self.regions, start=False,
+                                 wrapper=["env", "--ignore-signal=XFSZ"]).__enter__()
+        self.addCleanup(self.host.__exit__)
+        self.daemon = self.host.daemon
+        self.daemon.environment = self.journal.environment(self.daemon.log_path)
+        self.connection = wire.Connection(self.host.bus.address)
+        self.addCleanup(self.connection.close)
+
+    def pool(self, start=POOL[0], end=POOL[1], name="pool0"):
+        path, = self.connection.manager("SetupMgmt", "tta{sv}", start, end, [("name", ("s", name))])
+        return self.uuid(path)
+
+    def data(self, name="guest0"):
+        path, = self.connection.manager("AllocateData", "ta{sv}", 2 * MIB, [("name", ("s", name))])
+        return self.uuid(path)
+
+    @staticmethod
+    def uuid(path):
+        return path.rsplit("/", 1)[1].replace("_", "-")
+
+    @staticmethod
+    def region_path(region):
+        return "/org/pmemd1/region/" + region.replace("-", "_")
+
+    def file(self, pattern):
+        path, = glob.glob(os.path.join(self.daemon.backend_folder, pattern))
+        return path
+
+    def event(self, name, priority, **fields):
+        """Waits for it, checks that it is well formed and that it came once; the entry."""
+        entry = self.journal.wait(lambda e: e.get("MESSAGE_ID") == IDS[name])
+        same = [e for e in self.journal.entries if e.get("MESSAGE_ID") == IDS[name]
+                and all(e.get(k) == v for k, v in fields.items())]
+        self.assertEqual(len(same), 1, self.journal.entries)
+        entry = same[0]
+        self.assertEqual(entry["PRIORITY"], PRIORITY[priority])
+        self.assertEqual(entry["SYSLOG_IDENTIFIER"], "pmemd")
+        self.assertTrue(entry["MESSAGE"].isprintable(), entry)
+        self.assertRegex(entry["CODE_FILE"], r"daemon/[a-z-]+\.c$")
+        self.assertGreater(int(entry["CODE_LINE"]), 0)
+        self.assertRegex(entry["CODE_FUNC"], r"^\w+$")
+        return entry
+
+    def names(self):
+        known = {v: k for k, v in IDS.items()}
+        return [known[e["MESSAGE_ID"]] for e in self.journal.entries if e.get("MESSAGE_ID") in known]
+
+    def restart_without(self, *change):
+        """Stops pmemd, makes the change, starts it again."""
+        self.assertEqual(self.daemon.stop(), 0)
+        self.journal.entries.clear()
+        for step in change:
+            step()
+        self.daemon.start()
+
+
+class Starts(Log):
+    """pmemd that cannot start says why."""
+
+    def ends(self, status, name, **options):
+        for key, value in options.items():
+            setattr(self.daemon, key, value)
+        self.daemon.start(ready=False)
+        self.assertEqual(self.daemon.wait(), status)
+        self.assertEqual(self.daemon.log(), "")
+        return self.event(name, "err")
+
+    def write(self, name, text):
+        path = os.path.join(self.host.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def test_configuration(self):
+        path = self.write("bad.conf", "[pmemd]\nMaxQueue=many\n")
+        self.assertIn("MaxQueue", self.ends(2, "configuration-bad", arguments=["--config=" + path])["MESSAGE"])
+
+    def test_option(self):
+        self.ends(2, "configuration-bad", arguments=["--colour"])
+
+    def test_word(self):
+        self.ends(2, "configuration-bad", arguments=["start"])
+
+    def test_unknown_key(self):
+        path = self.write("odd.conf", "[pmemd]\nMaxCue=1\n")
+        self.daemon.arguments = ["--config=" + path]
+        self.daemon.start()
+        self.assertIn("MaxCue", self.event("configuration-ignored", "warning")["MESSAGE"])
+
+    def test_backend(self):
+        self.ends(3, "backend-unusable", backend="file:/nowhere")
+
+    def test_state_directory(self):
+        self.ends(4, "state-dir-unusable", state_folder=self.write("file", "") + "/state")
+
+    def test_name_taken(self):
+        self.daemon.start()
+        other = harness.Daemon(self.host.bus, os.path.join(self.host.folder, "other"), regions=harness.TWO_NODES)
+        other.environment = self.journal.environment(other.log_path)
+        other.start(ready=False)
+        self.assertEqual(other.wait(), 1)
+        self.assertIn("org.pmemd1 is taken", self.event("start-failed", "err")["MESSAGE"])
+
+    def test_bus_gone(self):
+        self.daemon.start()
+        self.host.bus.stop()
+        self.assertEqual(self.daemon.wait(), 1)
+        self.event("bus-lost", "err")
+
+    def test_quiet_when_all_is_well(self):
+        self.daemon.start()
+        self.assertEqual(self.daemon.stop(), 0)
+        self.assertEqual((self.journal.entries, self.daemon.log()), ([], ""))
+
+    def test_plain_when_stderr_is_no_journal(self):
+        """Somebody else's JOURNAL_STREAM is inherited: lines go to stderr, one each, without a prefix."""
+        path = self.write("odd.conf", "[pmemd]\nMaxCue=1\n")
+        self.daemon.arguments = ["--config=" + path]
+        self.daemon.environment = {"JOURNAL_STREAM": "1:1"}
+        self.daemon.start()
+        self.assertRegex(self.daemon.log(), r"\Apmemd: [^\n]*MaxCue[^\n]*\n\Z")
+        self.assertEqual(self.journal.entries, [])
+
+    def test_prefix_when_the_journal_takes_no_entries(self):
+        """What reads the stream takes the prefix for the priority."""
+        path = self.write("odd.conf", "[pmemd]\nMaxCue=1\n")
+        os.rename(journal.PATH, journal.PATH + "-away")
+        self.addCleanup(os.rename, journal.PATH + "-away", journal.PATH)
+        self.daemon.arguments = ["--config=" + path]
+        self.daemon.start()
+        self.assertRegex(self.daemon.log(), r"\A<4>[^\n]*MaxCue[^\n]*\n\Z")
+
+
+class Pools(Log):
+    """Each way that a pool is lost to writing."""
+
+    regions = {"raw0": {**harness.TWO_NODES["raw0"], "Medium": "file"},
+               "raw1": {**harness.TWO_NODES["raw1"], "Medium": "mapped"}}
+
+    def setUp(self):
+        super().setUp()
+        self.daemon.start()
+        self.uuid0 = self.pool()
+
+    def refused(self, name):
+        with self.assertRaises(wire.Error) as caught:
+            self.connection.manager("Rename", "osa{sv}", self.region_path(self.uuid0), name, [])
+        return caught.exception.name
+
+    def test_write_fails(self):
+        before = resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        self.assertEqual(self.refused("other"), HARDWARE)
+        self.refused("again")
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_FSIZE, before)
+        entry = self.event("journal-write-failed", "crit", POOL=self.uuid0)
+        self.assertEqual(entry["NAME"], "pool0")
+
+    def test_file_removed(self):
+        mapped = self.pool(0x4C0000, 0x4D0000, "pool1")
+        os.unlink(os.path.join(self.daemon.backend_folder, f"mgmt-{mapped}.img"))
+        with self.assertRaises(wire.Error) as caught:
+            self.connection.manager("Rename", "osa{sv}", self.region_path(mapped), "other", [])
+        self.assertEqual(caught.exception.name, HARDWARE)
+        self.event("journal-removed", "crit", POOL=mapped)
+
+    def damage(self, offset, length):
+        with open(self.file("mgmt-*.img"), "r+b") as file:
+            file.seek(offset)
+            file.write(os.urandom(length))
+
+    def test_corrupt(self):
+        size = os.path.getsize(self.file("mgmt-*.img"))
+        # Both copies of the roots, not of the superblock.
+        self.restart_without(lambda: self.damage(4096, 61440), lambda: self.damage(size - 65536 + 4096, 61440))
+        self.event("pool-corrupt", "crit", POOL=self.uuid0)
+
+    def test_refused(self):
+        size = os.path.getsize(self.file("mgmt-*.img"))
+        self.restart_without(lambda: self.damage(64, 64), lambda: self.damage(size - 65536 + 64, 64),
+                             lambda: self.damage(size - 4096 + 64, 64))
+        self.event("pool-refused", "err", POOL=self.uuid0)
+        self.event("unformatted-found", "warning", POOL=self.uuid0)
+
+    def test_other_machine(self):
+        ident = os.path.join(self.host.folder, "machine-id")
+        with open(ident, "w", encoding="utf-8") as file:
+            file.write(uuid.uuid4().hex + "\n")
+        subprocess.run(["mount", "--bind", ident, "/etc/machine-id"], check=True)
+        self.addCleanup(subprocess.run, ["umount", "/etc/machine-id"], check=True)
+        self.restart_without()
+        self.event("pool-other-machine", "err", POOL=self.uuid0)
+
+    def test_twins(self):
+        first = self.file("mgmt-*.img")
+        other = self.pool(0x4C0000, 0x4D0000, "pool1")
+        second, = set(glob.glob(os.path.join(self.daemon.backend_folder, "mgmt-*.img"))) - {first}
+
+        def copy():
+            with open(first, "rb") as source, open(second, "r+b") as target:
+                target.write(source.read(4096))
+        self.restart_without(copy)
+        self.event("pool-twins", "err", POOL=self.uuid0)
+        self.event("pool-refused", "err", POOL=other)
+
+
+class Regions(Log):
+    """Each way that a data region gets an administrator's attention."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon.start()
+        self.uuid0 = self.pool()
+        self.guest = self.data()
+
+    def inject(self, operation, when, error):
+        with open(os.path.join(self.daemon.backend_folder, "inject.conf"), "w", encoding="utf-8") as file:
+            file.write(f"[{operation}]\nWhen={when}\nError={error}\n")
+
+    def record(self):
+        """The description of the data region's device."""
+        uuid_of_device = re.search(r"data-(.*)\.img", self.file("data-*.img"))[1]
+        return os.path.join(self.daemon.backend_folder, uuid_of_device + ".dev")
+
+    def test_missing(self):
+        self.restart_without(lambda: os.unlink(self.record()))
+        entry = self.event("region-missing", "err", REGION=self.guest, POOL=self.uuid0)
+        self.assertEqual(entry["NAME"], "guest0")
+
+    def test_displaced(self):
+        path = self.record()
+
+        def move():
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            start = int(re.search(r"StartFrame=(\w+)", text)[1], 0)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(re.sub(r"StartFrame=\w+", f"StartFrame={start + 0x10000:#x}", text))
+        self.restart_without(move)
+        self.event("region-displaced", "err", REGION=self.guest)
+        self.event("orphan-found", "warning")
+
+    def test_orphan(self):
+        os.mkdir(os.path.join(self.host.folder, "away"))
+
+        def hide():
+            for name in (os.path.basename(image), self.uuid0 + ".dev"):
+                os.rename(os.path.join(self.daemon.backend_folder, name), os.path.join(self.host.folder, "away", name))
+        image = self.file("mgmt-*.img")
+        self.restart_without(hide)
+        entry = self.event("orphan-found", "warning")
+        self.assertIn("DEVICE", entry)
+        # Told once: what changes elsewhere is no news of it.
+        self.pool()
+        self.event("orphan-found", "warning")
+
+    def test_erase_fails(self):
+        self.inject("zero", "before", "EIO")
+        self.connection.manager("ReleaseData", "oa{sv}", self.region_path(self.guest), [])
+        self.assertIn("quarantined", self.event("erase-failed", "err", REGION=self.guest)["MESSAGE"])
+
+    def test_leftover(self):
+        """Killed half way, and what is there cannot be destroyed."""
+        self.inject("create", "partial", "kill")
+        with self.assertRaises((wire.Error, wire.Closed)):
+            self.data("guest1")
+        self.daemon.wait()
+        self.inject("destroy", "before", "EBUSY")
+        self.journal.entries.clear()
+        self.daemon.start()
+        self.event("leftover-stays", "warning")
+        self.event("region-unsettled", "err", POOL=self.uuid0)
+
+    def test_waits_for_its_holder(self):
+        """Released and cut off; somebody has the image open at the next start."""
+        self.inject("zero", "before", "kill")
+        self.connection.manager("ReleaseData", "oa{sv}", self.region_path(self.guest), [])
+        self.daemon.wait()
+        with open(self.file("data-*.img"), "rb"):
+            self.journal.entries.clear()
+            self.daemon.start()
+            self.event("release-waits", "warning", REGION=self.guest)
+
+    def hold(self, operation):
+        """The next one waits until the file whose path is returned is gone."""
+        path = os.path.join(self.daemon.backend_folder, "hold")
+        with open(path, "w", encoding="utf-8"), \
+                open(os.path.join(self.daemon.backend_folder, "inject.conf"), "w", encoding="utf-8") as inject:
+            inject.write(f"[{operation}]\nWaitFile=hold\n")
+        return path
+
+    def send(self, member, signature, *body):
+        return self.connection.send(harness.NAME, harness.ROOT, harness.MANAGER, member, signature, *body)
+
+    def test_note_stays(self):
+        """The state directory became read-only while a set-up ran: it is done all the same."""
+        hints = os.path.join(self.daemon.state_folder, "setup")
+        hold = self.hold("create")
+        serial = self.send("SetupMgmt", "tta{sv}", 0x4C0000, 0x4D0000, [])
+        while not os.listdir(hints):
+            time.sleep(0.01)
+        subprocess.run(["mount", "--bind", "-o", "ro", hints, hints], check=True)
+        self.addCleanup(subprocess.run, ["umount", hints], check=True)
+        os.unlink(hold)
+        self.connection.wait(serial)
+        self.event("state-dir-failed", "warning")
+
+    def test_stuck(self):
+        self.assertEqual(self.daemon.stop(), 0)
+        path = os.path.join(self.host.folder, "stuck.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[pmemd]\nStuckAfterSec=1\n")
+        self.daemon.arguments = ["--config=" + path]
+        self.daemon.start()
+        hold = self.hold("create")
+        serial = self.send("AllocateData", "ta{sv}", 2 * MIB, [])
+        self.event("worker-stuck", "err")
+        os.unlink(hold)
+        self.connection.wait(serial)
+
+
+if __name__ == "__main__":
+    journal.private_run()
+    harness.main()
