@@ -36,6 +36,9 @@ const EventInfo *event_info(Event event) {
         [EVENT_BUS_LOST] = { "bus-lost", "e3a8257f13424529ae104351adaf3a56", LOG_ERR },
         [EVENT_WORKER_STUCK] = { "worker-stuck", "8192a225a1534104992a71f03b2cfebe", LOG_ERR },
         [EVENT_INTERNAL_ERROR] = { "internal-error", "3b4bd7fbaceb4881befb6cf79cd72425", LOG_ERR },
+        [EVENT_CHANGE_DONE] = { "change-done", "f13c99d41bb04878a82239c0efe9be22", LOG_NOTICE },
+        [EVENT_CHANGE_REFUSED] = { "change-refused", "fc978f820352488983851cfadb8c53a6", LOG_NOTICE },
+        [EVENT_REFUSALS_OMITTED] = { "refusals-omitted", "47b50b13d0604e478ab66339592e532b", LOG_WARNING },
         [EVENT_REGION_FREED] = { "region-freed", "1768fd43558a4f08aac24aea1707bb4c", LOG_NOTICE },
     };
 

@@ -37,6 +37,9 @@ typedef enum {
     EVENT_BUS_LOST,              /* the bus, or pmemd's name on it, is gone: pmemd ends */
     EVENT_WORKER_STUCK,          /* an operation on the platform does not come back */
     EVENT_INTERNAL_ERROR,        /* a request failed for a reason that no request should meet */
+    EVENT_CHANGE_DONE,           /* audit: who changed what */
+    EVENT_CHANGE_REFUSED,        /* audit: who asked for what in vain, and why */
+    EVENT_REFUSALS_OMITTED,      /* audit: how many refusals were not written */
     EVENT_REGION_FREED,          /* audit: a released region was erased, its frames are free */
     N_EVENTS,
 } Event;
