@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""Checks the manual pages: their roff, and that they say what the programs and contracts say.
+
+usage: check-man.py ROOT PMEMD
+
+Prints TAP. Every page of docs/man is linted; org.pmemd1(5) is made again; pmemd(8) has every option, exit status, event and state.
+"""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+
+
+def read(root, path):
+    with open(os.path.join(root, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def text_of(root, page):
+    """The page as it reads, on one long line."""
+    done = subprocess.run(["mandoc", "-T", "ascii", "-O", "width=1000", os.path.join(root, "docs/man", page)], capture_output=True,
+                          text=True, check=True)
+    return re.sub(r".\x08", "", done.stdout)
+
+
+def check_roff(root, _):
+    pages = sorted(glob.glob(os.path.join(root, "docs/man/*")))
+    assert len(pages) >= 2, pages
+    # A date that nobody keeps up is worse than none.
+    done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages], capture_output=True, text=True, check=False)
+    said = [line for line in done.stdout.splitlines() if "missing date" not in line]
+    assert not said, "\n".join(said)
+    for page in pages:
+        lines = read(root, page).splitlines()
+        assert [line.removeprefix('.\\" ')[:4] for line in lines[:2]] == ["SPDX"] * 2, f"{page} has no licence lines"
+        assert re.search(r"^\.TH \S+ [158] |^\.TH \S+ 3 ", "\n".join(lines), re.M), f"{page} has no .TH"
+
+
+def check_api_page(root, _):
+    made = subprocess.run([sys.executable, os.path.join(root, "docs/make-api-page.py"), os.path.join(root, "proto")],
+                          capture_output=True, text=True, check=True).stdout
+    assert made == read(root, "docs/man/org.pmemd1.5"), "make it anew: docs/make-api-page.py proto > docs/man/org.pmemd1.5"
+    text = text_of(root, "org.pmemd1.5")
+    members = re.findall(r'<(?:method|signal|property) name="(\w+)"', read(root, "proto/org.pmemd1.xml"))
+    missing = [m for m in members if not re.search(rf"^ +{m} \(", text, re.M)]
+    assert members and not missing, missing
+
+
+def check_options(root, pmemd):
+    shown = subprocess.run([pmemd, "--help"], capture_output=True, text=True, check=True,
+                           env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
+    page = text_of(root, "pmemd.8")
+    options = re.findall(r"^ +(?:-\w, )?(--[\w-]+)", shown, re.M)
+    section = page.split("\nOPTIONS\n")[1].split("\nEXIT STATUS\n")[0]
+    documented = re.findall(r"^ +(?:-\w, )?(--[\w-]+)", section, re.M)
+    assert options and set(options) == set(documented), set(options) ^ set(documented)
+    statuses = re.findall(r"^  (\d)  ", shown, re.M)
+    section = page.split("\nEXIT STATUS\n")[1].split("\nSIGNALS\n")[0]
+    assert statuses and statuses == re.findall(r"^ +(\d)(?: |$)", section, re.M), section
+
+
+def check_events(root, _):
+    rows = re.findall(r'\[EVENT_\w+\] = \{\s*"([a-z-]+)",\s*"([0-9a-f]{32})",\s*LOG_(\w+)', read(root, "daemon/event.c"))
+    page = re.findall(r"^ +([a-z-]+) \((\w+)\)\n +([0-9a-f]{32})$", text_of(root, "pmemd.8"), re.M)
+    assert [(n, p.lower(), i) for n, i, p in rows] == page, set((n, p.lower(), i) for n, i, p in rows) ^ set(page)
+
+
+def check_states(root, _):
+    page = text_of(root, "pmemd.8").split("\nSTATES\n")[1].split("\nRECOVERY\n")[0]
+    words = set(re.findall(r"^ {7}([a-z-]+(?:, [a-z-]+)*)(?: |$)", page, re.M))
+    words = {word for group in words for word in group.split(", ")}
+    xml = read(root, "proto/org.pmemd1.xml")
+    for what in (r"State s \((\"ok\", \"read-only\".*?)\)", r"State s \((\"ok\", \"creating\".*?)\)", r"Kind s \((\"foreign\".*?)\)",
+                 r"<!-- (\"recovering\".*?)\. "):
+        states = re.findall(r'"([a-z-]+)"', re.search(what, xml, re.S)[1])
+        assert len(states) >= 3 and set(states) <= words, f"not in the page: {set(states) - words}"
+
+
+def main():
+    checks = [check_roff, check_api_page, check_options, check_events, check_states]
+    print(f"1..{len(checks)}")
+    failed = 0
+    for number, check in enumerate(checks, 1):
+        try:
+            check(sys.argv[1], sys.argv[2])
+            print(f"ok {number} {check.__name__}")
+        except AssertionError as error:
+            failed = 1
+            print(f"not ok {number} {check.__name__}\n# " + str(error).replace("\n", "\n# "))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
