@@ -18,8 +18,10 @@ typedef struct {
 
 struct Worker {
     GThread *thread;
-    GAsyncQueue *todo; /* Task *, to the thread */
-    GAsyncQueue *done; /* Task *, back to the loop */
+    GMutex lock;    /* guards todo and done */
+    GCond has_todo; /* for the thread */
+    GQueue todo;    /* Task *, to the thread */
+    GQueue done;    /* Task *, back to the loop */
     sd_event_source *source;
     int event_fd;
     _Atomic uint64_t started_usec; /* CLOCK_MONOTONIC of the task at hand; 0: idle */
@@ -31,11 +33,21 @@ static void task_free(Task *task) {
     g_free(task);
 }
 
+static Task *wait_for_task(Worker *worker) {
+    Task *task;
+
+    g_mutex_lock(&worker->lock);
+    while (!(task = g_queue_pop_head(&worker->todo)))
+        g_cond_wait(&worker->has_todo, &worker->lock);
+    g_mutex_unlock(&worker->lock);
+    return task;
+}
+
 static void *worker_main(void *data) {
     Worker *worker = data;
 
     for (;;) {
-        Task *task = g_async_queue_pop(worker->todo);
+        Task *task = wait_for_task(worker);
 
         if (!task->run) {
             g_free(task);
@@ -44,7 +56,9 @@ static void *worker_main(void *data) {
         atomic_store(&worker->started_usec, (uint64_t) g_get_monotonic_time());
         task->run(task->data);
         atomic_store(&worker->started_usec, 0);
-        g_async_queue_push(worker->done, task);
+        g_mutex_lock(&worker->lock);
+        g_queue_push_tail(&worker->done, task);
+        g_mutex_unlock(&worker->lock);
 
         uint64_t one = 1;
         /* The counter cannot be full: the loop would have to leave 2^64 - 2 results unread. */
@@ -53,10 +67,17 @@ static void *worker_main(void *data) {
     }
 }
 
+static Task *take(Worker *worker, GQueue *queue) {
+    g_mutex_lock(&worker->lock);
+    Task *task = g_queue_pop_head(queue);
+    g_mutex_unlock(&worker->lock);
+    return task;
+}
+
 static void worker_deliver(Worker *worker) {
     Task *task;
 
-    while ((task = g_async_queue_try_pop(worker->done))) {
+    while ((task = take(worker, &worker->done))) {
         if (task->done)
             task->done(task->data);
         task_free(task);
@@ -79,8 +100,10 @@ Worker *worker_new(sd_event *event, const char *name, GError **error) {
     g_autoptr(GError) local = NULL;
     int r;
 
-    worker->todo = g_async_queue_new();
-    worker->done = g_async_queue_new();
+    g_mutex_init(&worker->lock);
+    g_cond_init(&worker->has_todo);
+    g_queue_init(&worker->todo);
+    g_queue_init(&worker->done);
     worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (worker->event_fd < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot make an eventfd for thread %s: %s", name,
@@ -119,13 +142,13 @@ void worker_free(Worker *worker) {
     if (!worker)
         return;
     worker_join(worker);
-    while ((task = g_async_queue_try_pop(worker->done)) || (task = g_async_queue_try_pop(worker->todo)))
+    while ((task = take(worker, &worker->done)) || (task = take(worker, &worker->todo)))
         task_free(task);
     sd_event_source_unref(worker->source);
     if (worker->event_fd >= 0)
         close(worker->event_fd);
-    g_async_queue_unref(worker->todo);
-    g_async_queue_unref(worker->done);
+    g_cond_clear(&worker->has_todo);
+    g_mutex_clear(&worker->lock);
     g_free(worker);
 }
 
@@ -133,7 +156,11 @@ void worker_submit(Worker *worker, WorkerFunc run, WorkerFunc done, WorkerFunc f
     Task *task = g_new(Task, 1);
 
     *task = (Task){ .run = run, .done = done, .free_func = free_func, .data = data };
-    g_async_queue_push(worker->todo, task);
+    g_mutex_lock(&worker->lock);
+    g_queue_push_tail(&worker->todo, task);
+    g_mutex_unlock(&worker->lock);
+    /* With the lock free: the thread that wakes up is not to wait for it. */
+    g_cond_signal(&worker->has_todo);
 }
 
 uint64_t worker_busy_usec(const Worker *worker) {
