@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -33,6 +34,8 @@ enum {
     STATUS_BACKEND = 3, /* the backend cannot be opened */
     STATUS_STATE_DIR = 4,
 };
+
+#define STATUS_DELAY_USEC UINT64_C(200000)
 
 static const char *const help_tail =
     "Exit status:\n"
@@ -52,6 +55,8 @@ typedef struct {
     Watch *watch; /* NULL: not on this backend, or not to be had */
     Eraser *eraser;
     Alarm *alarm;
+    sd_event_source *status_timer; /* on: the service manager is to be told of a change */
+    ManagerState told_state;       /* what it was told last */
 } Daemon;
 
 static void daemon_free(Daemon *d) {
@@ -66,6 +71,7 @@ static void daemon_free(Daemon *d) {
     eraser_free(d->eraser);
     backend_free(d->backend);
     bus_free(d->bus);
+    sd_event_source_unref(d->status_timer);
     sd_event_unref(d->event);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
@@ -165,19 +171,38 @@ static void on_bus_lost(void *data, const char *reason) {
     sd_event_exit(d->event, STATUS_FAILED);
 }
 
-static void tell_status(const Manager *manager) {
+static void tell_status(Daemon *d) {
+    const Manager *manager = d->manager;
     const State *state = manager_state(manager);
     const char *reason = manager_state_reason(manager);
 
+    d->told_state = manager_get_state(manager);
     sd_notifyf(false, "STATUS=%s: %u raw, %u mgmt, %u data regions%s%s",
                manager_state_to_string(manager_get_state(manager)), state_raws(state)->len, state_pools(state)->len,
                state_count_regions(state), *reason ? "; " : "", reason);
 }
 
-static void on_summary_changed(void *data) {
-    const Daemon *d = data;
+static int on_status_timer(sd_event_source *source, uint64_t usec, void *data) {
+    tell_status(data);
+    return 0;
+}
 
-    tell_status(d->manager);
+/* Another State is told at once; the counts, which people read, a few times a second. */
+static void on_summary_changed(void *data) {
+    Daemon *d = data;
+    int enabled = SD_EVENT_OFF;
+
+    if (manager_get_state(d->manager) != d->told_state) {
+        tell_status(d);
+        return;
+    }
+    if (sd_event_source_get_enabled(d->status_timer, &enabled) < 0 || enabled != SD_EVENT_OFF)
+        return;
+    int r = sd_event_source_set_time_relative(d->status_timer, STATUS_DELAY_USEC);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->status_timer, SD_EVENT_ONESHOT);
+    if (r < 0)
+        tell_status(d); /* the loop has ended */
 }
 
 static void on_ready(void *data, const GError *error) {
@@ -188,7 +213,7 @@ static void on_ready(void *data, const GError *error) {
         return;
     }
     sd_notify(false, "READY=1");
-    tell_status(d->manager);
+    tell_status(d);
 }
 
 /* --- wiring --- */
@@ -207,6 +232,11 @@ static bool set_up_loop(Daemon *d, GError **error) {
         r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop_signal, NULL);
     if (r >= 0)
         r = sd_event_set_watchdog(d->event, true);
+    if (r >= 0)
+        r = sd_event_add_time(d->event, &d->status_timer, CLOCK_MONOTONIC, UINT64_MAX, STATUS_DELAY_USEC,
+                              on_status_timer, d);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->status_timer, SD_EVENT_OFF);
     if (r < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot set up the event loop: %s", g_strerror(-r));
         return false;
