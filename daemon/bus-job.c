@@ -117,14 +117,14 @@ static void on_job_added(void *data, const EraseJob *job) {
     BusJob *jobs = data;
     char path[PMEMD_PATH_MAX];
 
-    bus_view_emit_added(jobs->view, pmemd_job_path(job->region, path));
+    bus_news_added(jobs->view->news, pmemd_job_path(job->region, path));
 }
 
 static void on_job_changed(void *data, const EraseJob *job) {
     BusJob *jobs = data;
     char path[PMEMD_PATH_MAX];
 
-    bus_view_emit_changed(jobs->view, pmemd_job_path(job->region, path), PMEMD_IFACE_JOB, mutable_properties);
+    bus_news_changed(jobs->view->news, pmemd_job_path(job->region, path), PMEMD_IFACE_JOB, mutable_properties);
 }
 
 static void log_end(sd_id128_t region, const char *message) {
@@ -149,12 +149,13 @@ static void on_job_removed(void *data, sd_id128_t region, const char *message) {
     if (jobs->eraser)
         log_end(region, message);
 
+    bus_news_flush(jobs->view->news);
     g_autofree char *text = message ? g_utf8_make_valid(message, -1) : NULL;
     int r = sd_bus_emit_signal(jobs->view->bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", "ooss", job_path,
                                region_path, message ? "failed" : "done", text ?: "");
     if (r < 0 && r != -ENOTCONN)
         log_message(LOG_WARNING, region_path, NULL, "cannot send JobRemoved, ignoring: %s", g_strerror(-r));
-    bus_view_emit_removed(jobs->view, job_path, PMEMD_IFACE_JOB);
+    bus_news_removed(jobs->view->news, job_path, PMEMD_IFACE_JOB);
 }
 
 const EraserEvents *bus_job_events(void) {

@@ -94,19 +94,19 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 static void emit_added(BusRegion *regions, sd_id128_t uuid) {
     char path[PMEMD_PATH_MAX];
 
-    bus_view_emit_added(regions->view, pmemd_region_path(uuid, path));
+    bus_news_added(regions->view->news, pmemd_region_path(uuid, path));
 }
 
 static void emit_removed(BusRegion *regions, sd_id128_t uuid) {
     char path[PMEMD_PATH_MAX];
 
-    bus_view_emit_removed(regions->view, pmemd_region_path(uuid, path), PMEMD_IFACE_REGION);
+    bus_news_removed(regions->view->news, pmemd_region_path(uuid, path), PMEMD_IFACE_REGION);
 }
 
 static void emit_changed(BusRegion *regions, sd_id128_t uuid) {
     char path[PMEMD_PATH_MAX];
 
-    bus_view_emit_changed(regions->view, pmemd_region_path(uuid, path), PMEMD_IFACE_REGION, mutable_properties);
+    bus_news_changed(regions->view->news, pmemd_region_path(uuid, path), PMEMD_IFACE_REGION, mutable_properties);
 }
 
 static void on_pool_added(void *data, const Pool *pool) {

@@ -3,7 +3,6 @@
 #include "daemon/bus-view.h"
 
 #include "daemon/bus-error.h"
-#include "daemon/log.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -30,7 +29,7 @@ bool bus_view_is_privileged(const BusView *view) {
     Caller caller;
 
     /* A signal that is made while a call is answered is not for that caller alone. */
-    if (view->broadcasting || !message)
+    if (bus_news_is_sending(view->news) || !message)
         return false;
     return caller_resolve(view->callers, message, &caller, NULL) && caller.privileged;
 }
@@ -123,31 +122,4 @@ bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, bool privileged,
         return false;
     region_facts_of_pool(pool, privileged, ret_facts);
     return true;
-}
-
-static void log_lost(int r, const char *path) {
-    if (r < 0 && r != -ENOTCONN)
-        log_message(LOG_WARNING, path, NULL, "cannot send a signal of %s, ignoring: %s", path, g_strerror(-r));
-}
-
-void bus_view_emit_added(BusView *view, const char *path) {
-    view->broadcasting = true;
-    int r = sd_bus_emit_object_added(view->bus, path);
-    view->broadcasting = false;
-    log_lost(r, path);
-}
-
-void bus_view_emit_removed(BusView *view, const char *path, const char *interface) {
-    /* Not sd_bus_emit_object_removed(): it asks for the object, which is gone already. */
-    log_lost(sd_bus_emit_interfaces_removed(view->bus, path, "org.freedesktop.DBus.Peer",
-                                            "org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Properties",
-                                            interface, NULL),
-             path);
-}
-
-void bus_view_emit_changed(BusView *view, const char *path, const char *interface, const char *const *properties) {
-    view->broadcasting = true;
-    int r = sd_bus_emit_properties_changed_strv(view->bus, path, interface, (char **) properties);
-    view->broadcasting = false;
-    log_lost(r, path);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/bus-news.h"
 #include "daemon/caller.h"
 #include "daemon/manager.h"
 
@@ -19,7 +20,7 @@ typedef struct {
     sd_bus *bus;
     Manager *manager;
     CallerCache *callers;
-    bool broadcasting; /* a signal is being made: what the getters give goes to everyone */
+    BusNews *news;
 } BusView;
 
 /* The two ends of a method's handler, which count the call; they return what the handler is to return. */
@@ -48,9 +49,3 @@ void region_facts_of_pool(const Pool *pool, bool privileged, RegionFacts *ret_fa
 void region_facts_of_region(const Region *region, bool privileged, RegionFacts *ret_facts);
 /* false: neither a pool nor a data region has this uuid. */
 bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, bool privileged, RegionFacts *ret_facts);
-
-/* Tells that an object is there, or no longer is, or has changed. What depends on who asks must be a property that
- * emits its invalidation alone: sd-bus leaves those out of all signals. */
-void bus_view_emit_added(BusView *view, const char *path);
-void bus_view_emit_removed(BusView *view, const char *path, const char *interface);
-void bus_view_emit_changed(BusView *view, const char *path, const char *interface, const char *const *properties);

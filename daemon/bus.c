@@ -379,7 +379,7 @@ static void on_summary_changed(void *data) {
     changed[n] = NULL;
     bus->told = now;
     if (n > 0)
-        bus_view_emit_changed(&bus->view, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, changed);
+        bus_news_changed(bus->view.news, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, changed);
 }
 
 static void on_health_changed(void *data, sd_id128_t uuid, const char *old_state, const char *new_state,
@@ -388,11 +388,19 @@ static void on_health_changed(void *data, sd_id128_t uuid, const char *old_state
     Bus *bus = data;
     char path[PMEMD_PATH_MAX];
 
+    bus_news_flush(bus->view.news);
     pmemd_region_path(uuid, path);
     int r = sd_bus_emit_signal(bus->view.bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "HealthChanged", "osss", path,
                                old_state, new_state, text);
     if (r < 0 && r != -ENOTCONN)
         log_message(LOG_WARNING, path, NULL, "cannot send HealthChanged, ignoring: %s", g_strerror(-r));
+}
+
+/* What is not announced yet could no longer be. */
+static void on_removing(void *data) {
+    const Bus *bus = data;
+
+    bus_news_flush(bus->view.news);
 }
 
 static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
@@ -464,6 +472,7 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, Profile def
     const ManagerEvents manager_events = {
         .summary_changed = on_summary_changed,
         .health_changed = on_health_changed,
+        .removing = on_removing,
     };
     g_autoptr(Bus) bus = g_new0(Bus, 1);
 
@@ -489,6 +498,9 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, Profile def
                     g_strerror(-r));
         return NULL;
     }
+    bus->view.news = bus_news_new(bus->view.bus, event, error);
+    if (!bus->view.news)
+        return NULL;
     bus->jobs = bus_job_new(&bus->view, error);
     if (!bus->jobs)
         return NULL;
@@ -510,6 +522,7 @@ void bus_free(Bus *bus) {
     }
     bus_job_free(bus->jobs);
     bus_region_free(bus->regions);
+    bus_news_free(bus->view.news);
     sd_bus_slot_unref(bus->disconnected);
     sd_bus_slot_unref(bus->name_lost);
     sd_bus_slot_unref(bus->object);

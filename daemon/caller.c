@@ -39,7 +39,7 @@ static const Action action_table[] = {
     { PMEMD_IFACE_MANAGER, "ListData", true },
     { PMEMD_IFACE_MANAGER, "ListForeign", true },
     { PMEMD_IFACE_MANAGER, "GetRegion", true },
-    { PMEMD_IFACE_MANAGER, "GetMetrics", true },
+    { PMEMD_IFACE_MANAGER, "GetMetrics", true }, /* no addresses, no owners */
     { PMEMD_IFACE_JOB, "Pause", false },
     { PMEMD_IFACE_JOB, "Resume", false },
 };

@@ -80,13 +80,14 @@ static void job_end(Job *job, const char *message) {
 
     if (eraser->active == job)
         eraser->active = NULL;
+    if (message)
+        manager_erase_failed(eraser->manager, region, message);
+    /* While it can still be looked at: it may not have been announced yet. */
+    if (eraser->events.job_removed)
+        eraser->events.job_removed(eraser->data, region, message);
     g_ptr_array_remove(eraser->jobs, job);
     eraser->backlog -= job->job.bytes_total - job->job.bytes_done;
     job_free(job);
-    if (message)
-        manager_erase_failed(eraser->manager, region, message);
-    if (eraser->events.job_removed)
-        eraser->events.job_removed(eraser->data, region, message);
     eraser_next(eraser);
 }
 

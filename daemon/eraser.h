@@ -30,8 +30,8 @@ typedef struct {
 typedef struct {
     void (*job_added)(void *data, const EraseJob *job);
     void (*job_changed)(void *data, const EraseJob *job); /* state, or progress (at most 4 times a second) */
-    void (*job_removed)(void *data, sd_id128_t region,
-                        const char *message); /* message NULL: done; else why it failed */
+    /* It ends now, and can be asked for during this call for the last time. message NULL: done; else why it failed. */
+    void (*job_removed)(void *data, sd_id128_t region, const char *message);
 } EraserEvents;
 
 Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events, void *data, GError **error);

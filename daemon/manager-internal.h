@@ -102,6 +102,7 @@ void manager_tell_pool_removed(Manager *m, sd_id128_t uuid);
 void manager_tell_pool_changed(Manager *m, const Pool *pool);
 void manager_tell_region_added(Manager *m, const Region *region);
 void manager_tell_region_removed(Manager *m, sd_id128_t uuid, sd_id128_t pool_uuid);
+void manager_tell_removing(Manager *m);
 void manager_tell_region_changed(Manager *m, const Region *region);
 void manager_tell_quarantined(Manager *m, const Region *region);
 void manager_tell_platform(Manager *m);

@@ -128,6 +128,7 @@ static void commit_release(Op *op, Region *region) {
     sd_id128_t pool_uuid = region->pool->sb.member_uuid;
     Raw *raw = region->occupant.raw;
 
+    manager_tell_removing(m);
     if (!manager_append_commit(m, region, (FrameRange){ 0, 0 }, &error)) {
         release_failed(op, region, error);
         return;
@@ -232,6 +233,7 @@ static void on_pool_released(void *data) {
     }
     if (pool->occupant.raw && pool->occupant.raw->free_slots != UINT64_MAX)
         pool->occupant.raw->free_slots++;
+    manager_tell_removing(m);
     state_remove_pool(m->state, pool);
     manager_tell_pool_removed(m, op->uuid);
     op_finish(op, op->uuid, NULL);

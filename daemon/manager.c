@@ -42,6 +42,10 @@ void manager_tell_region_removed(Manager *m, sd_id128_t uuid, sd_id128_t pool_uu
     TELL(m, region_removed, uuid, pool_uuid)
 }
 
+void manager_tell_removing(Manager *m) {
+    TELL(m, removing)
+}
+
 void manager_tell_region_changed(Manager *m, const Region *region) {
     TELL(m, region_changed, region)
 }
@@ -331,6 +335,7 @@ void manager_free(Manager *m) {
             op->content_done(op->content_data, NULL, error);
         op_free(op);
     }
+    manager_tell_removing(m); /* all of them */
     for (guint i = 0; i < state_pools(m->state)->len; i++)
         manager_close_pool(g_ptr_array_index(state_pools(m->state), i));
     worker_free(m->worker);

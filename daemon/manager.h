@@ -69,8 +69,9 @@ typedef struct {
                            const char *reason);
     void (*platform_read)(void *data); /* raw regions and foreign devices are up to date; not while recovering */
     void (*region_quarantined)(void *data, const Region *region); /* its device waits to be erased */
-    void (*summary_changed)(void *data);                          /* State, counts, totals */
-    void (*ready)(void *data, const GError *error);               /* the journals are replayed (or why not); once */
+    void (*removing)(void *data);        /* a region or pool that may have been told of is about to be removed */
+    void (*summary_changed)(void *data); /* State, counts, totals */
+    void (*ready)(void *data, const GError *error); /* the journals are replayed (or why not); once */
 } ManagerEvents;
 
 typedef struct {

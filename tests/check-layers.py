@@ -19,7 +19,8 @@ LEVELS = [
     ("below log", {"event"}),
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "pair-tree"}),
-    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir", "stats"}),
+    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir"}),
+    ("0", {"bus-news", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy"}),

@@ -49,7 +49,7 @@ def listen_and_ask(address, ask_path):
             pass  # a FIFO: says that we listen
         with open(ask_path, encoding="utf-8") as f:
             f.read()  # the change was made
-        # A reply comes after the signals that were sent before it on the same way.
+        # A reply comes after the signals that the bus handed on before it.
         c.call(harness.NAME, harness.ROOT, "org.freedesktop.DBus.Peer", "Ping")
         return [m.member for m in c.signals if m.path and m.path.startswith(harness.ROOT)]
 
@@ -77,7 +77,9 @@ class Policy(unittest.TestCase):
                 with open(fifo, encoding="utf-8") as f:
                     f.read()
                 with wire.Connection(self.address) as c:
+                    c.bus("AddMatch", "s", "type='signal',member='InterfacesAdded'")
                     c.manager("AllocateMgmt", "ta{sv}", 32 << 20, [])
+                    c.wait_signal("InterfacesAdded")  # the bus hands it to all in one go
                 status = 0
             finally:
                 with open(fifo, "w", encoding="utf-8"):

@@ -32,6 +32,22 @@ class Release(unittest.TestCase):
         self.connection.manager("ReleaseData", "oa{sv}", self.region, [])
         return self.connection.wait_signal("JobRemoved").body[2]
 
+    def test_announced_before_it_goes(self):
+        """What comes and goes faster than signals are gathered is told of all the same, in order."""
+        self.connection.bus("AddMatch", "s", "type='signal',sender='org.pmemd1'")
+        for _ in range(20):
+            region, = self.connection.manager("AllocateData", "ta{sv}", (END - START) << 12, [])
+            job, = self.connection.manager("ReleaseData", "oa{sv}", region, [])
+            told = list(self.connection.signals)
+            while not any(m.member == "InterfacesRemoved" and m.body[0] == job for m in told):
+                told.append(self.connection.receive())
+            self.connection.signals.clear()
+            order = {(m.member, m.body[0]): at for at, m in enumerate(told)
+                     if m.member != "PropertiesChanged" and m.body[0] in (region, job)}
+            self.assertEqual(sorted(order, key=order.get),
+                             [("InterfacesAdded", region), ("InterfacesAdded", job), ("InterfacesRemoved", region),
+                              ("JobRemoved", job), ("InterfacesRemoved", job)])
+
     def states(self):
         return [row[9] for row in self.connection.manager("ListData", "su", "", 0)[0]]
 

@@ -26,7 +26,7 @@ typedef struct {
     Eraser *eraser;
     bool ready;
     uint64_t stuck_usec; /* of the manager that host_start() makes */
-    guint degraded; /* times that a test saw the manager's state so */
+    guint degraded;      /* times that a test saw the manager's state so */
     guint jobs_done, jobs_failed;
     sd_id128_t last_job; /* the region of the job that ended last */
     char *job_message;
@@ -48,7 +48,9 @@ static inline void on_ready(void *data, const GError *error) {
 
 static inline void on_job_removed(void *data, sd_id128_t region, const char *message) {
     Host *host = data;
+    EraseJob job;
 
+    g_assert_true(eraser_get_job(host->eraser, region, &job)); /* whoever announces it late still can */
     host->last_job = region;
     if (message) {
         host->jobs_failed++;
@@ -84,7 +86,8 @@ static inline void host_start(Host *host) {
     g_assert_no_error(error);
     g_assert_cmpint(sd_event_new(&host->event), >=, 0);
     host->ready = false;
-    host->manager = manager_new(host->event, backend, host->state_dir, (ManagerLimits){ 256, 64, host->stuck_usec }, &error);
+    host->manager =
+        manager_new(host->event, backend, host->state_dir, (ManagerLimits){ 256, 64, host->stuck_usec }, &error);
     g_assert_no_error(error);
     manager_add_events(host->manager, &events, host);
     host->eraser = eraser_new(host->event, host->manager, &erase_events, host, &error);

@@ -87,6 +87,61 @@ static void test_order(void) {
     g_assert_false(eraser_get_job(host->eraser, regions[0], &job));
 }
 
+/* What goes is told before it goes: whoever announces things late has a last chance to say how they were. */
+typedef struct {
+    Host *host;
+    sd_id128_t region, pool;
+    guint warnings, regions, pools; /* warnings: with the region, or then the pool, still there */
+} Removals;
+
+static void on_removing(void *data) {
+    Removals *seen = data;
+
+    if (!seen->host->manager)
+        return; /* the end of the test */
+    const State *state = manager_state(seen->host->manager);
+    if (seen->regions == 0 ? state_region_by_uuid(state, seen->region) != NULL
+                           : state_pool_by_uuid(state, seen->pool) != NULL)
+        seen->warnings++;
+}
+
+static void on_region_removed(void *data, sd_id128_t uuid, sd_id128_t pool_uuid) {
+    Removals *seen = data;
+
+    g_assert_cmpuint(seen->warnings, ==, 1);
+    g_assert_null(find(seen->host, seen->region));
+    seen->regions++;
+}
+
+static void on_pool_removed(void *data, sd_id128_t uuid) {
+    Removals *seen = data;
+
+    g_assert_cmpuint(seen->warnings, ==, 2);
+    g_assert_null(state_pool_by_uuid(manager_state(seen->host->manager), seen->pool));
+    seen->pools++;
+}
+
+static void test_removals(void) {
+    const ManagerEvents events = {
+        .removing = on_removing,
+        .region_removed = on_region_removed,
+        .pool_removed = on_pool_removed,
+    };
+    g_autoptr(Host) host = host_new("file");
+    Removals seen = { .host = host };
+
+    make_pool(host);
+    seen.region = make_sized(host, PIECE);
+    seen.pool = find(host, seen.region)->pool->sb.member_uuid;
+    manager_add_events(host->manager, &events, &seen);
+    release(host, seen.region);
+    run_until_done(host, 1);
+    ManagerRequest request = target(MANAGER_RELEASE_MGMT, seen.pool);
+    g_assert_cmpint(host_ask(host, &request).code, ==, -1);
+    g_assert_cmpuint(seen.regions, ==, 1);
+    g_assert_cmpuint(seen.pools, ==, 1);
+}
+
 /* A paused job keeps its place and what it has done, and holds up nobody. */
 static void test_pause(void) {
     g_autoptr(Host) host = host_new("mapped");
@@ -311,6 +366,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_test_add_func("/eraser/order", test_order);
+    g_test_add_func("/eraser/removals", test_removals);
     g_test_add_func("/eraser/pause", test_pause);
     g_test_add_func("/eraser/pause-while-opening", test_pause_while_opening);
     g_test_add_func("/eraser/failure", test_failure);
