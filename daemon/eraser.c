@@ -6,9 +6,11 @@
 #include "proto/error.h"
 
 #include <string.h>
+#include <time.h>
 
 /* One piece: long enough that hand-over costs nothing, short enough that pause and stop are prompt. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
+#define START_DELAY_USEC 1000u
 #define TELL_EVERY_USEC (INT64_C(250) * 1000)
 
 typedef struct {
@@ -26,6 +28,7 @@ typedef struct {
 struct Eraser {
     Manager *manager;
     Worker *worker;
+    sd_event_source *start_timer; /* on: a job came that is not yet taken up */
     EraserEvents events;
     void *data;
     GPtrArray *jobs;  /* Job *, in the order they came */
@@ -198,6 +201,26 @@ static void eraser_next(Eraser *eraser) {
     }
 }
 
+static int on_start_timer(sd_event_source *source, uint64_t usec, void *data) {
+    (void) source;
+    (void) usec;
+    eraser_next(data);
+    return 0;
+}
+
+/* Not at once: whoever released the region waits for the answer, which is on its way and needs the CPU. */
+static void start_soon(Eraser *eraser) {
+    int r;
+
+    if (eraser->active)
+        return; /* its end takes up the next */
+    r = sd_event_source_set_time_relative(eraser->start_timer, START_DELAY_USEC);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(eraser->start_timer, SD_EVENT_ONESHOT);
+    if (r < 0)
+        eraser_next(eraser); /* the loop has ended */
+}
+
 static void on_quarantined(void *data, const Region *region) {
     Eraser *eraser = data;
 
@@ -210,7 +233,7 @@ static void on_quarantined(void *data, const Region *region) {
     eraser->backlog += job->job.bytes_total;
     if (eraser->events.job_added)
         eraser->events.job_added(eraser->data, &job->job);
-    eraser_next(eraser);
+    start_soon(eraser);
 }
 
 Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events, void *data, GError **error) {
@@ -224,6 +247,14 @@ Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events
     eraser->worker = worker_new(event, "pmemd-eraser", error);
     if (!eraser->worker)
         return NULL;
+    int r = sd_event_add_time(event, &eraser->start_timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_start_timer, eraser);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(eraser->start_timer, SD_EVENT_OFF);
+    if (r < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot set up the timer of the eraser: %s",
+                    g_strerror(-r));
+        return NULL;
+    }
     manager_add_events(manager, &listen, eraser);
     return g_steal_pointer(&eraser);
 }
@@ -235,6 +266,7 @@ void eraser_free(Eraser *eraser) {
     worker_free(eraser->worker); /* the piece at hand ends first: content is ours again */
     for (guint i = 0; i < eraser->jobs->len; i++)
         job_free(g_ptr_array_index(eraser->jobs, i));
+    sd_event_source_unref(eraser->start_timer);
     g_ptr_array_unref(eraser->jobs);
     g_free(eraser);
 }
