@@ -99,7 +99,7 @@ static int append_data(Page *page, const void *item) {
     RegionFacts f;
 
     region_facts_of_region(region, page->privileged, &f);
-    page_count(page, region->device_start, f.uuid, 6,
+    page_count(page, region_device(region).start, f.uuid, 6,
                strlen(f.uuid) + strlen(f.name) + strlen(f.pool) + strlen(f.state) + strlen(f.owner) +
                    strlen(f.device_path));
     return sd_bus_message_append(page->reply, "(ssttsttiisbuss)", f.uuid, f.name, f.start_frame, f.end_frame, f.pool,

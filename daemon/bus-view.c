@@ -90,7 +90,7 @@ void region_facts_of_region(const Region *region, bool privileged, RegionFacts *
         .state_reason = region->reason ?: "",
         .owner = region->user ?: "",
         .profile = "",
-        .device_path = region->path ?: "",
+        .device_path = region_path(region) ?: "",
         .start_frame = region->range.start,
         .end_frame = region->range.end,
         .bytes = region_bytes(region),

@@ -218,6 +218,8 @@ typedef struct {
  * (length, unused bytes not zero, name not valid, text not terminated). Names must be valid or "" (asserted); control
  * characters of other text are written as '?', text that is too long is cut. */
 size_t jf_region_encode(const JfRegion *r, uint8_t buf[static JF_PAYLOAD_MAX]);
+/* What jf_region_encode() returns for a name and a user of these lengths. */
+size_t jf_region_payload_len(size_t name_len, size_t user_len);
 bool jf_region_decode(const uint8_t *buf, size_t len, JfRegion *ret_r);
 size_t jf_ref_encode(const JfRef *r, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_ref_decode(const uint8_t *buf, size_t len, JfRef *ret_r);

@@ -60,6 +60,10 @@ static bool get_name(const uint8_t *from, size_t len, char *to) {
     return get_text(from, len, to) && (len == 0 || pmemd_name_is_valid(to));
 }
 
+size_t jf_region_payload_len(size_t name_len, size_t user_len) {
+    return round_up_8(REGION_TEXT + MIN(name_len, PMEMD_NAME_MAX) + MIN(user_len, PMEMD_USER_MAX));
+}
+
 size_t jf_region_encode(const JfRegion *r, uint8_t buf[static JF_PAYLOAD_MAX]) {
     g_assert((r->flags & ~JF_REGION_FLAGS_KNOWN) == 0);
 
@@ -82,7 +86,7 @@ size_t jf_region_encode(const JfRegion *r, uint8_t buf[static JF_PAYLOAD_MAX]) {
     size_t user_len = put_text(buf + REGION_TEXT + name_len, r->user, PMEMD_USER_MAX);
     buf[REGION_NAME_LEN] = (uint8_t) name_len;
     buf[REGION_USER_LEN] = (uint8_t) user_len;
-    return round_up_8(REGION_TEXT + name_len + user_len);
+    return jf_region_payload_len(name_len, user_len);
 }
 
 bool jf_region_decode(const uint8_t *buf, size_t len, JfRegion *ret_r) {

@@ -118,7 +118,7 @@ static bool is_known(const Manager *m, GHashTable *by_device, const BackendDevic
 
     if (pool && frame_range_contains(pool->occupant.entry.range, device->device))
         return true;
-    return region && frame_range_contains((FrameRange){ region->device_start, region->range.end }, device->device);
+    return region && frame_range_contains(region_device(region), device->device);
 }
 
 static bool hint_pending(Manager *m, sd_id128_t uuid) {
@@ -346,7 +346,7 @@ static const BackendDevice *find_by_uuid(GHashTable *devices, const Region *regi
     for (guint i = 0; same && i < same->len; i++) {
         const BackendDevice *device = g_ptr_array_index(same, i);
 
-        if (frame_range_equal(device->device, (FrameRange){ region->device_start, region->range.end }))
+        if (frame_range_equal(device->device, region_device(region)))
             return device;
     }
     return same ? g_ptr_array_index(same, 0) : NULL;

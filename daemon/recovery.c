@@ -21,11 +21,11 @@ static bool is_region_device(const Region *region, const BackendDevice *device, 
 }
 
 static bool is_in_place(const Region *region, const BackendDevice *device, char **ret_reason) {
-    if (device->device.start == region->device_start && device->device.end == region->range.end)
+    if (device->device.start == region_device(region).start && device->device.end == region->range.end)
         return true;
     *ret_reason = g_strdup_printf(
         "device %s lies at 0x%" PRIx64 "-0x%" PRIx64 ", the journal says 0x%" PRIx64 "-0x%" PRIx64, device->name,
-        device->device.start, device->device.end, region->device_start, region->range.end);
+        device->device.start, device->device.end, region_device(region).start, region->range.end);
     return false;
 }
 
@@ -34,7 +34,7 @@ static RecoveryAction decide_create(const Region *region, const BackendDevice *d
         return RECOVERY_ABORT_CREATE;
     if (!is_region_device(region, device, ret_reason))
         return RECOVERY_UNSETTLED;
-    if (device->state == BACKEND_DEVICE_COMPLETE && device->device.start == region->device_start &&
+    if (device->state == BACKEND_DEVICE_COMPLETE && device->device.start == region_device(region).start &&
         device->device.end == region->range.end && frame_range_equal(device->usable, region->range))
         return RECOVERY_COMMIT_CREATE;
     if (device->held) {

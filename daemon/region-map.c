@@ -160,6 +160,20 @@ void region_map_release(RegionMap *map, RegionMapEntry *entry) {
     gap_insert(map->gaps, gap);
 }
 
+GPtrArray *region_map_take_all(RegionMap *map) {
+    GPtrArray *entries = g_ptr_array_sized_new((guint) region_map_count(map));
+    PairPlace place;
+
+    pair_tree_seek(map->extents, 0, 0, &place);
+    for (Pair pair; pair_place_get(&place, &pair); pair_place_step(&place))
+        g_ptr_array_add(entries, pair.value);
+    pair_tree_free(map->extents);
+    map->extents = pair_tree_new();
+    g_clear_pointer(&map->gaps->tree, pair_tree_free);
+    map->used = 0;
+    return entries;
+}
+
 RegionMapEntry *region_map_find_overlap(const RegionMap *map, FrameRange range) {
     PairPlace place;
     Pair pair;

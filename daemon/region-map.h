@@ -9,6 +9,7 @@
 
 #include "proto/types.h"
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,6 +36,9 @@ uint64_t region_map_largest_gap(const RegionMap *map); /* frames */
 bool region_map_reserve(RegionMap *map, RegionMapEntry *entry, FrameRange range);
 /* Takes the entry out; it must be in this map. */
 void region_map_release(RegionMap *map, RegionMapEntry *entry);
+
+/* Takes all entries out and gives them (RegionMapEntry *) by address. Each keeps its range, until it is reserved again. */
+GPtrArray *region_map_take_all(RegionMap *map);
 
 /* The lowest entry that overlaps range, or NULL. Any range, also one outside of the window, empty or reversed
  * (NULL). */

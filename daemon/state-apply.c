@@ -123,10 +123,10 @@ static bool apply_commit(State *state, Pool *pool, uint64_t txid, const uint8_t 
         state_remove_region(state, region);
         return true;
     }
-    if (record.device.start != region->device_start || record.device.end != region->range.end) {
+    if (record.device.start != region_device(region).start || record.device.end != region->range.end) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
                     "COMMIT of 0x%" PRIx64 "-0x%" PRIx64 " for an intent of 0x%" PRIx64 "-0x%" PRIx64,
-                    record.device.start, record.device.end, region->device_start, region->range.end);
+                    record.device.start, record.device.end, region_device(region).start, region->range.end);
         return false;
     }
 
@@ -320,11 +320,11 @@ void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data
     emit(data, JF_OWNER, 0, buf, jf_owner_encode(&owner, buf));
 
     GHashTableIter iter;
-    gpointer value;
+    gpointer uuid;
     g_hash_table_iter_init(&iter, state->regions);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (((const Region *) value)->pool == pool)
-            emit_region(value, emit, data);
+    while (g_hash_table_iter_next(&iter, &uuid, NULL))
+        if (region_of_uuid(uuid)->pool == pool)
+            emit_region(region_of_uuid(uuid), emit, data);
     for (const GList *l = pool->answers.head; l; l = l->next)
         emit(data, JF_REQUEST, 0, buf, jf_request_encode(&((const Answer *) l->data)->request, buf));
 }

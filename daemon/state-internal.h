@@ -12,9 +12,14 @@ struct State {
     GPtrArray *raws;     /* Raw *, by start */
     GPtrArray *foreigns; /* Foreign *, by device.start */
     GPtrArray *pools;    /* Pool *, by sb.range.start */
-    GHashTable *regions; /* sd_id128_t * (in the Region) -> Region * */
+    GHashTable *regions; /* sd_id128_t * in the Region: region_of_uuid(). A set, which has one pointer a region */
     GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
 };
+
+/* uuid: Region.uuid of the region wanted. */
+static inline Region *region_of_uuid(sd_id128_t *uuid) {
+    return (Region *) ((char *) uuid - G_STRUCT_OFFSET(Region, uuid));
+}
 
 /* Occupants of device ranges. The entry is all zero until it is placed: region_map_reserve() fills it. */
 void occupant_set(Occupant *occupant, OccupantKind kind, Raw *raw);
@@ -34,6 +39,10 @@ void state_open_intent(Region *region, Intent *intent);
 void state_add_answer(State *state, Pool *pool, const JfRequest *request);
 /* NULL or "" takes the name away. The caller has checked that it is free in the pool. */
 void region_set_name(Region *region, const char *name);
+/* Region * by their paths. */
+guint state_path_hash(gconstpointer p);
+gboolean state_path_equal(gconstpointer a, gconstpointer b);
+#define STATE_PATH_WHOLE UINT16_MAX
 /* The record that stands for the region in a snapshot. */
 void region_to_record(const Region *region, JfRegion *ret_record);
 uint64_t region_snapshot_bytes(const Region *region);

@@ -24,7 +24,7 @@ void region_to_record(const Region *region, JfRegion *ret_record) {
         .region_uuid = region->uuid,
         .device_uuid = region->device_uuid,
         .range = region->range,
-        .device_start = region->device_start,
+        .device_start = region_device(region).start,
         .extent = region->extent.range,
         .owner_uid = region->owner_uid,
         .flags = region->flags,
@@ -46,11 +46,10 @@ void region_to_record(const Region *region, JfRegion *ret_record) {
 
 uint64_t region_snapshot_bytes(const Region *region) {
     bool deleting = region->intent && region->intent->deleting;
-    uint8_t buf[JF_PAYLOAD_MAX];
-    JfRegion record;
+    size_t len =
+        jf_region_payload_len(region->name ? strlen(region->name) : 0, region->user ? strlen(region->user) : 0);
 
-    region_to_record(region, &record);
-    return jf_snapshot_bytes(jf_region_encode(&record, buf)) + (deleting ? jf_snapshot_bytes(sizeof(JfDelete)) : 0);
+    return jf_snapshot_bytes(len) + (deleting ? jf_snapshot_bytes(sizeof(JfDelete)) : 0);
 }
 
 void state_open_intent(Region *region, Intent *intent) {
@@ -64,53 +63,52 @@ void state_close_intent(Region *region) {
     g_clear_pointer(&region->intent, g_free);
 }
 
-Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error) {
+G_GNUC_PRINTF(3, 4)
+static Region *refuse_region(const JfRegion *record, GError **error, const char *format, ...) {
     char text[PMEMD_UUID_STRING_MAX];
+    g_autofree char *fault = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    fault = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "data region %s (0x%" PRIx64 "-0x%" PRIx64 "): %s",
+                pmemd_uuid_format(record->region_uuid, text), record->range.start, record->range.end, fault);
+    return NULL;
+}
+
+Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error) {
     FrameRange device = { record->device_start, record->range.end };
-    const char *fault = NULL;
 
-    pmemd_uuid_format(record->region_uuid, text);
-    if (g_hash_table_contains(state->regions, &record->region_uuid))
-        fault = "its uuid is already there";
-    else if (state_pool_by_uuid(state, record->region_uuid))
-        fault = "its uuid is that of a mgmt region";
-    else if (record->range.start >= record->range.end || record->range.end > PMEMD_FRAME_LIMIT ||
-             device.start > record->range.start)
-        fault = "its range is impossible";
-    else if (record->name[0] != '\0' && g_hash_table_contains(pool->by_name, record->name))
-        fault = "its name is already taken";
-    if (fault) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "data region %s (0x%" PRIx64 "-0x%" PRIx64 "): %s", text,
-                    record->range.start, record->range.end, fault);
-        return NULL;
-    }
+    if (state_region_by_uuid(state, record->region_uuid))
+        return refuse_region(record, error, "its uuid is already there");
+    if (state_pool_by_uuid(state, record->region_uuid))
+        return refuse_region(record, error, "its uuid is that of a mgmt region");
+    if (record->range.start >= record->range.end || record->range.end > PMEMD_FRAME_LIMIT ||
+        device.start > record->range.start)
+        return refuse_region(record, error, "its range is impossible");
+    if (record->name[0] != '\0' && g_hash_table_contains(pool->by_name, record->name))
+        return refuse_region(record, error, "its name is already taken");
 
-    Region *region = g_new0(Region, 1);
+    g_autofree Region *region = g_new0(Region, 1);
     region->pool = pool;
-    if (!region_map_reserve(pool->extents, &region->extent, record->extent)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
-                    "data region %s: its management extent 0x%" PRIx64 "-0x%" PRIx64
-                    " is not free in the mgmt region 0x%" PRIx64 "-0x%" PRIx64,
-                    text, record->extent.start, record->extent.end, pool->sb.range.start, pool->sb.range.end);
-        g_free(region);
-        return NULL;
-    }
+    if (!region_map_reserve(pool->extents, &region->extent, record->extent))
+        return refuse_region(record, error,
+                             "its management extent 0x%" PRIx64 "-0x%" PRIx64
+                             " is not free in the mgmt region 0x%" PRIx64 "-0x%" PRIx64,
+                             record->extent.start, record->extent.end, pool->sb.range.start, pool->sb.range.end);
     occupant_set(&region->occupant, OCCUPANT_REGION, state_raw_for(state, device));
     RegionMap *map = pool->replaying || !region->occupant.raw ? pool->unplaced : region->occupant.raw->map;
     if (!occupant_place(&region->occupant, map, device)) {
         region_map_release(pool->extents, &region->extent);
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
-                    "data region %s: its device range 0x%" PRIx64 "-0x%" PRIx64 " overlaps another", text, device.start,
-                    device.end);
-        g_free(region);
-        return NULL;
+        return refuse_region(record, error, "its device range 0x%" PRIx64 "-0x%" PRIx64 " overlaps another",
+                             device.start, device.end);
     }
     region->uuid = record->region_uuid;
     region->device_uuid = record->device_uuid;
     region->range = record->range;
-    region->device_start = record->device_start;
     region->owner_uid = record->owner_uid;
-    region->flags = record->flags;
+    region->flags = record->flags & JF_REGION_FLAGS_KNOWN;
     region->time = record->time;
     region->state = intent ? REGION_CREATING : REGION_OK;
     if (record->user[0] != '\0')
@@ -118,11 +116,11 @@ Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, In
     region_set_name(region, record->name);
     if (intent)
         state_open_intent(region, intent);
-    g_hash_table_insert(state->regions, &region->uuid, region);
+    g_hash_table_add(state->regions, &region->uuid);
     pool->n_regions++;
     pool->data_bytes += region_bytes(region);
     pool->snapshot_bytes += region_snapshot_bytes(region);
-    return region;
+    return g_steal_pointer(&region);
 }
 
 void state_remove_region(State *state, Region *region) {
@@ -144,31 +142,9 @@ void state_remove_region(State *state, Region *region) {
 }
 
 Region *state_region_by_uuid(const State *state, sd_id128_t uuid) {
-    return g_hash_table_lookup(state->regions, &uuid);
-}
+    sd_id128_t *found = g_hash_table_lookup(state->regions, &uuid);
 
-bool state_find_path(const State *state, const char *path, Region **ret_region, Pool **ret_pool) {
-    for (guint i = 0; i < state->pools->len; i++) {
-        Pool *pool = g_ptr_array_index(state->pools, i);
-
-        if (pool->path && strcmp(pool->path, path) == 0) {
-            *ret_pool = pool;
-            *ret_region = NULL;
-            return true;
-        }
-    }
-    for (guint i = 0; i < state->pools->len; i++) {
-        const Pool *pool = g_ptr_array_index(state->pools, i);
-        const Region key = { .path = (char *) path };
-        Region *region = g_hash_table_lookup(pool->by_path, &key);
-
-        if (region) {
-            *ret_region = region;
-            *ret_pool = NULL;
-            return true;
-        }
-    }
-    return false;
+    return found ? region_of_uuid(found) : NULL;
 }
 
 guint state_count_regions(const State *state) {
@@ -180,18 +156,6 @@ void state_set_region_state(State *state, Region *region, RegionState region_sta
     region->state = region_state;
     g_free(region->reason);
     region->reason = region_state == REGION_OK ? NULL : g_strdup(reason);
-}
-
-void region_set_path(Region *region, const char *path) {
-    GHashTable *by_path = region->pool->by_path;
-
-    /* While a new listing is taken in, two may have one path: the later one has it, the other's is about to change. */
-    if (region->path && g_hash_table_lookup(by_path, region) == region)
-        g_hash_table_remove(by_path, region);
-    g_free(region->path);
-    region->path = g_strdup(path);
-    if (region->path)
-        g_hash_table_add(by_path, region);
 }
 
 uint64_t region_bytes(const Region *region) {
@@ -208,8 +172,8 @@ static Region *map_region_from(const RegionMap *map, uint64_t start) {
 }
 
 static bool region_is_behind(const Region *region, uint64_t device_start, sd_id128_t uuid) {
-    if (region->device_start != device_start)
-        return region->device_start > device_start;
+    if (region_device(region).start != device_start)
+        return region_device(region).start > device_start;
     return memcmp(&region->uuid, &uuid, sizeof uuid) > 0;
 }
 
@@ -226,7 +190,7 @@ Region *state_region_after(const State *state, uint64_t device_start, sd_id128_t
         /* At the position itself: extents of one map never start at the same frame, so the next one is behind it. */
         if (region && !region_is_behind(region, device_start, uuid))
             region = map_region_from(map, device_start + 1);
-        if (region && (!best || region_is_behind(best, region->device_start, region->uuid)))
+        if (region && (!best || region_is_behind(best, region_device(region).start, region->uuid)))
             best = region;
     }
     return best;
@@ -235,7 +199,7 @@ Region *state_region_after(const State *state, uint64_t device_start, sd_id128_t
 Region *state_next_region(const State *state, const Region *after) {
     if (!after)
         return state_region_after(state, 0, SD_ID128_NULL);
-    return state_region_after(state, after->device_start, after->uuid);
+    return state_region_after(state, region_device(after).start, after->uuid);
 }
 
 StateTotals state_totals(const State *state) {

@@ -39,14 +39,6 @@ const char *foreign_kind_to_string(ForeignKind kind) {
     return "foreign";
 }
 
-static guint path_hash(gconstpointer p) {
-    return g_str_hash(((const Region *) p)->path);
-}
-
-static gboolean path_equal(gconstpointer a, gconstpointer b) {
-    return strcmp(((const Region *) a)->path, ((const Region *) b)->path) == 0;
-}
-
 static guint answer_hash(gconstpointer p) {
     const Answer *answer = p;
     return pmemd_uuid_hash(&answer->request.request_id) ^ answer->request.request_uid;
@@ -251,6 +243,7 @@ static void pool_free(Pool *pool) {
     region_map_free(pool->unplaced);
     g_hash_table_unref(pool->by_name);
     g_hash_table_unref(pool->by_path);
+    g_string_free(pool->path_text, TRUE);
     g_hash_table_unref(pool->intents);
     g_clear_pointer(&pool->user, g_ref_string_release);
     g_free(pool->name);
@@ -296,7 +289,8 @@ Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, Po
     pool->extents = region_map_new(range);
     pool->unplaced = region_map_new((FrameRange){ 0, PMEMD_FRAME_LIMIT });
     pool->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-    pool->by_path = g_hash_table_new(path_hash, path_equal);
+    pool->by_path = g_hash_table_new(state_path_hash, state_path_equal);
+    pool->path_text = g_string_new(NULL);
     pool->intents = g_hash_table_new(g_int64_hash, g_int64_equal);
     pool->snapshot_bytes = SNAPSHOT_BASE_BYTES;
     g_queue_init(&pool->answers);
@@ -359,31 +353,28 @@ static void name_conflict(const Region *region, GError **error) {
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
                 "data region %s claims the device range 0x%" PRIx64 "-0x%" PRIx64 ", of which 0x%" PRIx64 "-0x%" PRIx64
                 " belongs to another pool",
-                pmemd_uuid_format(region->uuid, text), region->device_start, region->range.end, entry->range.start,
-                entry->range.end);
+                pmemd_uuid_format(region->uuid, text), region_device(region).start, region_device(region).end,
+                entry->range.start, entry->range.end);
 }
 
 bool state_end_replay(State *state, Pool *pool, GError **error) {
-    RegionMapEntry *next, *entry = region_map_first(pool->unplaced);
+    g_autoptr(GPtrArray) entries = region_map_take_all(pool->unplaced);
     bool ok = true;
 
     (void) state;
     pool->replaying = false;
-    for (; entry; entry = next) {
-        Region *region = (Region *) entry;
-        FrameRange device = entry->range;
+    for (guint i = 0; i < entries->len; i++) {
+        Region *region = g_ptr_array_index(entries, i);
+        FrameRange device = region_device(region);
+        const Raw *raw = region->occupant.raw;
 
-        next = region_map_next(pool->unplaced, entry);
-        if (!region->occupant.raw)
+        if (raw && occupant_place(&region->occupant, raw->map, device))
             continue;
-        if (region_map_find_overlap(region->occupant.raw->map, device)) {
-            if (ok)
-                name_conflict(region, error);
-            ok = false;
-            continue;
-        }
-        occupant_unplace(&region->occupant);
-        ok &= occupant_place(&region->occupant, region->occupant.raw->map, device);
+        if (raw && ok)
+            name_conflict(region, error);
+        ok &= !raw;
+        bool back = occupant_place(&region->occupant, pool->unplaced, device);
+        g_assert(back); /* it comes from there */
     }
     return ok;
 }

@@ -100,6 +100,7 @@ struct Pool {
     bool replaying;
     GHashTable *by_name;     /* char * (owned by the Region) -> Region * */
     GHashTable *by_path;     /* Region * that have a path, by it */
+    GString *path_text;      /* what region_path() gives */
     GHashTable *intents;     /* uint64_t * txid (in the Intent) -> Region * */
     GQueue answers;          /* Answer *, oldest first */
     guint n_regions;         /* data regions in any state */
@@ -120,24 +121,31 @@ typedef struct {
     uint32_t request_uid, request_method;
 } Intent;
 
-/* A data region. */
+/* A data region. There may be a hundred thousand: narrow members share a word at the end. */
 struct Region {
-    Occupant occupant;
+    Occupant occupant;     /* region_device() */
     RegionMapEntry extent; /* management extent in pool->extents; extent.range in host frames */
     Pool *pool;
     sd_id128_t uuid, device_uuid;
     FrameRange range; /* usable frames */
-    uint64_t device_start;
-    char *name; /* NULL: none */
-    char *user; /* GRefString or NULL: owner's name when recorded */
+    char *name;       /* NULL: none */
+    char *user;       /* GRefString or NULL: owner's name when recorded */
+    char *reason;     /* NULL, or why state is not OK, in words */
+    char *path_kept;  /* GRefString or NULL; private to state-path.c: region_path() */
+    Intent *intent;   /* NULL: none open */
+    uint64_t time;    /* realtime, microseconds, of creation */
     uint32_t owner_uid;
-    uint32_t flags; /* JF_REGION_* */
-    RegionState state;
-    char *reason;   /* NULL, or why state is not OK, in words */
-    char *path;     /* device, NULL: none now */
-    Intent *intent; /* NULL: none open */
-    uint64_t time;  /* realtime, microseconds, of creation */
+    uint16_t path_uuid_at; /* where in path_kept the device's uuid is left out, or STATE_PATH_WHOLE */
+    uint8_t flags;         /* JF_REGION_* */
+    RegionState state : 8;
 };
+G_STATIC_ASSERT(JF_REGION_FLAGS_KNOWN <= UINT8_MAX && N_REGION_STATES <= UINT8_MAX);
+G_STATIC_ASSERT(sizeof(Region) <= 168); /* with malloc()'s own 8 bytes exactly 176 */
+
+/* Its device range D. */
+static inline FrameRange region_device(const Region *region) {
+    return region->occupant.entry.range;
+}
 
 typedef enum {
     FOREIGN_FOREIGN,     /* not made by pmemd */
@@ -220,6 +228,8 @@ bool state_find_path(const State *state, const char *path, Region **ret_region, 
 guint state_count_regions(const State *state);
 void state_set_region_state(State *state, Region *region, RegionState region_state, const char *reason);
 void region_set_path(Region *region, const char *path);
+/* Its device, or NULL: none now. Valid until the next call for a region of this pool. */
+const char *region_path(const Region *region);
 uint64_t region_bytes(const Region *region);
 
 /* Walks data regions by (device start, uuid). after: NULL = from the first. NULL: no more. O((raws + pools) * log

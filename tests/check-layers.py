@@ -46,6 +46,7 @@ PARTS = {
     "daemon/journal-replay": "daemon/journal",
     "daemon/state-apply": "daemon/state",
     "daemon/state-internal": "daemon/state",
+    "daemon/state-path": "daemon/state",
     "daemon/state-region": "daemon/state",
     "daemon/rules-allocate": "daemon/rules-placement",
     "daemon/rules-pool": "daemon/rules",

@@ -776,7 +776,7 @@ static bool is_occupied(const State *state, FrameRange device) {
             return true;
     }
     for (const Region *r = state_next_region(state, NULL); r; r = state_next_region(state, r))
-        if (frame_range_contains((FrameRange){ r->device_start, r->range.end }, device))
+        if (frame_range_contains(region_device(r), device))
             return true;
     for (guint i = 0; i < state_foreigns(state)->len; i++)
         if (frame_range_contains(((const Foreign *) g_ptr_array_index(state_foreigns(state), i))->device, device))
@@ -832,8 +832,8 @@ static char *describe(const Host *h) {
     }
     for (const Region *r = state_next_region(state, NULL); r; r = state_next_region(state, r))
         g_string_append_printf(text, "region %s %s 0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x\n",
-                               pmemd_uuid_format(r->uuid, uuid), region_state_to_string(r->state), r->device_start,
-                               r->range.end);
+                               pmemd_uuid_format(r->uuid, uuid), region_state_to_string(r->state),
+                               region_device(r).start, r->range.end);
     return g_string_free(text, FALSE);
 }
 

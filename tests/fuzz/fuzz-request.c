@@ -112,7 +112,7 @@ static uint64_t any_frame(Host *h) {
         const Region *region = any_region(h);
 
         if (region)
-            return (kind == 11 ? region->range.end : region->device_start) + input_below(&h->in, 3) - 1;
+            return (kind == 11 ? region->range.end : region_device(region).start) + input_below(&h->in, 3) - 1;
     }
     const Raw *raw = any_raw(h);
     if (kind == 10)
@@ -502,7 +502,7 @@ static void check_free_device(const State *state, FrameRange device, bool discar
         g_assert_false(frame_range_overlaps(device, pool->occupant.entry.range));
     }
     for (const Region *r = state_next_region(state, NULL); r; r = state_next_region(state, r))
-        g_assert_false(frame_range_overlaps(device, ((FrameRange){ r->device_start, r->range.end })));
+        g_assert_false(frame_range_overlaps(device, region_device(r)));
     for (guint i = 0; i < state_foreigns(state)->len; i++) {
         const Foreign *foreign = g_ptr_array_index(state_foreigns(state), i);
 

@@ -237,7 +237,7 @@ static void test_failure(void) {
 
     make_pool(host);
     sd_id128_t region = make_sized(host, PIECE * 3), other = make_sized(host, PIECE);
-    g_autofree char *path = g_strdup(find(host, region)->path);
+    g_autofree char *path = g_strdup(region_path(find(host, region)));
     fill(path, PIECE * 3);
     assert_content(path, PIECE * 3, 'x');
     uint64_t free_bytes = state_totals(manager_state(host->manager)).free_bytes;
@@ -300,7 +300,7 @@ static void test_odd_size(void) {
 
         make_pool(host);
         sd_id128_t region = make_sized(host, sizes[i]);
-        g_autofree char *path = g_strdup(find(host, region)->path);
+        g_autofree char *path = g_strdup(region_path(find(host, region)));
         fill(path, sizes[i]);
         host_inject(host, "[destroy]\nError=EBUSY\n");
         release(host, region);

@@ -169,7 +169,7 @@ static void test_other_machine(void) {
     g_autoptr(Host) host = host_new("file");
     sd_id128_t pool = make_pool(host), region = make_region(host, "guest"), released = make_region(host, "released");
     sd_id128_t half = make_region(host, "half");
-    g_autofree char *path = g_strdup(find_pool(host, pool)->path), *content = g_strdup(find(host, released)->path);
+    g_autofree char *path = g_strdup(find_pool(host, pool)->path), *content = g_strdup(region_path(find(host, released)));
     g_autofree char *bytes = NULL;
     JfOpen start = { .machine_id = SD_ID128_MAKE(99, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10),
                      .version = "0.1" };
@@ -219,7 +219,7 @@ static void test_other_tag(void) {
     make_pool(host);
     sd_id128_t region = make_region(host, "guest");
     const Region *r = find(host, region);
-    g_autofree char *content = g_strdup(r->path);
+    g_autofree char *content = g_strdup(region_path(r));
     name = g_strconcat(pmemd_uuid_format(r->device_uuid, uuid), ".dev", NULL);
     description = host_file(host, name);
     host_inject(host, "[zero]\nError=EIO\n");
@@ -269,7 +269,7 @@ static void test_moved(void) {
     sd_id128_t pool = make_pool(host);
     sd_id128_t region = make_region(host, "guest");
     sd_id128_t device = find(host, region)->device_uuid;
-    uint64_t start = find(host, region)->device_start;
+    uint64_t start = region_device(find(host, region)).start;
     uint64_t tail = find_pool(host, pool)->tail.range.start;
 
     host_stop(host);

@@ -238,7 +238,7 @@ static void test_missing(void) {
 
     make_pool(host);
     sd_id128_t region = make_region(host, "guest");
-    g_autofree char *path = g_strdup(find(host, region)->path);
+    g_autofree char *path = g_strdup(region_path(find(host, region)));
     host_stop(host);
     g_assert_cmpint(g_remove(path), ==, 0);
     host_start(host);

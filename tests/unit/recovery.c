@@ -78,7 +78,7 @@ static const BackendDevice *show(const Region *region, Shown shown, BackendDevic
         .name = (char *) "device",
         .mode = (char *) "file",
         .tag = tag,
-        .device = { region->device_start, region->range.end },
+        .device = { region_device(region).start, region->range.end },
         .usable = region->range,
         .role = BACKEND_ROLE_DATA,
         .state = BACKEND_DEVICE_COMPLETE,

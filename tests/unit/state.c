@@ -21,8 +21,8 @@ static void print_region(GString *out, const Region *region, bool full) {
 
     g_string_append_printf(out, "region %s %s %" PRIx64 "-%" PRIx64 " from %" PRIx64 " extent %" PRIx64 "-%" PRIx64,
                            pmemd_uuid_format(region->uuid, uuid), pmemd_uuid_format(region->device_uuid, device),
-                           region->range.start, region->range.end, region->device_start, region->extent.range.start,
-                           region->extent.range.end);
+                           region->range.start, region->range.end, region_device(region).start,
+                           region->extent.range.start, region->extent.range.end);
     g_string_append_printf(out, " name %s user %s uid %u flags %x state %s time %" PRIu64, region->name ?: "-",
                            region->user ?: "-", region->owner_uid, region->flags, region_state_to_string(region->state),
                            region->time);
@@ -377,9 +377,7 @@ static void random_step(Random *r) {
     case 0:
         if (region && region->intent)
             apply_commit(r->state, r->pool, region->intent->txid,
-                         region->intent->deleting ? (FrameRange){ 0, 0 }
-                                                  : (FrameRange){ region->device_start, region->range.end },
-                         NULL);
+                         region->intent->deleting ? (FrameRange){ 0, 0 } : region_device(region), NULL);
         break;
     case 1:
         if (region && region->intent)
@@ -488,9 +486,9 @@ static guint walk(const State *state) {
     guint n = 0;
 
     for (const Region *region = state_region_after(state, 0, SD_ID128_NULL); region; n++) {
-        g_assert_true(n == 0 || region->device_start > start ||
-                      (region->device_start == start && memcmp(&region->uuid, &uuid, sizeof uuid) > 0));
-        start = region->device_start;
+        g_assert_true(n == 0 || region_device(region).start > start ||
+                      (region_device(region).start == start && memcmp(&region->uuid, &uuid, sizeof uuid) > 0));
+        start = region_device(region).start;
         uuid = region->uuid;
         region = state_region_after(state, start, uuid);
     }
@@ -528,7 +526,7 @@ static void test_paging(void) {
         }
         if (!last)
             break;
-        start = last->device_start;
+        start = region_device(last).start;
         uuid = last->uuid;
         must(apply_del(state, last->pool, uuid, NULL));
     }
@@ -736,6 +734,63 @@ static void test_paths(void) {
     g_assert_cmpuint(state_totals(state).data_bytes, ==, 256 * PMEMD_FRAME_SIZE);
 }
 
+/* Of a path with the device's uuid only the rest is kept: what comes out is what went in, whatever else is there. */
+static void test_paths_with_uuid(void) {
+    g_autoptr(State) state = state_with_raws();
+    Pool *pool = add_pool(state, 0, LEFT), *found_pool;
+    JfRegion records[2] = { region_of(pool, 1, RIGHT, 256), region_of(pool, 2, RIGHT + 256, 256) };
+    char own[PMEMD_UUID_STRING_MAX], others[PMEMD_UUID_STRING_MAX];
+    Region *regions[2], *found;
+
+    for (guint i = 0; i < G_N_ELEMENTS(records); i++) {
+        must(apply_region(state, pool, JF_ADD, 0, &records[i], NULL));
+        regions[i] = state_region_by_uuid(state, records[i].region_uuid);
+    }
+    pmemd_uuid_format(records[0].device_uuid, own);
+    pmemd_uuid_format(records[1].device_uuid, others);
+
+    g_autofree char *loud = g_ascii_strup(own, -1);
+    const char *const forms[] = { "/dir/data-%s.img", "%s", "/%s/x", "/dir/data-.img", "/dir/%s/%s.img", "/%s%s", "" };
+    const char *const uuids[] = { own, others, loud };
+    for (guint f = 0; f < G_N_ELEMENTS(forms); f++)
+        for (guint u = 0; u < G_N_ELEMENTS(uuids) * G_N_ELEMENTS(uuids); u++) {
+            const char *first = uuids[u % G_N_ELEMENTS(uuids)], *second = uuids[u / G_N_ELEMENTS(uuids)];
+            g_auto(GStrv) pieces = g_strsplit(forms[f], "%s", -1);
+            guint n = g_strv_length(pieces);
+            g_autofree char *path = g_strconcat(n > 0 ? pieces[0] : "", n > 1 ? first : "", n > 1 ? pieces[1] : "",
+                                                n > 2 ? second : "", n > 2 ? pieces[2] : "", NULL);
+
+            region_set_path(regions[0], path);
+            g_assert_cmpstr(region_path(regions[0]), ==, path);
+            must(state_find_path(state, path, &found, &found_pool));
+            g_assert_true(found == regions[0]);
+            region_set_path(regions[1], "/dir/data-.img");
+            g_assert_cmpstr(region_path(regions[0]), ==, path);
+            bool same = g_str_equal(path, "/dir/data-.img");
+            must(state_find_path(state, path, &found, &found_pool));
+            g_assert_true(found == regions[same ? 1 : 0]);
+            region_set_path(regions[0], NULL);
+            g_assert_null(region_path(regions[0]));
+            g_assert_cmpint(state_find_path(state, path, &found, &found_pool), ==, same);
+            region_set_path(regions[1], NULL);
+        }
+
+    /* Two of one folder share what is kept, and are told from each other. */
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *path = g_strdup_printf("/dir/data-%s.img", i == 0 ? own : others);
+
+        region_set_path(regions[i], path);
+    }
+    g_assert_true(regions[0]->path_kept == regions[1]->path_kept);
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *path = g_strdup_printf("/dir/data-%s.img", i == 0 ? own : others);
+
+        must(state_find_path(state, path, &found, &found_pool));
+        g_assert_true(found == regions[i]);
+    }
+    g_assert_false(state_find_path(state, "/dir/data-00000000-0000-4000-8000-00000000abcd.img", &found, &found_pool));
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state/records", test_records);
@@ -749,5 +804,6 @@ int main(int argc, char **argv) {
     g_test_add_func("/state/replay-conflict", test_replay_conflict);
     g_test_add_func("/state/required-frames", test_required_frames);
     g_test_add_func("/state/paths", test_paths);
+    g_test_add_func("/state/paths/uuid", test_paths_with_uuid);
     return g_test_run();
 }
