@@ -13,15 +13,18 @@
 
 static void hand_over(PmemdClient *client, PmemdEventType type, const char *path, const char *interface,
                       const GPtrArray *values) {
-    PmemdEvent event = { type, path, interface, values };
-
-    /* After a "no more" what is already read stays unread: the caller has what it waited for. */
-    if (!client->event_stop && !client->event_func(&event, client->event_data))
-        client->event_stop = true;
+    PmemdEvent event = {
+        .type = type,
+        .path = path,
+        .interface = interface,
+        .n_values = values->len,
+        .values = (const PmemdValue *const *) values->pdata,
+    };
+    client->event_func(client, &event, client->event_data);
 }
 
-static GPtrArray *values_new(void) {
-    return g_ptr_array_new_with_free_func((GDestroyNotify) pmemd_value_free);
+const PmemdValue *pmemd_event_value(const PmemdEvent *event, const char *name) {
+    return pmemd_values_find(event->values, event->n_values, name);
 }
 
 static int on_added(sd_bus_message *m, void *data, sd_bus_error *ret_error) {
@@ -53,7 +56,7 @@ static int on_removed(sd_bus_message *m, void *data, sd_bus_error *ret_error) {
         r = sd_bus_message_enter_container(m, 'a', "s");
     while (r > 0 && (r = sd_bus_message_read(m, "s", &interface)) > 0)
         if (g_str_has_prefix(interface, PMEMD_BUS_NAME ".")) {
-            g_autoptr(GPtrArray) values = values_new();
+            g_autoptr(GPtrArray) values = pmemd_values_new();
             hand_over(data, PMEMD_EVENT_REMOVED, path, interface, values);
         }
     return 0;
@@ -76,10 +79,10 @@ static int on_health_changed(sd_bus_message *m, void *data, sd_bus_error *ret_er
 
     if (sd_bus_message_read(m, "osss", &path, &old, &new, &reason) <= 0)
         return 0;
-    g_autoptr(GPtrArray) values = values_new();
-    g_ptr_array_add(values, pmemd_value_new_text("Old", old));
-    g_ptr_array_add(values, pmemd_value_new_text("New", new));
-    g_ptr_array_add(values, pmemd_value_new_text("Reason", reason));
+    g_autoptr(GPtrArray) values = pmemd_values_new();
+    pmemd_values_add_text(values, "Old", old);
+    pmemd_values_add_text(values, "New", new);
+    pmemd_values_add_text(values, "Reason", reason);
     hand_over(data, PMEMD_EVENT_HEALTH_CHANGED, path, "", values);
     return 0;
 }
@@ -89,10 +92,10 @@ static int on_job_removed(sd_bus_message *m, void *data, sd_bus_error *ret_error
 
     if (sd_bus_message_read(m, "ooss", &path, &region, &result, &message) <= 0)
         return 0;
-    g_autoptr(GPtrArray) values = values_new();
-    g_ptr_array_add(values, pmemd_value_new_text("Region", region));
-    g_ptr_array_add(values, pmemd_value_new_text("Result", result));
-    g_ptr_array_add(values, pmemd_value_new_text("Message", message));
+    g_autoptr(GPtrArray) values = pmemd_values_new();
+    pmemd_values_add_text(values, "Region", region);
+    pmemd_values_add_text(values, "Result", result);
+    pmemd_values_add_text(values, "Message", message);
     hand_over(data, PMEMD_EVENT_JOB_REMOVED, path, "", values);
     return 0;
 }
@@ -102,12 +105,18 @@ static int on_name(sd_bus_message *m, void *data, sd_bus_error *ret_error) {
 
     if (sd_bus_message_read(m, "sss", &name, &old, &new) <= 0 || strcmp(name, PMEMD_BUS_NAME) != 0)
         return 0;
-    g_autoptr(GPtrArray) values = values_new();
+    g_autoptr(GPtrArray) values = pmemd_values_new();
     /* Handed from one daemon to the next it goes and comes. */
     if (old[0] != '\0')
         hand_over(data, PMEMD_EVENT_DAEMON_DOWN, "", "", values);
     if (new[0] != '\0')
         hand_over(data, PMEMD_EVENT_DAEMON_UP, "", "", values);
+    return 0;
+}
+
+static int on_disconnected(sd_bus_message *m, void *data, sd_bus_error *ret_error) {
+    g_autoptr(GPtrArray) values = pmemd_values_new();
+    hand_over(data, PMEMD_EVENT_DISCONNECTED, "", "", values);
     return 0;
 }
 
@@ -129,35 +138,26 @@ int pmemd_client_add_matches(PmemdClient *client) {
         g_autofree char *rule = g_strdup_printf("type='signal',sender='%s',%s", PMEMD_BUS_NAME, matches[i].rule);
         r = sd_bus_add_match(client->bus, NULL, rule, matches[i].handler, client);
     }
+    /* sd-bus' own, which no bus has to be asked for. */
+    if (r >= 0)
+        r = sd_bus_match_signal(client->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
+                                "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, client);
     return r < 0 ? r : 0;
 }
 
-bool pmemd_client_subscribe(PmemdClient *client, PmemdEventFunc func, void *data, GError **error) {
-    g_assert(!client->event_func);
+int pmemd_client_subscribe(PmemdClient *client, PmemdEventFunc func, void *data) {
+    GError *error = NULL;
 
+    if (client->event_func)
+        return -EALREADY;
+    if (!pmemd_client_check_open(client, &error))
+        return pmemd_client_end(client, error);
     int r = pmemd_client_add_matches(client);
-    if (r < 0)
-        return pmemd_client_set_lost(client, -r, error);
+    if (r < 0) {
+        pmemd_client_set_lost(client, -r, &error);
+        return pmemd_client_end(client, error);
+    }
     client->event_func = func;
     client->event_data = data;
-    return true;
-}
-
-bool pmemd_client_dispatch(PmemdClient *client, uint64_t timeout_usec, GError **error) {
-    int64_t started = g_get_monotonic_time();
-
-    g_assert(client->event_func);
-    client->event_stop = false;
-    while (!client->event_stop) {
-        int r = sd_bus_process(client->bus, NULL);
-        if (r == 0) {
-            uint64_t passed = (uint64_t) (g_get_monotonic_time() - started);
-            if (timeout_usec != UINT64_MAX && passed >= timeout_usec)
-                return true;
-            r = sd_bus_wait(client->bus, timeout_usec == UINT64_MAX ? UINT64_MAX : timeout_usec - passed);
-        }
-        if (r < 0 && r != -EINTR)
-            return pmemd_client_set_lost(client, -r, error);
-    }
-    return true;
+    return 0;
 }

@@ -1,46 +1,151 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What the files of libpmemd share: the connection, one way to make a call, one way to decode a message.
+ * What the files of libpmemd share: the connection, one way to make a call, one way to decode a message. Inside, errors
+ * are GErrors; pmemd_client_end turns them into what the public functions return.
  * Only libpmemd*.c may include it.
  */
 #pragma once
 
+#include <glib.h>
 #include <systemd/sd-bus.h>
 
 #include "client/libpmemd.h"
+#include "proto/error.h"
+#include "proto/types.h"
+
+#define PMEMD_CLIENT_ERROR (pmemd_client_error_quark())
+GQuark pmemd_client_error_quark(void);
+
+typedef enum {
+    PMEMD_CLIENT_ERROR_UNREACHABLE,
+    PMEMD_CLIENT_ERROR_LOST,
+    PMEMD_CLIENT_ERROR_PROTOCOL,
+} PmemdClientError;
 
 struct PmemdClient {
-    char *address; /* as given: "system", "session" or an address */
-    sd_bus *bus;
+    char *address; /* as given: "system", "session", an address, or a host; NULL: not opened */
+    bool remote;   /* address is a host */
+    sd_bus *bus;   /* NULL: not opened */
+    sd_event *event;
+    int64_t priority;
     bool interactive;
     PmemdEventFunc event_func; /* NULL: not subscribed */
     void *event_data;
-    bool event_stop; /* event_func returned false */
+    GPtrArray *calls; /* PmemdCall's under way */
+    char *error_name, *error_message;
 };
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_message, sd_bus_message_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdStatus, pmemd_status_free)
+
+/* --- libpmemd.c --- */
+
+/* The name and the errno (positive) of an error. Static. */
+const char *pmemd_error_describe(const GError *error, int *ret_errno);
+/* The end of a public function: 0 without an error; else keeps the error for the client, frees it, and returns its
+ * negative errno. */
+int pmemd_client_end(PmemdClient *client, GError *error);
+/* "the system bus", ... Free: g_free. */
+char *pmemd_client_describe_bus(const PmemdClient *client);
+/* Connects anew to where the client was connected; its subscription and loop are kept. */
+bool pmemd_client_reconnect(PmemdClient *client, GError **error);
+/* UNREACHABLE: not opened. */
+bool pmemd_client_check_open(const PmemdClient *client, GError **error);
+/* Sets LOST with the cause. errnum: positive. Returns false. */
+bool pmemd_client_set_lost(PmemdClient *client, int errnum, GError **error);
+
+/* --- libpmemd-call.c --- */
+
+typedef enum {
+    REPLY_NOTHING,
+    REPLY_PATH,
+    REPLY_KNOWN_PATH, /* the path that was called, if it was there */
+    REPLY_COUNT,
+    REPLY_RAW_LIST,
+    REPLY_MGMT_LIST,
+    REPLY_DATA_LIST,
+    REPLY_FOREIGN_LIST,
+    REPLY_REGION,
+    REPLY_JOB,
+    REPLY_STATUS,
+    REPLY_PLAN,
+} ReplyKind;
 
 /* Appends the arguments; negative errno. */
 typedef int (*PmemdFillFunc)(sd_bus_message *message, const void *arguments);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_message, sd_bus_message_unref)
+/* What is called. fill is not used for lists, may be NULL: no arguments. */
+typedef struct {
+    const char *path, *interface;
+    const char *member; /* static */
+    ReplyKind kind;
+    PmemdFillFunc fill;
+    const void *arguments;
+    const char *request_id; /* not NULL: a synchronous call that is lost is made again */
+} PmemdCallSpec;
 
-/* Calls a method of pmemd (fill may be NULL: no arguments) and waits for the answer. Errors: as libpmemd.h. */
-sd_bus_message *pmemd_client_call(PmemdClient *client, const char *path, const char *interface, const char *member,
-                                  PmemdFillFunc fill, const void *arguments, GError **error);
-/* Sets LOST with the cause. errnum: positive. Returns false. */
-bool pmemd_client_set_lost(PmemdClient *client, int errnum, GError **error);
-/* PROTOCOL: an answer of member could not be read. errnum: positive. Returns false. */
-bool pmemd_client_set_unreadable(const char *member, int errnum, GError **error);
+struct PmemdReply {
+    ReplyKind kind;
+    const char *interface; /* static */
+    const char *member;    /* static */
+    char *path;            /* the object called; of REPLY_PATH the result */
+    GError *error;
+    uint32_t count;
+    void *result; /* a struct, or a GPtrArray of a list's structs; NULL: none, or taken */
+    char *after;  /* of a list: the cursor of the page to ask for; NULL: no page is left */
+};
 
-/* Asks the bus for what a subscription needs; 0 or negative errno. For subscribing, and after connecting again. */
-int pmemd_client_add_matches(PmemdClient *client);
+void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec);
+void pmemd_reply_clear(PmemdReply *reply);
+/* Makes the call, all pages of a list, and waits. The outcome is in reply, which has to be cleared. */
+void pmemd_client_run(PmemdClient *client, const PmemdCallSpec *spec, PmemdReply *ret_reply);
+/* Sends the call; func will have the reply. A public function's result. */
+int pmemd_client_start(PmemdClient *client, const PmemdCallSpec *spec, PmemdReplyFunc func, void *data,
+                       PmemdCall **ret_call);
+/* Ends the calls that were sent on another bus than that of now with LOST. */
+void pmemd_client_fail_calls(PmemdClient *client);
 
-/* The answer of Plan. Errors: PROTOCOL. */
-PmemdPlan *pmemd_plan_read(sd_bus_message *reply, GError **error);
+/* --- libpmemd-request.c --- */
+
+struct PmemdRequest {
+    PmemdOperation operation;
+    PmemdRange frames, mgmt_frames;
+    uint64_t bytes;
+    char *name, *profile, *mgmt;
+    uint32_t max_regions;
+    uint64_t alignment;
+    bool init_labels;
+    int32_t node; /* negative: not given */
+    char *request_id;
+};
+
+/* PmemdFillFunc's of a PmemdRequest. */
+int pmemd_request_fill(sd_bus_message *message, const void *request);
+int pmemd_request_fill_plan(sd_bus_message *message, const void *request);
+
+/* --- libpmemd-results.c --- */
+
+/* Decodes an answer, of a list one page. Errors: PROTOCOL. */
+bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error);
+/* Frees reply->result. */
+void pmemd_reply_free_result(PmemdReply *reply);
+/* The reply's GPtrArray as an array that ends with NULL; the reply has none any more. */
+void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n);
+bool pmemd_reply_is_list(const PmemdReply *reply);
+
+/* --- libpmemd-values.c --- */
 
 /* The next a{sv} of the message as PmemdValue's; values of other than basic types are left out. NULL: negative errno in
  * ret_errno. */
 GPtrArray *pmemd_values_read(sd_bus_message *message, int *ret_errno);
-void pmemd_value_free(PmemdValue *value);
-/* A text value. name: copied. */
-PmemdValue *pmemd_value_new_text(const char *name, const char *text);
+GPtrArray *pmemd_values_new(void);
+/* Adds a text value. */
+void pmemd_values_add_text(GPtrArray *values, const char *name, const char *text);
+/* NULL: none of this name. */
+const PmemdValue *pmemd_values_find(const PmemdValue *const *values, size_t n, const char *name);
+
+/* --- libpmemd-events.c --- */
+
+/* Asks the bus for what a subscription needs; 0 or negative errno. For subscribing, and after connecting again. */
+int pmemd_client_add_matches(PmemdClient *client);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "client/libpmemd-private.h"
-#include "proto/names.h"
 
 /* Where a value goes. type: 's' char *, 't' uint64_t, 'u' uint32_t, 'i' int32_t, 'b' bool, 'd' double. Lists have their
  * fields in this order on the wire, properties by name. */
@@ -204,11 +203,49 @@ void pmemd_job_free(PmemdJob *job) {
     fields_free(job_fields, job);
 }
 
-static uint64_t range_bytes(FrameRange r) {
-    return r.start < r.end ? frame_range_frames(r) * PMEMD_FRAME_SIZE : 0;
+/* --- kinds of replies --- */
+
+/* How the answer of a kind is read. */
+typedef struct {
+    const Field *fields;
+    size_t size;          /* of the struct */
+    size_t frames_offset; /* of lists: of its PmemdRange, and of bytes, which is computed */
+    size_t bytes_offset;
+    GDestroyNotify free_func;
+} Layout;
+
+#define LIST_LAYOUT(fields, type, func)                                                                                \
+    { fields, sizeof(type), offsetof(type, frames), offsetof(type, bytes), (GDestroyNotify) (func) }
+#define STRUCT_LAYOUT(fields, type, func)                                                                              \
+    { fields, sizeof(type), 0, 0, (GDestroyNotify) (func) }
+
+/* NULL: a kind without struct. */
+static const Layout *layout_of(ReplyKind kind) {
+    static const Layout layouts[] = {
+        [REPLY_RAW_LIST] = LIST_LAYOUT(raw_fields, PmemdRaw, pmemd_raw_free),
+        [REPLY_MGMT_LIST] = LIST_LAYOUT(mgmt_fields, PmemdMgmt, pmemd_mgmt_free),
+        [REPLY_DATA_LIST] = LIST_LAYOUT(data_fields, PmemdData, pmemd_data_free),
+        [REPLY_FOREIGN_LIST] = LIST_LAYOUT(foreign_fields, PmemdForeign, pmemd_foreign_free),
+        [REPLY_REGION] = STRUCT_LAYOUT(region_fields, PmemdRegion, pmemd_region_free),
+        [REPLY_JOB] = STRUCT_LAYOUT(job_fields, PmemdJob, pmemd_job_free),
+        [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
+        [REPLY_PLAN] = STRUCT_LAYOUT(plan_fields, PmemdPlan, pmemd_plan_free),
+    };
+    return layouts[kind].fields ? &layouts[kind] : NULL;
+}
+
+static bool set_unreadable(const char *what, int errnum, GError **error) {
+    g_set_error(error, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_PROTOCOL,
+                "pmemd's answer to %s cannot be read (%s): pmemd and this program are of different versions", what,
+                g_strerror(errnum));
+    return false;
 }
 
 /* --- lists --- */
+
+static uint64_t range_bytes(PmemdRange r) {
+    return r.start < r.end ? (r.end - r.start) * PMEMD_FRAME_SIZE : 0;
+}
 
 /* One field of a struct on the wire; sd-bus' result. */
 static int read_field(sd_bus_message *m, const Field *field, void *base) {
@@ -233,265 +270,89 @@ static int read_field(sd_bus_message *m, const Field *field, void *base) {
     }
 }
 
-typedef struct {
-    const char *member;
-    const Field *fields;
-    size_t size;          /* of the struct */
-    size_t frames_offset; /* of its FrameRange, and of bytes, which is computed */
-    size_t bytes_offset;
-    GDestroyNotify free_func;
-} List;
-
-typedef struct {
-    const char *after;
-} PageCall;
-
-static int fill_page(sd_bus_message *m, const void *arguments) {
-    const PageCall *call = arguments;
-    return sd_bus_message_append(m, "su", call->after, 0);
-}
-
 /* Appends the structs of one page; 0 or negative errno. */
-static int read_page(sd_bus_message *reply, const List *list, GPtrArray *entries, char **ret_next) {
+static int read_entries(sd_bus_message *message, const Layout *layout, GPtrArray *entries) {
     GString *signature = g_string_new("(");
-    for (const Field *f = list->fields; f->name; f++)
+    for (const Field *f = layout->fields; f->name; f++)
         g_string_append_c(signature, f->type);
     g_string_append_c(signature, ')');
     g_autofree char *types = g_string_free(signature, FALSE);
     g_autofree char *contents = g_strndup(types + 1, strlen(types) - 2);
 
-    int r = sd_bus_message_enter_container(reply, 'a', types);
+    int r = sd_bus_message_enter_container(message, 'a', types);
     if (r <= 0)
         return r < 0 ? r : -ENODATA;
-    while ((r = sd_bus_message_enter_container(reply, 'r', contents)) > 0) {
-        void *entry = g_malloc0(list->size);
+    while ((r = sd_bus_message_enter_container(message, 'r', contents)) > 0) {
+        void *entry = g_malloc0(layout->size);
         g_ptr_array_add(entries, entry);
-        for (const Field *f = list->fields; f->name; f++) {
-            r = read_field(reply, f, entry);
+        for (const Field *f = layout->fields; f->name; f++) {
+            r = read_field(message, f, entry);
             if (r <= 0)
                 return r < 0 ? r : -ENODATA;
         }
-        G_STRUCT_MEMBER(uint64_t, entry, list->bytes_offset) =
-            range_bytes(G_STRUCT_MEMBER(FrameRange, entry, list->frames_offset));
-        r = sd_bus_message_exit_container(reply);
+        G_STRUCT_MEMBER(uint64_t, entry, layout->bytes_offset) =
+            range_bytes(G_STRUCT_MEMBER(PmemdRange, entry, layout->frames_offset));
+        r = sd_bus_message_exit_container(message);
         if (r < 0)
             return r;
     }
-    if (r >= 0)
-        r = sd_bus_message_exit_container(reply);
+    return r < 0 ? r : sd_bus_message_exit_container(message);
+}
 
+/* 0 or negative errno. */
+static int read_page(PmemdReply *reply, sd_bus_message *message, const Layout *layout) {
     const char *next;
+
+    if (!reply->result)
+        reply->result = g_ptr_array_new_with_free_func(layout->free_func);
+    int r = read_entries(message, layout, reply->result);
     if (r >= 0)
-        r = sd_bus_message_read(reply, "s", &next);
+        r = sd_bus_message_read(message, "s", &next);
     if (r <= 0)
         return r < 0 ? r : -ENODATA;
-    *ret_next = g_strdup(next);
+    /* A cursor that stands still would have us ask for ever. */
+    if (next[0] != '\0' && strcmp(next, reply->after) == 0)
+        return -ELOOP;
+    g_free(reply->after);
+    reply->after = next[0] != '\0' ? g_strdup(next) : NULL;
     return 0;
 }
 
-static GPtrArray *read_list(PmemdClient *client, const List *list, GError **error) {
-    g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(list->free_func);
-    g_autofree char *after = g_strdup("");
+void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n) {
+    g_autoptr(GPtrArray) entries = g_steal_pointer(&reply->result);
 
-    do {
-        PageCall call = { after };
-        g_autofree char *next = NULL;
-        g_autoptr(sd_bus_message) reply =
-            pmemd_client_call(client, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, list->member, fill_page, &call, error);
-        if (!reply)
-            return NULL;
-        int r = read_page(reply, list, entries, &next);
-        /* A cursor that stands still would have us ask for ever. */
-        if (r >= 0 && next[0] != '\0' && strcmp(next, after) == 0)
-            r = -ELOOP;
-        if (r < 0) {
-            pmemd_client_set_unreadable(list->member, -r, error);
-            return NULL;
-        }
-        g_free(after);
-        after = g_steal_pointer(&next);
-    } while (after[0] != '\0');
-    return g_steal_pointer(&entries);
+    if (ret_n)
+        *ret_n = entries->len;
+    /* The NULL is an entry to GLib, whose free functions take it. */
+    g_ptr_array_add(entries, NULL);
+    return g_ptr_array_steal(entries, NULL);
 }
 
-GPtrArray *pmemd_client_list_raw(PmemdClient *client, GError **error) {
-    static const List list = { "ListRaw",
-                               raw_fields,
-                               sizeof(PmemdRaw),
-                               offsetof(PmemdRaw, frames),
-                               offsetof(PmemdRaw, bytes),
-                               (GDestroyNotify) pmemd_raw_free };
-    return read_list(client, &list, error);
+static void list_free(void **list, ReplyKind kind) {
+    if (!list)
+        return;
+    for (size_t i = 0; list[i]; i++)
+        layout_of(kind)->free_func(list[i]);
+    g_free(list);
 }
 
-GPtrArray *pmemd_client_list_mgmt(PmemdClient *client, GError **error) {
-    static const List list = { "ListMgmt",
-                               mgmt_fields,
-                               sizeof(PmemdMgmt),
-                               offsetof(PmemdMgmt, frames),
-                               offsetof(PmemdMgmt, bytes),
-                               (GDestroyNotify) pmemd_mgmt_free };
-    return read_list(client, &list, error);
+void pmemd_raw_list_free(PmemdRaw **list) {
+    list_free((void **) list, REPLY_RAW_LIST);
 }
 
-GPtrArray *pmemd_client_list_data(PmemdClient *client, GError **error) {
-    static const List list = { "ListData",
-                               data_fields,
-                               sizeof(PmemdData),
-                               offsetof(PmemdData, frames),
-                               offsetof(PmemdData, bytes),
-                               (GDestroyNotify) pmemd_data_free };
-    return read_list(client, &list, error);
+void pmemd_mgmt_list_free(PmemdMgmt **list) {
+    list_free((void **) list, REPLY_MGMT_LIST);
 }
 
-GPtrArray *pmemd_client_list_foreign(PmemdClient *client, GError **error) {
-    static const List list = { "ListForeign",
-                               foreign_fields,
-                               sizeof(PmemdForeign),
-                               offsetof(PmemdForeign, frames),
-                               offsetof(PmemdForeign, bytes),
-                               (GDestroyNotify) pmemd_foreign_free };
-    return read_list(client, &list, error);
+void pmemd_data_list_free(PmemdData **list) {
+    list_free((void **) list, REPLY_DATA_LIST);
+}
+
+void pmemd_foreign_list_free(PmemdForeign **list) {
+    list_free((void **) list, REPLY_FOREIGN_LIST);
 }
 
 /* --- properties --- */
-
-void pmemd_value_free(PmemdValue *value) {
-    if (!value)
-        return;
-    if (value->type == 's')
-        g_free(value->s);
-    g_free(value->name);
-    g_free(value);
-}
-
-PmemdValue *pmemd_value_new_text(const char *name, const char *text) {
-    PmemdValue *value = g_new0(PmemdValue, 1);
-    value->name = g_strdup(name);
-    value->type = 's';
-    value->s = g_strdup(text);
-    return value;
-}
-
-/* Reads a basic value of the type, widened; 0 when the type is none of those. */
-static int read_value(sd_bus_message *m, char type, PmemdValue *value) {
-    union {
-        const char *s;
-        uint8_t y;
-        int b;
-        int16_t n;
-        uint16_t q;
-        int32_t i;
-        uint32_t u;
-        int64_t x;
-        uint64_t t;
-        double d;
-    } wire;
-
-    if (!strchr("sogybnqiuxtd", type))
-        return 0;
-    int r = sd_bus_message_read_basic(m, type, &wire);
-    if (r <= 0)
-        return r < 0 ? r : -ENODATA;
-    value->type = type;
-    if (strchr("sog", type))
-        value->type = 's';
-    else if (strchr("yqut", type))
-        value->type = 't';
-    else if (strchr("nix", type))
-        value->type = 'i';
-    switch (type) {
-    case 'y':
-        value->t = wire.y;
-        break;
-    case 'q':
-        value->t = wire.q;
-        break;
-    case 'u':
-        value->t = wire.u;
-        break;
-    case 't':
-        value->t = wire.t;
-        break;
-    case 'n':
-        value->i = wire.n;
-        break;
-    case 'i':
-        value->i = wire.i;
-        break;
-    case 'x':
-        value->i = wire.x;
-        break;
-    case 'b':
-        value->b = wire.b;
-        break;
-    case 'd':
-        value->d = wire.d;
-        break;
-    default:
-        value->s = g_strdup(wire.s);
-    }
-    return 1;
-}
-
-/* One {sv}; NULL in ret_value when its type is not basic. */
-static int read_entry(sd_bus_message *m, PmemdValue **ret_value) {
-    const char *name, *contents;
-    PmemdValue *value = NULL;
-
-    int r = sd_bus_message_read_basic(m, 's', &name);
-    if (r > 0)
-        r = sd_bus_message_peek_type(m, NULL, &contents);
-    if (r <= 0)
-        return r < 0 ? r : -ENODATA;
-
-    if (contents && strlen(contents) == 1 && strchr("sogybnqiuxtd", contents[0])) {
-        value = g_new0(PmemdValue, 1);
-        value->name = g_strdup(name);
-        r = sd_bus_message_enter_container(m, 'v', contents);
-        if (r > 0)
-            r = read_value(m, contents[0], value);
-        if (r > 0)
-            r = sd_bus_message_exit_container(m);
-    } else
-        r = sd_bus_message_skip(m, "v");
-    if (r < 0) {
-        pmemd_value_free(value);
-        return r;
-    }
-    *ret_value = value;
-    return 0;
-}
-
-GPtrArray *pmemd_values_read(sd_bus_message *message, int *ret_errno) {
-    g_autoptr(GPtrArray) values = g_ptr_array_new_with_free_func((GDestroyNotify) pmemd_value_free);
-
-    int r = sd_bus_message_enter_container(message, 'a', "{sv}");
-    while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
-        PmemdValue *value = NULL;
-        r = read_entry(message, &value);
-        if (r >= 0 && value)
-            g_ptr_array_add(values, value);
-        if (r >= 0)
-            r = sd_bus_message_exit_container(message);
-    }
-    if (r >= 0)
-        r = sd_bus_message_exit_container(message);
-    if (r < 0) {
-        *ret_errno = r;
-        return NULL;
-    }
-    return g_steal_pointer(&values);
-}
-
-static const PmemdValue *find_value(const GPtrArray *values, const char *name) {
-    for (guint i = 0; i < values->len; i++) {
-        const PmemdValue *value = values->pdata[i];
-        if (strcmp(value->name, name) == 0)
-            return value;
-    }
-    return NULL;
-}
 
 /* Sets a field; false: the value has another type. */
 static bool set_field(const Field *field, const PmemdValue *value, void *base) {
@@ -528,48 +389,57 @@ static bool read_struct(sd_bus_message *reply, const char *what, const Field *fi
 
     g_autoptr(GPtrArray) values = pmemd_values_read(reply, &r);
     if (!values)
-        return pmemd_client_set_unreadable(what, -r, error);
+        return set_unreadable(what, -r, error);
     for (const Field *f = fields; f->name; f++) {
-        const PmemdValue *value = find_value(values, f->name);
+        const PmemdValue *value = pmemd_values_find((const PmemdValue *const *) values->pdata, values->len, f->name);
         if (value && !set_field(f, value, base))
-            return pmemd_client_set_unreadable(f->name, EPROTOTYPE, error);
+            return set_unreadable(f->name, EPROTOTYPE, error);
         if (!value && f->type == 's')
             G_STRUCT_MEMBER(char *, base, f->offset) = g_strdup("");
     }
     return true;
 }
 
-static int fill_get_all(sd_bus_message *m, const void *interface) {
-    return sd_bus_message_append(m, "s", interface);
+/* --- replies --- */
+
+/* Where a region came from is no property of it. */
+static bool read_properties(PmemdReply *reply, sd_bus_message *message, const Layout *layout, GError **error) {
+    reply->result = g_malloc0(layout->size);
+    if (reply->kind == REPLY_REGION)
+        ((PmemdRegion *) reply->result)->path = g_strdup(reply->path);
+    return read_struct(message, reply->member, layout->fields, reply->result, error);
 }
 
-static bool get_all(PmemdClient *client, const char *path, const char *interface, const Field *fields, void *base,
-                    GError **error) {
-    g_autoptr(sd_bus_message) reply =
-        pmemd_client_call(client, path, "org.freedesktop.DBus.Properties", "GetAll", fill_get_all, interface, error);
-    return reply && read_struct(reply, interface, fields, base, error);
+bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error) {
+    const Layout *layout = layout_of(reply->kind);
+    const char *path;
+    int r = 0;
+
+    if (pmemd_reply_is_list(reply))
+        r = read_page(reply, message, layout);
+    else if (layout)
+        return read_properties(reply, message, layout, error);
+    else if (reply->kind == REPLY_COUNT) {
+        r = sd_bus_message_read(message, "u", &reply->count);
+        r = r == 0 ? -ENODATA : r;
+    } else if (reply->kind == REPLY_PATH) {
+        r = sd_bus_message_read(message, "o", &path);
+        r = r == 0 ? -ENODATA : r;
+        if (r > 0) {
+            g_free(reply->path);
+            reply->path = g_strdup(path);
+        }
+    }
+    return r >= 0 || set_unreadable(reply->member, -r, error);
 }
 
-PmemdRegion *pmemd_client_region(PmemdClient *client, const char *path, GError **error) {
-    g_autoptr(PmemdRegion) region = g_new0(PmemdRegion, 1);
+void pmemd_reply_free_result(PmemdReply *reply) {
+    void *result = g_steal_pointer(&reply->result);
 
-    region->path = g_strdup(path);
-    return get_all(client, path, PMEMD_IFACE_REGION, region_fields, region, error) ? g_steal_pointer(&region) : NULL;
-}
-
-PmemdJob *pmemd_client_job(PmemdClient *client, const char *path, GError **error) {
-    g_autoptr(PmemdJob) job = g_new0(PmemdJob, 1);
-    return get_all(client, path, PMEMD_IFACE_JOB, job_fields, job, error) ? g_steal_pointer(&job) : NULL;
-}
-
-PmemdStatus *pmemd_client_status(PmemdClient *client, GError **error) {
-    g_autoptr(PmemdStatus) status = g_new0(PmemdStatus, 1);
-    return get_all(client, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, status_fields, status, error)
-               ? g_steal_pointer(&status)
-               : NULL;
-}
-
-PmemdPlan *pmemd_plan_read(sd_bus_message *reply, GError **error) {
-    g_autoptr(PmemdPlan) plan = g_new0(PmemdPlan, 1);
-    return read_struct(reply, "Plan", plan_fields, plan, error) ? g_steal_pointer(&plan) : NULL;
+    if (!result)
+        return;
+    if (pmemd_reply_is_list(reply))
+        g_ptr_array_unref(result);
+    else
+        layout_of(reply->kind)->free_func(result);
 }

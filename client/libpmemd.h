@@ -1,84 +1,187 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * libpmemd: the C library of pmemd's clients, over sd-bus.
+ * libpmemd: the C library of pmemd's clients. libpmemd(3) is its manual page; proto/org.pmemd1.xml, from which
+ * org.pmemd1(5) is made, describes every field at length.
  *
- * Promises: every call is synchronous and waits as long as the daemon needs (no timeout of its own); lists are
- * complete, their pages are followed to the end; results are the caller's, to be freed by the function named with each.
- * Frames are 4096 bytes, ranges half open, sizes bytes unless a name says frames. proto/org.pmemd1.xml describes every
- * field at length. Callers without privilege see frames as 0, device paths and owners as "".
+ * Promises: this header needs nothing but the C library, in C and in C++. No call has a timeout: each waits as long as
+ * pmemd needs. Lists are complete, their pages are followed to the end. The library keeps no state but in a PmemdClient,
+ * prints nothing and starts no thread; memory that runs out ends the program, as with every user of GLib.
  *
- * A PmemdClient belongs to one thread. The library keeps no other state, prints nothing and never exits.
+ * Units: a frame is 4096 bytes of host physical memory, ranges are half open, sizes are bytes unless a name says
+ * frames. Callers without privilege see frames as 0, device paths and owners as "".
  *
- * Errors: PMEMD_ERROR (proto/error.h) with the daemon's own message when the daemon refused, or the bus did not let us
- * ask (NOT_AUTHORIZED); PMEMD_CLIENT_ERROR when there was no answer. Out parameters are untouched on failure.
+ * Results: functions return 0 (or what is said) or a negative errno; what they return through ret_... is untouched on
+ * failure, and is the caller's, to be freed by the function named with it; texts and arrays by free(3). The name of an
+ * error (the PMEMD_ERROR_NAME_... below) is finer than its errno, and its message says cause, numbers and remedy.
+ * Every function that asks pmemd may fail with Unreachable, Lost, Protocol, NotAuthorized, LimitsExceeded, TimedOut and
+ * Internal; "Errors:" lists the others.
+ *
+ * Threads: a PmemdClient, and what belongs to it, is used by one thread at a time.
+ *
+ * Compatibility: structs of results grow at their end and are allocated by the library alone; enums and names of errors
+ * grow. All is there since 0.1.
  */
 #pragma once
 
-#include <glib.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "proto/error.h"
-#include "proto/types.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-#define PMEMD_CLIENT_ERROR (pmemd_client_error_quark())
-GQuark pmemd_client_error_quark(void);
+#define PMEMD_FRAME_SIZE UINT64_C(4096)
 
-typedef enum {
-    PMEMD_CLIENT_ERROR_UNREACHABLE, /* no bus, or no pmemd on it: nothing was done */
-    PMEMD_CLIENT_ERROR_LOST,        /* bus or pmemd went away during the call: it may have been done or not */
-    PMEMD_CLIENT_ERROR_PROTOCOL,    /* the answer is not what this version of the interface promises */
-} PmemdClientError;
+/* --- errors --- */
 
-/* --- connection --- */
+/* Refused by pmemd, or by the bus in its stead. The errno that goes with each follows it. */
+#define PMEMD_ERROR_NAME_INVALID_ARGUMENT "org.pmemd1.Error.InvalidArgument" /* EINVAL */
+#define PMEMD_ERROR_NAME_EXISTS "org.pmemd1.Error.Exists"                    /* EEXIST */
+#define PMEMD_ERROR_NAME_NO_SUCH_REGION "org.pmemd1.Error.NoSuchRegion"      /* ENOENT */
+#define PMEMD_ERROR_NAME_NO_SUCH_MGMT "org.pmemd1.Error.NoSuchMgmt"          /* ENXIO */
+#define PMEMD_ERROR_NAME_NO_SPACE "org.pmemd1.Error.NoSpace"                 /* ENOSPC */
+#define PMEMD_ERROR_NAME_BUSY "org.pmemd1.Error.Busy"                        /* EBUSY */
+#define PMEMD_ERROR_NAME_LEASED "org.pmemd1.Error.Leased"                    /* EBUSY */
+#define PMEMD_ERROR_NAME_NOT_AUTHORIZED "org.pmemd1.Error.NotAuthorized"     /* EACCES */
+#define PMEMD_ERROR_NAME_READ_ONLY "org.pmemd1.Error.ReadOnly"               /* EROFS */
+#define PMEMD_ERROR_NAME_CORRUPT "org.pmemd1.Error.Corrupt"                  /* EUCLEAN */
+#define PMEMD_ERROR_NAME_DEGRADED "org.pmemd1.Error.Degraded"                /* EIO */
+#define PMEMD_ERROR_NAME_HARDWARE "org.pmemd1.Error.Hardware"                /* EIO */
+#define PMEMD_ERROR_NAME_NOT_SUPPORTED "org.pmemd1.Error.NotSupported"       /* EOPNOTSUPP */
+#define PMEMD_ERROR_NAME_LIMITS_EXCEEDED "org.pmemd1.Error.LimitsExceeded"   /* EDQUOT */
+#define PMEMD_ERROR_NAME_TIMED_OUT "org.pmemd1.Error.TimedOut"               /* ETIMEDOUT */
+#define PMEMD_ERROR_NAME_INTERNAL "org.pmemd1.Error.Internal"                /* EPROTO */
+/* There was no answer. */
+#define PMEMD_ERROR_NAME_UNREACHABLE                                                                                   \
+    "org.pmemd1.Client.Unreachable"                            /* ENOTCONN: no bus, or no pmemd; nothing was done */
+#define PMEMD_ERROR_NAME_LOST "org.pmemd1.Client.Lost"         /* ECONNRESET: gone during the call: done, or not */
+#define PMEMD_ERROR_NAME_PROTOCOL "org.pmemd1.Client.Protocol" /* EBADMSG: the answer is of another version */
+
+/* --- client --- */
 
 typedef struct PmemdClient PmemdClient;
 
-/* Connects to the bus "system", "session" or an ADDRESS such as "unix:path=/run/x". Does not ask whether pmemd runs.
- * Errors: UNREACHABLE. Free: pmemd_client_free. */
-PmemdClient *pmemd_client_open(const char *bus, GError **error);
-void pmemd_client_free(PmemdClient *client); /* NULL is fine */
+/* The version of the library, "0.1.0". Static. */
+const char *pmemd_library_version(void);
+
+/* A client that is not connected yet. Free: pmemd_client_free. */
+int pmemd_client_new(PmemdClient **ret_client);
+/* Closes the connection; calls under way are dropped, their functions not called. Not from a function that the client
+ * calls. NULL is fine. */
+void pmemd_client_free(PmemdClient *client);
+
+/* Connects to the bus "system", "session" or an ADDRESS such as "unix:path=/run/x", and waits for that. Does not ask
+ * whether pmemd runs. May be called again after the connection was lost; calls under way then end with Lost, a
+ * subscription and an attached event loop are kept. Errors: Unreachable. */
+int pmemd_client_open(PmemdClient *client, const char *bus);
+/* The same with the system bus of another host, "[USER@]HOST[:PORT]", by ssh(1) and its systemd-stdio-bridge.
+ * Errors: InvalidArgument, Unreachable. */
+int pmemd_client_open_remote(PmemdClient *client, const char *host);
+
 /* Whether polkit may ask the user for a password during a call. Off at first. */
 void pmemd_client_set_interactive(PmemdClient *client, bool interactive);
 
+/* Of the last function with this client that failed; "" before any did. The client's, until its next call. */
+const char *pmemd_client_error_name(const PmemdClient *client);
+const char *pmemd_client_error_message(const PmemdClient *client);
+
+/* --- event loops: for asynchronous calls and events; synchronous calls need none --- */
+
+struct sd_event;
+
+/* Has the loop of sd-event(3) do all that follows. priority: as sd_event_source_set_priority(3), 0 is usual. Errors:
+ * Unreachable (not open), a negative errno of sd-event. */
+int pmemd_client_attach_event(PmemdClient *client, struct sd_event *event, int64_t priority);
+int pmemd_client_detach_event(PmemdClient *client);
+
+/* For any other loop: when events, a mask of poll(2), come on fd, or at timeout, call process until it returns 0, then
+ * ask for all three anew. Errors: Unreachable (not open), Lost. */
+int pmemd_client_get_fd(PmemdClient *client);     /* the descriptor; the library's */
+int pmemd_client_get_events(PmemdClient *client); /* POLLIN, POLLOUT */
+/* CLOCK_MONOTONIC in microseconds; UINT64_MAX: none. */
+int pmemd_client_get_timeout(PmemdClient *client, uint64_t *ret_usec);
+/* Does a piece of work, functions of calls and events included. 1: there may be more; 0: none. Errors: Lost. */
+int pmemd_client_process(PmemdClient *client);
+/* Waits for work, at most usec microseconds (UINT64_MAX: without end). 1: there is some; 0: time is over, or a signal
+ * came. Errors: Lost. */
+int pmemd_client_wait(PmemdClient *client, uint64_t usec);
+
+/* --- asynchronous calls ---
+ * Each synchronous function below has an ..._async one. It sends, or returns the error of the attempt, and calls func
+ * once when the answer is there: from process, or from the loop. func may make calls of both kinds. */
+
+typedef struct PmemdReply PmemdReply; /* the answer; borrowed for the call of func */
+typedef struct PmemdCall PmemdCall;   /* a call under way; gone when func returns */
+
+typedef void (*PmemdReplyFunc)(PmemdClient *client, PmemdReply *reply, void *data);
+
+/* Func will not be called. What was asked is done all the same. NULL is fine. */
+void pmemd_call_cancel(PmemdCall *call);
+
+/* 0, or a negative errno: what the synchronous function would have returned. */
+int pmemd_reply_result(const PmemdReply *reply);
+const char *pmemd_reply_error_name(const PmemdReply *reply); /* "": no error. The reply's. */
+const char *pmemd_reply_error_message(const PmemdReply *reply);
+
 /* --- what a request says --- */
 
-typedef enum {
+typedef enum PmemdOperation {
     PMEMD_OPERATION_SETUP_MGMT,
     PMEMD_OPERATION_SETUP_DATA,
     PMEMD_OPERATION_ALLOCATE_MGMT,
     PMEMD_OPERATION_ALLOCATE_DATA,
-    PMEMD_N_OPERATIONS,
 } PmemdOperation;
 
-/* "SetupMgmt", ... Static. */
+/* "SetupMgmt", ...; NULL: no such operation. Static. */
 const char *pmemd_operation_to_string(PmemdOperation operation);
 
-/* One of the four creating operations. Zero (NULL, false) means "not given" for all options: the daemon's default. An
- * option that the operation does not take is sent all the same, for the daemon to refuse. Strings are borrowed. */
-typedef struct {
-    PmemdOperation operation;
-    FrameRange frames;      /* Setup*: what is to be usable */
-    FrameRange mgmt_frames; /* SetupData: where the management extent is to come from */
-    uint64_t bytes;         /* Allocate*: usable bytes, at least */
+/* One of the four operations that make a region. What is not set is the daemon's default; an option that the operation
+ * does not take is sent all the same, for the daemon to refuse. Texts are copied; NULL, or 0 where so said, unsets. */
+typedef struct PmemdRequest PmemdRequest;
 
-    const char *name;
-    const char *profile;  /* mgmt: "xen", "linux", "none" */
-    const char *mgmt;     /* AllocateData: uuid or name of the pool */
-    uint32_t max_regions; /* mgmt */
-    uint64_t alignment;   /* Allocate*: bytes, of the first usable frame */
-    bool init_labels;     /* mgmt: write labels to DIMMs that have none */
-    bool has_node;
-    int32_t node;           /* Allocate*, if has_node: proximity domain */
-    const char *request_id; /* uuid; makes a repetition answer with the first result. Not sent with a plan. */
-} PmemdRequest;
+/* Errors: -EINVAL (no such operation). Free: pmemd_request_free. */
+int pmemd_request_new(PmemdOperation operation, PmemdRequest **ret_request);
+void pmemd_request_free(PmemdRequest *request); /* NULL is fine */
+/* Setup: the frames that are to be usable. */
+void pmemd_request_set_frames(PmemdRequest *request, uint64_t start, uint64_t end);
+/* SetupData: the frames from whose start the management extent is taken. */
+void pmemd_request_set_mgmt_frames(PmemdRequest *request, uint64_t start, uint64_t end);
+/* Allocate: usable bytes, at least. */
+void pmemd_request_set_bytes(PmemdRequest *request, uint64_t bytes);
+void pmemd_request_set_name(PmemdRequest *request, const char *name);
+/* Mgmt: "xen", "linux", "none". */
+void pmemd_request_set_profile(PmemdRequest *request, const char *profile);
+/* AllocateData: uuid or name of the pool. */
+void pmemd_request_set_mgmt(PmemdRequest *request, const char *mgmt);
+/* Mgmt: how many data regions the journal is laid out for; 0 unsets. */
+void pmemd_request_set_max_regions(PmemdRequest *request, uint32_t max_regions);
+/* Allocate: bytes, of the first usable one; 0 unsets. */
+void pmemd_request_set_alignment(PmemdRequest *request, uint64_t bytes);
+/* Mgmt: whether labels are written to DIMMs that have none. */
+void pmemd_request_set_init_labels(PmemdRequest *request, bool init_labels);
+/* Allocate: the proximity domain; negative unsets. */
+void pmemd_request_set_node(PmemdRequest *request, int32_t node);
+/* A uuid. Makes a repetition of the same request by the same user answer with the first result, also after a restart of
+ * pmemd; not sent with a plan. */
+void pmemd_request_set_id(PmemdRequest *request, const char *request_id);
+
+#define PMEMD_REQUEST_ID_SIZE 37 /* bytes of a request-id, with the 0 */
+
+/* A new random request-id. Errors: a negative errno of the random number. */
+int pmemd_make_request_id(char *buffer /* [PMEMD_REQUEST_ID_SIZE] */);
 
 /* --- results --- */
 
-typedef struct {
+typedef struct PmemdRange {
+    uint64_t start; /* first frame */
+    uint64_t end;   /* first frame past the range */
+} PmemdRange;
+
+typedef struct PmemdRaw {
     char *id;
-    FrameRange frames;
+    PmemdRange frames;
     uint64_t bytes; /* of frames */
     int32_t node;   /* proximity domain; -1 unknown, as all nodes */
     int32_t local_node;
@@ -88,9 +191,9 @@ typedef struct {
     char *state; /* "ok", or why it is unusable */
 } PmemdRaw;
 
-typedef struct {
+typedef struct PmemdMgmt {
     char *uuid, *name;
-    FrameRange frames;
+    PmemdRange frames;
     uint64_t bytes;
     uint64_t used_frames; /* high-water mark from frames.start */
     uint64_t free_frames; /* exact */
@@ -101,12 +204,12 @@ typedef struct {
     char *owner, *device_path;
 } PmemdMgmt;
 
-typedef struct {
+typedef struct PmemdData {
     char *uuid, *name;
-    FrameRange frames;
+    PmemdRange frames;
     uint64_t bytes;
     char *pool; /* uuid of the management region */
-    FrameRange extent;
+    PmemdRange extent;
     int32_t node, local_node;
     char *state; /* "ok", "creating", "quarantined", "missing", "unsettled" */
     bool dirty;  /* not erased since the frames were somebody else's */
@@ -114,23 +217,23 @@ typedef struct {
     char *owner, *device_path;
 } PmemdData;
 
-typedef struct {
+typedef struct PmemdForeign {
     char *name;
-    FrameRange frames; /* of the device, all of it */
+    PmemdRange frames; /* of the device, all of it */
     uint64_t bytes;
     char *mode, *kind; /* kind: "foreign", "orphan", "unformatted" */
     char *raw;         /* id of the raw region it lies in */
 } PmemdForeign;
 
 /* One mgmt or data region with all its properties. Fields that are of the other kind are 0 or "". */
-typedef struct {
+typedef struct PmemdRegion {
     char *path; /* of its D-Bus object */
     char *kind; /* "mgmt", "data" */
     char *uuid, *name;
-    FrameRange frames;
+    PmemdRange frames;
     uint64_t bytes;
     char *pool;
-    FrameRange extent;
+    PmemdRange extent;
     uint64_t used_frames, free_frames;
     int32_t node, local_node;
     char *device_path, *state, *state_reason;
@@ -140,27 +243,29 @@ typedef struct {
     uint64_t created_usec; /* realtime, for display */
 } PmemdRegion;
 
-typedef struct {
-    FrameRange frames, device, extent;
+typedef struct PmemdPlan {
+    PmemdRange frames, device, extent;
     uint64_t usable_bytes, requested_bytes, wasted_bytes, overhead_bytes, host_memory_bytes;
     uint64_t journal_frames, required_frames;
     int32_t node, local_node;
     char *raw, *pool;
 } PmemdPlan;
 
-typedef struct {
+/* pmemd itself. */
+typedef struct PmemdStatus {
     char *version, *backend, *state, *state_reason;
     uint32_t raw_regions, mgmt_regions, data_regions, foreign_devices;
     uint64_t raw_bytes, mgmt_bytes, data_bytes, free_bytes;
     uint64_t queued_requests;
 } PmemdStatus;
 
-typedef struct {
+typedef struct PmemdJob {
     char *kind, *region, *state; /* region: object path */
     double progress;             /* 0..1 */
     uint64_t bytes_done, bytes_total, rate;
 } PmemdJob;
 
+/* NULL is fine to all of them. */
 void pmemd_raw_free(PmemdRaw *raw);
 void pmemd_mgmt_free(PmemdMgmt *mgmt);
 void pmemd_data_free(PmemdData *data);
@@ -169,59 +274,118 @@ void pmemd_region_free(PmemdRegion *region);
 void pmemd_plan_free(PmemdPlan *plan);
 void pmemd_status_free(PmemdStatus *status);
 void pmemd_job_free(PmemdJob *job);
+/* An array that ends with NULL, and its entries. */
+void pmemd_raw_list_free(PmemdRaw **list);
+void pmemd_mgmt_list_free(PmemdMgmt **list);
+void pmemd_data_list_free(PmemdData **list);
+void pmemd_foreign_list_free(PmemdForeign **list);
 
-/* --- asking: nothing changes --- */
+/* What the answer holds, for the reply of the function of the same name. Errors: that of the reply, or -EINVAL: it is
+ * the reply of another function, or was taken before. */
+const char *pmemd_reply_path(const PmemdReply *reply); /* NULL: none. The reply's. */
+int pmemd_reply_get_count(const PmemdReply *reply, uint32_t *ret_count);
+int pmemd_reply_take_raw_list(PmemdReply *reply, PmemdRaw ***ret_list, size_t *ret_n);
+int pmemd_reply_take_mgmt_list(PmemdReply *reply, PmemdMgmt ***ret_list, size_t *ret_n);
+int pmemd_reply_take_data_list(PmemdReply *reply, PmemdData ***ret_list, size_t *ret_n);
+int pmemd_reply_take_foreign_list(PmemdReply *reply, PmemdForeign ***ret_list, size_t *ret_n);
+int pmemd_reply_take_region(PmemdReply *reply, PmemdRegion **ret_region);
+int pmemd_reply_take_job(PmemdReply *reply, PmemdJob **ret_job);
+int pmemd_reply_take_status(PmemdReply *reply, PmemdStatus **ret_status);
+int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan);
 
-/* Arrays of PmemdRaw, PmemdMgmt, PmemdData, PmemdForeign in the order (start frame, id). Free: g_ptr_array_unref. */
-GPtrArray *pmemd_client_list_raw(PmemdClient *client, GError **error);
-GPtrArray *pmemd_client_list_mgmt(PmemdClient *client, GError **error);
-GPtrArray *pmemd_client_list_data(PmemdClient *client, GError **error);
-GPtrArray *pmemd_client_list_foreign(PmemdClient *client, GError **error);
+/* --- asking: nothing changes. ret_call of the asynchronous functions may be NULL --- */
 
-/* kind: "raw", "mgmt", "data", "foreign". Errors: INVALID_ARGUMENT. */
-bool pmemd_client_count(PmemdClient *client, const char *kind, uint32_t *ret_count, GError **error);
-/* The object path of a region by uuid, device path, POOL/NAME or unambiguous NAME; an object path of ours is taken
- * as it is, without asking. Errors: NO_SUCH_REGION, INVALID_ARGUMENT. Free: g_free. */
-char *pmemd_client_find(PmemdClient *client, const char *key, GError **error);
-/* path: from find or a change. Errors: NO_SUCH_REGION. */
-PmemdRegion *pmemd_client_region(PmemdClient *client, const char *path, GError **error);
-/* Errors: NO_SUCH_REGION (the job has ended). */
-PmemdJob *pmemd_client_job(PmemdClient *client, const char *path, GError **error);
-PmemdStatus *pmemd_client_status(PmemdClient *client, GError **error);
+/* In the order (start frame, id). ret_n may be NULL. Free: pmemd_..._list_free. */
+int pmemd_client_list_raw(PmemdClient *client, PmemdRaw ***ret_list, size_t *ret_n);
+int pmemd_client_list_mgmt(PmemdClient *client, PmemdMgmt ***ret_list, size_t *ret_n);
+int pmemd_client_list_data(PmemdClient *client, PmemdData ***ret_list, size_t *ret_n);
+int pmemd_client_list_foreign(PmemdClient *client, PmemdForeign ***ret_list, size_t *ret_n);
+int pmemd_client_list_raw_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+int pmemd_client_list_mgmt_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+int pmemd_client_list_data_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+int pmemd_client_list_foreign_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* kind: "raw", "mgmt", "data", "foreign". Errors: InvalidArgument. */
+int pmemd_client_count(PmemdClient *client, const char *kind, uint32_t *ret_count);
+int pmemd_client_count_async(PmemdClient *client, const char *kind, PmemdReplyFunc func, void *data,
+                             PmemdCall **ret_call);
+
+/* The object path of a region by uuid, device path, POOL/NAME or unambiguous NAME; an object path of pmemd's is taken
+ * as it is (the asynchronous function looks whether it is there). Errors: NoSuchRegion, InvalidArgument. Free: free. */
+int pmemd_client_find(PmemdClient *client, const char *key, char **ret_path);
+int pmemd_client_find_async(PmemdClient *client, const char *key, PmemdReplyFunc func, void *data,
+                            PmemdCall **ret_call);
+
+/* path: from find, a change or an event. Errors: NoSuchRegion. */
+int pmemd_client_region(PmemdClient *client, const char *path, PmemdRegion **ret_region);
+int pmemd_client_region_async(PmemdClient *client, const char *path, PmemdReplyFunc func, void *data,
+                              PmemdCall **ret_call);
+
+/* Errors: NoSuchRegion (the job has ended). */
+int pmemd_client_job(PmemdClient *client, const char *path, PmemdJob **ret_job);
+int pmemd_client_job_async(PmemdClient *client, const char *path, PmemdReplyFunc func, void *data,
+                           PmemdCall **ret_call);
+
+int pmemd_client_status(PmemdClient *client, PmemdStatus **ret_status);
+int pmemd_client_status_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
 /* Decides the request and does nothing. Errors: those of the request. */
-PmemdPlan *pmemd_client_plan(PmemdClient *client, const PmemdRequest *request, GError **error);
+int pmemd_client_plan(PmemdClient *client, const PmemdRequest *request, PmemdPlan **ret_plan);
+int pmemd_client_plan_async(PmemdClient *client, const PmemdRequest *request, PmemdReplyFunc func, void *data,
+                            PmemdCall **ret_call);
 
 /* --- changing ---
- * Those with a request-id (may be NULL) are asked once more when the answer is LOST: the library connects again, waits
- * up to 30 s for pmemd to be back and recovered, and repeats the call with the same id, so that it is done once. */
+ * The synchronous ones with a request-id (it may be NULL) are asked once more when the answer is Lost: the library
+ * connects again, waits up to 30 s for pmemd to be back and recovered, and repeats the call with the same id, so that it
+ * is done once. After an asynchronous one that is Lost the caller does so: on PMEMD_EVENT_DAEMON_UP it sends the request
+ * with the same id again. */
 
-/* Does the request; the object path of the new region. Errors: see proto/org.pmemd1.xml. Free: g_free. */
-char *pmemd_client_submit(PmemdClient *client, const PmemdRequest *request, GError **error);
-/* The object path of the job that erases it. Errors: NO_SUCH_REGION, LEASED, BUSY, DEGRADED. Free: g_free. */
-char *pmemd_client_release_data(PmemdClient *client, const char *path, const char *request_id, GError **error);
-/* Errors: NO_SUCH_REGION, BUSY. */
-bool pmemd_client_release_mgmt(PmemdClient *client, const char *path, const char *request_id, GError **error);
-/* name "": takes it away. Errors: NO_SUCH_REGION, INVALID_ARGUMENT, EXISTS. */
-bool pmemd_client_rename(PmemdClient *client, const char *path, const char *name, GError **error);
-/* Errors: NO_SUCH_REGION, INVALID_ARGUMENT. */
-bool pmemd_client_set_owner(PmemdClient *client, const char *path, uint32_t uid, GError **error);
-/* Errors: NO_SUCH_REGION (the job has ended). */
-bool pmemd_client_pause_job(PmemdClient *client, const char *path, bool pause, GError **error);
+/* Does the request; the object path of the new region. Errors: InvalidArgument, NoSuchMgmt, NoSpace, Exists, Busy,
+ * NotSupported, ReadOnly, Corrupt, Hardware. Free: free. */
+int pmemd_client_submit(PmemdClient *client, const PmemdRequest *request, char **ret_path);
+int pmemd_client_submit_async(PmemdClient *client, const PmemdRequest *request, PmemdReplyFunc func, void *data,
+                              PmemdCall **ret_call);
 
-/* --- news --- */
+/* The object path of the job that erases it. Errors: NoSuchRegion, Leased, Busy, Degraded, ReadOnly, Corrupt, Hardware.
+ * Free: free. */
+int pmemd_client_release_data(PmemdClient *client, const char *path, const char *request_id, char **ret_job);
+int pmemd_client_release_data_async(PmemdClient *client, const char *path, const char *request_id, PmemdReplyFunc func,
+                                    void *data, PmemdCall **ret_call);
 
-typedef enum {
+/* Errors: NoSuchRegion, Busy (it has data regions), ReadOnly, Corrupt, Hardware. */
+int pmemd_client_release_mgmt(PmemdClient *client, const char *path, const char *request_id);
+int pmemd_client_release_mgmt_async(PmemdClient *client, const char *path, const char *request_id, PmemdReplyFunc func,
+                                    void *data, PmemdCall **ret_call);
+
+/* name "": takes it away. Errors: NoSuchRegion, InvalidArgument, Exists, Busy, ReadOnly, Corrupt, Hardware. */
+int pmemd_client_rename(PmemdClient *client, const char *path, const char *name);
+int pmemd_client_rename_async(PmemdClient *client, const char *path, const char *name, PmemdReplyFunc func, void *data,
+                              PmemdCall **ret_call);
+
+/* Errors: NoSuchRegion, InvalidArgument, Busy, ReadOnly, Corrupt, Hardware. */
+int pmemd_client_set_owner(PmemdClient *client, const char *path, uint32_t uid);
+int pmemd_client_set_owner_async(PmemdClient *client, const char *path, uint32_t uid, PmemdReplyFunc func, void *data,
+                                 PmemdCall **ret_call);
+
+/* Stops a job after the piece at hand, or has it go on. Errors: NoSuchRegion (the job has ended). */
+int pmemd_client_pause_job(PmemdClient *client, const char *path, bool pause);
+int pmemd_client_pause_job_async(PmemdClient *client, const char *path, bool pause, PmemdReplyFunc func, void *data,
+                                 PmemdCall **ret_call);
+
+/* --- events: only root and the group pmemd receive those of regions, jobs and health --- */
+
+typedef enum PmemdEventType {
     PMEMD_EVENT_ADDED,          /* path, interface, values: all properties */
     PMEMD_EVENT_REMOVED,        /* path, interface */
-    PMEMD_EVENT_CHANGED,        /* path, interface, values: the changed properties */
+    PMEMD_EVENT_CHANGED,        /* path, interface, values: the changed properties, as Progress of a job */
     PMEMD_EVENT_HEALTH_CHANGED, /* path: region; values: Old, New, Reason */
-    PMEMD_EVENT_JOB_REMOVED,    /* path: job; values: Region, Result, Message */
+    PMEMD_EVENT_JOB_REMOVED,    /* path: job; values: Region, Result ("done", "failed"), Message */
     PMEMD_EVENT_DAEMON_UP,      /* pmemd took its name */
     PMEMD_EVENT_DAEMON_DOWN,    /* pmemd is gone */
-    PMEMD_N_EVENTS,
+    PMEMD_EVENT_DISCONNECTED, /* the bus is gone: pmemd_client_open connects again, but not from the event's function */
 } PmemdEventType;
 
-typedef struct {
+typedef struct PmemdValue {
     char *name;
     char type; /* 's' text, 't' unsigned, 'i' signed, 'b', 'd', as in D-Bus; other integers are widened to t or i */
     union {
@@ -233,24 +397,24 @@ typedef struct {
     };
 } PmemdValue;
 
-typedef struct {
+typedef struct PmemdEvent {
     PmemdEventType type;
-    const char *path;        /* "" of the daemon's own */
-    const char *interface;   /* "" where none is named above */
-    const GPtrArray *values; /* of PmemdValue, possibly empty; in the order sent */
+    const char *path;      /* "" of the daemon's own */
+    const char *interface; /* "" where none is named above */
+    size_t n_values;
+    const PmemdValue *const *values; /* in the order sent */
 } PmemdEvent;
 
-/* event: borrowed for the call. false: pmemd_client_dispatch returns after it. Calls on the same client are fine. */
-typedef bool (*PmemdEventFunc)(const PmemdEvent *event, void *data);
+/* The value of this name; NULL: none. The event's. */
+const PmemdValue *pmemd_event_value(const PmemdEvent *event, const char *name);
 
-/* From now on news of pmemd are kept for dispatch. One subscription a client. Errors: UNREACHABLE, LOST. */
-bool pmemd_client_subscribe(PmemdClient *client, PmemdEventFunc func, void *data, GError **error);
-/* Waits for news and hands them to func, until it returns false or timeout_usec (UINT64_MAX: none) are over.
- * Errors: LOST (the bus is gone). */
-bool pmemd_client_dispatch(PmemdClient *client, uint64_t timeout_usec, GError **error);
+/* event: borrowed for the call. Calls of the same client are fine. */
+typedef void (*PmemdEventFunc)(PmemdClient *client, const PmemdEvent *event, void *data);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdClient, pmemd_client_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdRegion, pmemd_region_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdPlan, pmemd_plan_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdStatus, pmemd_status_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdJob, pmemd_job_free)
+/* From when this returns every event is handed to func: from process, or from the loop. One subscription a client, for
+ * as long as the client. Errors: -EALREADY, Unreachable (not open), Lost. */
+int pmemd_client_subscribe(PmemdClient *client, PmemdEventFunc func, void *data);
+
+#ifdef __cplusplus
+}
+#endif

@@ -12,7 +12,7 @@ typedef struct {
     const char *key;       /* JSON */
     const char *title;     /* table */
     const char *xen_title; /* NULL: xen-ndctl knows none */
-    GPtrArray *(*get)(PmemdClient *client, GError **error);
+    GPtrArray *(*get)(Ctl *ctl, GError **error);
     const Column *(*columns)(void);
     void (*print_xen)(guint i, const void *row);
     size_t chosen; /* offset in Ctl of the option that asks for it */
@@ -38,12 +38,11 @@ static void print_xen_data(guint i, const void *row) {
 }
 
 static const List lists[] = {
-    { "raw", "Raw regions", "Raw PMEM regions", pmemd_client_list_raw, columns_raw, print_xen_raw, offsetof(Ctl, raw) },
-    { "mgmt", "Management regions", "Management PMEM regions", pmemd_client_list_mgmt, columns_mgmt, print_xen_mgmt,
+    { "raw", "Raw regions", "Raw PMEM regions", ctl_list_raw, columns_raw, print_xen_raw, offsetof(Ctl, raw) },
+    { "mgmt", "Management regions", "Management PMEM regions", ctl_list_mgmt, columns_mgmt, print_xen_mgmt,
       offsetof(Ctl, mgmt) },
-    { "data", "Data regions", "Data PMEM regions", pmemd_client_list_data, columns_data, print_xen_data,
-      offsetof(Ctl, data) },
-    { "foreign", "Foreign devices", NULL, pmemd_client_list_foreign, columns_foreign, NULL, offsetof(Ctl, foreign) },
+    { "data", "Data regions", "Data PMEM regions", ctl_list_data, columns_data, print_xen_data, offsetof(Ctl, data) },
+    { "foreign", "Foreign devices", NULL, ctl_list_foreign, columns_foreign, NULL, offsetof(Ctl, foreign) },
 };
 
 static void print_xen_list(const List *list, const GPtrArray *rows) {
@@ -65,7 +64,7 @@ bool verb_list(Ctl *ctl, GError **error) {
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
         if (!all && !G_STRUCT_MEMBER(gboolean, ctl, lists[i].chosen))
             continue;
-        GPtrArray *rows = lists[i].get(ctl->client, error);
+        GPtrArray *rows = lists[i].get(ctl, error);
         if (!rows)
             return false;
         g_ptr_array_add(results, rows);
@@ -103,9 +102,10 @@ static void print_one(const Ctl *ctl, const char *key, const Column *columns, co
     json_document_print(stdout, document, true);
 }
 
-static bool print_region(const Ctl *ctl, const char *path, GError **error) {
-    g_autoptr(PmemdRegion) region = pmemd_client_region(ctl->client, path, error);
-    if (!region)
+static bool print_region(Ctl *ctl, const char *path, GError **error) {
+    g_autoptr(PmemdRegion) region = NULL;
+
+    if (!ctl_check(ctl, pmemd_client_region(ctl->client, path, &region), error))
         return false;
     print_one(ctl, "region", columns_region(region), region);
     return true;
@@ -131,12 +131,13 @@ bool verb_show(Ctl *ctl, GError **error) {
     if (!ctl_connect(ctl, error))
         return false;
     if (ctl->n_args > 0) {
-        g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
-        return path && print_region(ctl, path, error);
+        g_autofree char *path = NULL;
+        return ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) &&
+               print_region(ctl, path, error);
     }
 
-    g_autoptr(PmemdStatus) status = pmemd_client_status(ctl->client, error);
-    if (!status)
+    g_autoptr(PmemdStatus) status = NULL;
+    if (!ctl_check(ctl, pmemd_client_status(ctl->client, &status), error))
         return false;
     print_one(ctl, "daemon", columns_status(), status);
     return true;

@@ -45,20 +45,20 @@ static void lists_clear(Lists *lists) {
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Lists, lists_clear)
 
-static void add_span(GArray *spans, SpanKind kind, FrameRange frames, const char *id, const char *name) {
-    Span span = { .kind = kind, .frames = frames, .id = id, .name = name };
+static void add_span(GArray *spans, SpanKind kind, PmemdRange frames, const char *id, const char *name) {
+    Span span = { .kind = kind, .frames = { frames.start, frames.end }, .id = id, .name = name };
     g_array_append_val(spans, span);
 }
 
 /* A region, and the lead of its device before it. */
-static void add_region(GArray *spans, const PmemdRaw *raw, SpanKind kind, FrameRange frames, const char *id,
+static void add_region(GArray *spans, const PmemdRaw *raw, SpanKind kind, PmemdRange frames, const char *id,
                        const char *name) {
     uint64_t lead = raw->lead / PMEMD_FRAME_SIZE;
 
-    if (!frame_range_contains(raw->frames, frames))
+    if (frames.start < raw->frames.start || frames.end > raw->frames.end)
         return;
     if (lead > 0 && frames.start - raw->frames.start >= lead)
-        add_span(spans, SPAN_LEAD, (FrameRange){ frames.start - lead, frames.start }, "", "");
+        add_span(spans, SPAN_LEAD, (PmemdRange){ frames.start - lead, frames.start }, "", "");
     add_span(spans, kind, frames, id, name);
 }
 
@@ -78,7 +78,7 @@ static GArray *raw_spans(const Lists *lists, const PmemdRaw *raw) {
         const PmemdForeign *foreign = lists->foreign->pdata[i];
         add_span(occupied, SPAN_FOREIGN, foreign->frames, foreign->name, "");
     }
-    return bar_spans(raw->frames, occupied);
+    return bar_spans((FrameRange){ raw->frames.start, raw->frames.end }, occupied);
 }
 
 static uint32_t terminal_columns(void) {
@@ -171,10 +171,10 @@ static JsonObject *json_from_raw(const PmemdRaw *raw, const GArray *spans) {
 /* --- the verb --- */
 
 static bool get_lists(Ctl *ctl, Lists *lists, GError **error) {
-    lists->raw = pmemd_client_list_raw(ctl->client, error);
-    lists->mgmt = lists->raw ? pmemd_client_list_mgmt(ctl->client, error) : NULL;
-    lists->data = lists->mgmt ? pmemd_client_list_data(ctl->client, error) : NULL;
-    lists->foreign = lists->data ? pmemd_client_list_foreign(ctl->client, error) : NULL;
+    lists->raw = ctl_list_raw(ctl, error);
+    lists->mgmt = lists->raw ? ctl_list_mgmt(ctl, error) : NULL;
+    lists->data = lists->mgmt ? ctl_list_data(ctl, error) : NULL;
+    lists->foreign = lists->data ? ctl_list_foreign(ctl, error) : NULL;
     return lists->foreign != NULL;
 }
 

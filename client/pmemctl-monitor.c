@@ -8,10 +8,18 @@
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
 
-static const char *const event_names[] = {
-    "added", "removed", "changed", "health-changed", "job-removed", "daemon-up", "daemon-down",
-};
-G_STATIC_ASSERT(G_N_ELEMENTS(event_names) == PMEMD_N_EVENTS);
+static const char *event_name(PmemdEventType type) {
+    static const char *const names[] = {
+        "added", "removed", "changed", "health-changed", "job-removed", "daemon-up", "daemon-down",
+    };
+    return (size_t) type < G_N_ELEMENTS(names) ? names[type] : NULL;
+}
+
+/* What the function of events is given. */
+typedef struct {
+    const Ctl *ctl;
+    bool closed; /* nobody reads any more */
+} Monitor;
 
 static void print_value_text(const PmemdValue *value) {
     printf(" %s=", value->name);
@@ -60,47 +68,62 @@ static void set_json_value(JsonObject *object, const PmemdValue *value) {
     }
 }
 
-static bool on_event(const PmemdEvent *event, void *data) {
-    const Ctl *ctl = data;
+static void print_event(Monitor *monitor, const PmemdEvent *event) {
+    const Ctl *ctl = monitor->ctl;
+    const char *name = event_name(event->type);
 
+    /* That the bus is gone is said at the end. */
+    if (!name || monitor->closed)
+        return;
     if (ctl->format == CTL_FORMAT_JSON) {
         JsonObject *document = json_document_new();
         JsonObject *values = json_object_new();
-        for (guint i = 0; i < event->values->len; i++)
-            set_json_value(values, event->values->pdata[i]);
-        json_object_set_string_member(document, "event", event_names[event->type]);
+        for (size_t i = 0; i < event->n_values; i++)
+            set_json_value(values, event->values[i]);
+        json_object_set_string_member(document, "event", name);
         json_object_set_string_member(document, "path", event->path);
         json_object_set_string_member(document, "interface", event->interface);
         json_object_set_object_member(document, "values", values);
         json_document_print(stdout, document, false);
     } else {
-        fputs(event_names[event->type], stdout);
+        fputs(name, stdout);
         if (event->path[0] != '\0')
             printf(" %s", event->path);
         if (event->interface[0] != '\0')
             printf(" %s", event->interface);
-        for (guint i = 0; i < event->values->len; i++)
-            print_value_text(event->values->pdata[i]);
+        for (size_t i = 0; i < event->n_values; i++)
+            print_value_text(event->values[i]);
         putchar('\n');
     }
     /* Whoever reads through a pipe wants each line when it happens; and nobody reading ends us. */
-    return fflush(stdout) == 0;
+    monitor->closed = fflush(stdout) != 0;
+}
+
+static void on_event(PmemdClient *client, const PmemdEvent *event, void *data) {
+    print_event(data, event);
 }
 
 bool verb_monitor(Ctl *ctl, GError **error) {
+    Monitor monitor = { .ctl = ctl };
+    g_autoptr(PmemdStatus) status = NULL;
     GError *no_daemon = NULL;
 
-    if (!ctl_connect(ctl, error) || !pmemd_client_subscribe(ctl->client, on_event, ctl, error))
+    if (!ctl_connect(ctl, error) || !ctl_check(ctl, pmemd_client_subscribe(ctl->client, on_event, &monitor), error))
         return false;
 
     /* Where things stand, so that the reader knows from when on nothing is missed. */
-    g_autoptr(GPtrArray) none = g_ptr_array_new();
-    g_autoptr(PmemdStatus) status = pmemd_client_status(ctl->client, &no_daemon);
-    if (!status && !g_error_matches(no_daemon, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_UNREACHABLE)) {
+    if (!ctl_check(ctl, pmemd_client_status(ctl->client, &status), &no_daemon) &&
+        !g_error_matches(no_daemon, CTL_ERROR, CTL_ERROR_UNREACHABLE)) {
         g_propagate_error(error, no_daemon);
         return false;
     }
     g_clear_error(&no_daemon);
-    PmemdEvent event = { status ? PMEMD_EVENT_DAEMON_UP : PMEMD_EVENT_DAEMON_DOWN, "", "", none };
-    return on_event(&event, ctl) && pmemd_client_dispatch(ctl->client, UINT64_MAX, error);
+    PmemdEvent event = { .type = status ? PMEMD_EVENT_DAEMON_UP : PMEMD_EVENT_DAEMON_DOWN,
+                         .path = "",
+                         .interface = "" };
+    print_event(&monitor, &event);
+    while (!monitor.closed)
+        if (!ctl_dispatch(ctl, UINT64_MAX, error))
+            return false;
+    return true;
 }

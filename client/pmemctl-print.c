@@ -8,8 +8,8 @@
 
 typedef enum {
     COLUMN_TEXT,  /* char * */
-    COLUMN_START, /* FrameRange, its first frame; [0, 0) is hidden from the caller, or does not apply */
-    COLUMN_END,   /* FrameRange, its end */
+    COLUMN_START, /* PmemdRange, its first frame; [0, 0) is hidden from the caller, or does not apply */
+    COLUMN_END,   /* PmemdRange, its end */
     COLUMN_BYTES, /* uint64_t */
     COLUMN_COUNT, /* uint64_t */
     COLUMN_COUNT32,
@@ -204,9 +204,9 @@ char *print_clean(const char *text) {
 static uint64_t column_unsigned(const Column *column, const void *row) {
     switch (column->type) {
     case COLUMN_START:
-        return G_STRUCT_MEMBER(const FrameRange, row, column->offset).start;
+        return G_STRUCT_MEMBER(const PmemdRange, row, column->offset).start;
     case COLUMN_END:
-        return G_STRUCT_MEMBER(const FrameRange, row, column->offset).end;
+        return G_STRUCT_MEMBER(const PmemdRange, row, column->offset).end;
     case COLUMN_COUNT32:
         return G_STRUCT_MEMBER(const uint32_t, row, column->offset);
     default:
@@ -229,7 +229,7 @@ static char *column_text(const Column *column, const void *row) {
     }
     case COLUMN_START:
     case COLUMN_END:
-        if (G_STRUCT_MEMBER(const FrameRange, row, column->offset).end == 0)
+        if (G_STRUCT_MEMBER(const PmemdRange, row, column->offset).end == 0)
             return g_strdup("-");
         return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", column_unsigned(column, row));
     case COLUMN_BYTES:

@@ -19,37 +19,46 @@ typedef struct {
     char *message;
 } JobWait;
 
-static const char *value_text(const GPtrArray *values, const char *name) {
-    for (guint i = 0; i < values->len; i++) {
-        const PmemdValue *value = values->pdata[i];
-        if (value->type == 's' && strcmp(value->name, name) == 0)
-            return value->s;
-    }
-    return "";
+static const char *value_text(const PmemdEvent *event, const char *name) {
+    const PmemdValue *value = pmemd_event_value(event, name);
+    return value && value->type == 's' ? value->s : "";
 }
 
-static bool on_event(const PmemdEvent *event, void *data) {
+static void on_event(PmemdClient *client, const PmemdEvent *event, void *data) {
     JobWait *wait = data;
 
-    if (event->type == PMEMD_EVENT_JOB_REMOVED && g_strcmp0(wait->job, event->path) == 0) {
-        wait->result = g_strdup(value_text(event->values, "Result"));
-        wait->message = g_strdup(value_text(event->values, "Message"));
+    if (event->type != PMEMD_EVENT_JOB_REMOVED || g_strcmp0(wait->job, event->path) != 0 || wait->result)
+        return;
+    wait->result = g_strdup(value_text(event, "Result"));
+    wait->message = g_strdup(value_text(event, "Message"));
+}
+
+/* Events until the job ends, at most for so long. */
+static bool dispatch(Ctl *ctl, const JobWait *wait, uint64_t usec, GError **error) {
+    int64_t started = g_get_monotonic_time();
+
+    while (!wait->result) {
+        uint64_t passed = (uint64_t) (g_get_monotonic_time() - started);
+        if (!ctl_dispatch(ctl, passed < usec ? usec - passed : 0, error))
+            return false;
+        if (passed >= usec)
+            break;
     }
-    return wait->result == NULL;
+    return true;
 }
 
 /* One look at a job that has not said that it ended: its progress on a terminal, or an error when it is no more. */
 static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
     GError *gone = NULL;
 
-    g_autoptr(PmemdJob) job = pmemd_client_job(ctl->client, wait->job, &gone);
-    if (job) {
+    g_autoptr(PmemdJob) job = NULL;
+    if (ctl_check(ctl, pmemd_client_job(ctl->client, wait->job, &job), &gone)) {
         if (isatty(STDERR_FILENO))
             fprintf(stderr, "\r%s %.1f%%  ", job->state, job->progress * 100);
         return true;
     }
     /* The farewell was sent before the answer, so it waits in the queue if it came at all. */
-    if (!pmemd_client_dispatch(ctl->client, 0, error)) {
+    if (!dispatch(ctl, wait, 0, error)) {
         g_clear_error(&gone);
         return false;
     }
@@ -64,7 +73,7 @@ static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
 static bool wait_for_job(Ctl *ctl, JobWait *wait, GError **error) {
     while (!wait->result) {
         /* Signals wake us; the look once a second is for progress, and for a daemon that went away. */
-        if (!pmemd_client_dispatch(ctl->client, G_USEC_PER_SEC, error))
+        if (!dispatch(ctl, wait, G_USEC_PER_SEC, error))
             return false;
         if (!wait->result && !look_at_job(ctl, wait, error))
             return false;
@@ -99,10 +108,10 @@ static bool release_data(Ctl *ctl, const PmemdRegion *region, GError **error) {
     JobWait wait = { 0 };
 
     /* Before the release, so that the end of a short job is not missed. */
-    if (ctl->wait && !pmemd_client_subscribe(ctl->client, on_event, &wait, error))
+    if (ctl->wait && !ctl_check(ctl, pmemd_client_subscribe(ctl->client, on_event, &wait), error))
         return false;
-    g_autofree char *job = pmemd_client_release_data(ctl->client, region->path, ctl->request_id, error);
-    if (!job)
+    g_autofree char *job = NULL;
+    if (!ctl_check(ctl, pmemd_client_release_data(ctl->client, region->path, ctl->request_id, &job), error))
         return false;
 
     wait.job = job;
@@ -117,16 +126,15 @@ static bool release_data(Ctl *ctl, const PmemdRegion *region, GError **error) {
 bool verb_release(Ctl *ctl, GError **error) {
     if (!ctl_connect(ctl, error))
         return false;
-    g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
-    if (!path)
-        return false;
-    g_autoptr(PmemdRegion) region = pmemd_client_region(ctl->client, path, error);
-    if (!region)
+    g_autofree char *path = NULL;
+    g_autoptr(PmemdRegion) region = NULL;
+    if (!ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||
+        !ctl_check(ctl, pmemd_client_region(ctl->client, path, &region), error))
         return false;
 
     if (strcmp(region->kind, "mgmt") != 0)
         return release_data(ctl, region, error);
-    if (!pmemd_client_release_mgmt(ctl->client, path, ctl->request_id, error))
+    if (!ctl_check(ctl, pmemd_client_release_mgmt(ctl->client, path, ctl->request_id), error))
         return false;
     print_release(ctl, region, NULL, true);
     return true;
@@ -137,8 +145,9 @@ bool verb_release(Ctl *ctl, GError **error) {
 bool verb_rename(Ctl *ctl, GError **error) {
     if (!ctl_connect(ctl, error))
         return false;
-    g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
-    if (!path || !pmemd_client_rename(ctl->client, path, ctl->args[1], error))
+    g_autofree char *path = NULL;
+    if (!ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||
+        !ctl_check(ctl, pmemd_client_rename(ctl->client, path, ctl->args[1]), error))
         return false;
     ctl_print_changed(ctl, path);
     return true;
@@ -169,8 +178,9 @@ bool verb_set_owner(Ctl *ctl, GError **error) {
 
     if (!read_user(ctl->args[1], &uid, error) || !ctl_connect(ctl, error))
         return false;
-    g_autofree char *path = pmemd_client_find(ctl->client, ctl->args[0], error);
-    if (!path || !pmemd_client_set_owner(ctl->client, path, uid, error))
+    g_autofree char *path = NULL;
+    if (!ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||
+        !ctl_check(ctl, pmemd_client_set_owner(ctl->client, path, uid), error))
         return false;
     ctl_print_changed(ctl, path);
     return true;

@@ -6,56 +6,58 @@
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
 
-/* The options into the request; each is only set for verbs that take it. */
-static bool read_options(const Ctl *ctl, PmemdRequest *request, GError **error) {
-    uint64_t number;
-
-    request->name = ctl->name;
-    request->profile = ctl->profile;
-    request->mgmt = ctl->pool;
-    request->init_labels = ctl->init_labels;
-    if (ctl->max_regions) {
-        if (!parse_number("--max-regions", ctl->max_regions, UINT32_MAX, &number, error))
-            return false;
-        request->max_regions = (uint32_t) number;
-    }
-    if (ctl->node) {
-        if (!parse_number("--node", ctl->node, INT32_MAX, &number, error))
-            return false;
-        request->has_node = true;
-        request->node = (int32_t) number;
-    }
-    return !ctl->alignment || parse_size(ctl->alignment, &request->alignment, error);
-}
-
 /* To the library 0 means "not given". */
-static bool refuse_zero(const char *what, const char *text, uint64_t value, GError **error) {
-    if (!text || value != 0)
+static bool refuse_zero(const char *what, uint64_t value, GError **error) {
+    if (value != 0)
         return true;
     g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE, "%s cannot be 0", what);
     return false;
 }
 
-static bool submit(Ctl *ctl, PmemdRequest *request, GError **error) {
-    if (!read_options(ctl, request, error) || !refuse_zero("--alignment", ctl->alignment, request->alignment, error) ||
-        !refuse_zero("--max-regions", ctl->max_regions, request->max_regions, error))
-        return false;
-    if (!ctl_connect(ctl, error))
+/* The options into the request; each is only set for verbs that take it. */
+static bool read_options(const Ctl *ctl, PmemdRequest *request, GError **error) {
+    uint64_t number;
+
+    pmemd_request_set_name(request, ctl->name);
+    pmemd_request_set_profile(request, ctl->profile);
+    pmemd_request_set_mgmt(request, ctl->pool);
+    pmemd_request_set_init_labels(request, ctl->init_labels);
+    if (ctl->max_regions) {
+        if (!parse_number("--max-regions", ctl->max_regions, UINT32_MAX, &number, error) ||
+            !refuse_zero("--max-regions", number, error))
+            return false;
+        pmemd_request_set_max_regions(request, (uint32_t) number);
+    }
+    if (ctl->node) {
+        if (!parse_number("--node", ctl->node, INT32_MAX, &number, error))
+            return false;
+        pmemd_request_set_node(request, (int32_t) number);
+    }
+    if (ctl->alignment) {
+        if (!parse_size(ctl->alignment, &number, error) || !refuse_zero("--alignment", number, error))
+            return false;
+        pmemd_request_set_alignment(request, number);
+    }
+    return true;
+}
+
+static bool submit(Ctl *ctl, PmemdRequest *request, bool data, GError **error) {
+    if (!read_options(ctl, request, error) || !ctl_connect(ctl, error))
         return false;
     /* Made by ctl_connect when it was not given. */
-    request->request_id = ctl->request_id;
+    pmemd_request_set_id(request, ctl->request_id);
     if (!ctl->plan_only) {
-        g_autofree char *path = pmemd_client_submit(ctl->client, request, error);
-        if (path)
-            ctl_print_changed(ctl, path);
-        return path != NULL;
+        g_autofree char *path = NULL;
+        if (!ctl_check(ctl, pmemd_client_submit(ctl->client, request, &path), error))
+            return false;
+        ctl_print_changed(ctl, path);
+        return true;
     }
 
-    g_autoptr(PmemdPlan) plan = pmemd_client_plan(ctl->client, request, error);
-    if (!plan)
+    g_autoptr(PmemdPlan) plan = NULL;
+    if (!ctl_check(ctl, pmemd_client_plan(ctl->client, request, &plan), error))
         return false;
-    const Column *columns = columns_plan(request->operation == PMEMD_OPERATION_SETUP_DATA ||
-                                         request->operation == PMEMD_OPERATION_ALLOCATE_DATA);
+    const Column *columns = columns_plan(data);
     if (ctl->format == CTL_FORMAT_JSON) {
         JsonObject *document = json_document_new();
         json_object_set_object_member(document, "plan", json_from_row(columns, plan));
@@ -65,28 +67,48 @@ static bool submit(Ctl *ctl, PmemdRequest *request, GError **error) {
     return true;
 }
 
-bool verb_setup_mgmt(Ctl *ctl, GError **error) {
-    PmemdRequest request = { .operation = PMEMD_OPERATION_SETUP_MGMT };
+static PmemdRequest *request_new(PmemdOperation operation) {
+    PmemdRequest *request = NULL;
+    g_assert(pmemd_request_new(operation, &request) >= 0);
+    return request;
+}
 
-    return parse_frame(ctl->args[0], &request.frames.start, error) &&
-           parse_frame(ctl->args[1], &request.frames.end, error) && submit(ctl, &request, error);
+bool verb_setup_mgmt(Ctl *ctl, GError **error) {
+    g_autoptr(PmemdRequest) request = request_new(PMEMD_OPERATION_SETUP_MGMT);
+    uint64_t start, end;
+
+    if (!parse_frame(ctl->args[0], &start, error) || !parse_frame(ctl->args[1], &end, error))
+        return false;
+    pmemd_request_set_frames(request, start, end);
+    return submit(ctl, request, false, error);
 }
 
 bool verb_setup_data(Ctl *ctl, GError **error) {
-    PmemdRequest request = { .operation = PMEMD_OPERATION_SETUP_DATA };
+    g_autoptr(PmemdRequest) request = request_new(PMEMD_OPERATION_SETUP_DATA);
+    uint64_t start, end, mgmt_start, mgmt_end;
 
-    return parse_frame(ctl->args[0], &request.frames.start, error) &&
-           parse_frame(ctl->args[1], &request.frames.end, error) &&
-           parse_frame(ctl->args[2], &request.mgmt_frames.start, error) &&
-           parse_frame(ctl->args[3], &request.mgmt_frames.end, error) && submit(ctl, &request, error);
+    if (!parse_frame(ctl->args[0], &start, error) || !parse_frame(ctl->args[1], &end, error) ||
+        !parse_frame(ctl->args[2], &mgmt_start, error) || !parse_frame(ctl->args[3], &mgmt_end, error))
+        return false;
+    pmemd_request_set_frames(request, start, end);
+    pmemd_request_set_mgmt_frames(request, mgmt_start, mgmt_end);
+    return submit(ctl, request, true, error);
+}
+
+static bool allocate(Ctl *ctl, PmemdOperation operation, bool data, GError **error) {
+    g_autoptr(PmemdRequest) request = request_new(operation);
+    uint64_t bytes;
+
+    if (!parse_size(ctl->args[0], &bytes, error))
+        return false;
+    pmemd_request_set_bytes(request, bytes);
+    return submit(ctl, request, data, error);
 }
 
 bool verb_allocate_mgmt(Ctl *ctl, GError **error) {
-    PmemdRequest request = { .operation = PMEMD_OPERATION_ALLOCATE_MGMT };
-    return parse_size(ctl->args[0], &request.bytes, error) && submit(ctl, &request, error);
+    return allocate(ctl, PMEMD_OPERATION_ALLOCATE_MGMT, false, error);
 }
 
 bool verb_allocate_data(Ctl *ctl, GError **error) {
-    PmemdRequest request = { .operation = PMEMD_OPERATION_ALLOCATE_DATA };
-    return parse_size(ctl->args[0], &request.bytes, error) && submit(ctl, &request, error);
+    return allocate(ctl, PMEMD_OPERATION_ALLOCATE_DATA, true, error);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/pmemctl-print.h"
+#include "proto/types.h"
 
 typedef enum {
     STATUS_OK = 0,
@@ -248,17 +249,16 @@ static bool parse_command_line(Ctl *ctl, char ***args, GError **error) {
 
 /* A request-id of our own lets the library ask again when the daemon goes away during a change. */
 static bool make_request_id(Ctl *ctl, GError **error) {
-    char text[PMEMD_UUID_STRING_MAX];
-    sd_id128_t uuid;
+    char text[PMEMD_REQUEST_ID_SIZE];
 
     if (ctl->request_id)
         return true;
-    int r = sd_id128_randomize(&uuid);
+    int r = pmemd_make_request_id(text);
     if (r < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "no random number for a request-id: %s", g_strerror(-r));
         return false;
     }
-    ctl->request_id = g_strdup(pmemd_uuid_format(uuid, text));
+    ctl->request_id = g_strdup(text);
     return true;
 }
 
@@ -267,11 +267,9 @@ bool ctl_connect(Ctl *ctl, GError **error) {
 
     if (!make_request_id(ctl, error))
         return false;
-    ctl->client = pmemd_client_open(bus && bus[0] != '\0' ? bus : "system", error);
-    if (!ctl->client)
-        return false;
+    pmemd_client_new(&ctl->client);
     pmemd_client_set_interactive(ctl->client, isatty(STDIN_FILENO));
-    return true;
+    return ctl_check(ctl, pmemd_client_open(ctl->client, bus && bus[0] != '\0' ? bus : "system"), error);
 }
 
 static bool run(Ctl *ctl, GError **error) {
@@ -290,21 +288,6 @@ static bool run(Ctl *ctl, GError **error) {
     return ctl->verb->run(ctl, error);
 }
 
-static const char *error_name(const GError *error) {
-    if (error->domain == PMEMD_ERROR)
-        return pmemd_error_dbus_name(error->code);
-    if (error->domain == PARSE_ERROR)
-        return "org.pmemd1.Client.Usage";
-    switch (error->code) {
-    case PMEMD_CLIENT_ERROR_UNREACHABLE:
-        return "org.pmemd1.Client.Unreachable";
-    case PMEMD_CLIENT_ERROR_LOST:
-        return "org.pmemd1.Client.Lost";
-    default:
-        return "org.pmemd1.Client.Protocol";
-    }
-}
-
 static Status report(const Ctl *ctl, const GError *error) {
     bool usage = error->domain == PARSE_ERROR;
 
@@ -312,7 +295,7 @@ static Status report(const Ctl *ctl, const GError *error) {
     if (ctl->format == CTL_FORMAT_JSON || ctl->json || g_strcmp0(ctl->format_name, "json") == 0) {
         JsonObject *document = json_document_new();
         JsonObject *body = json_object_new();
-        json_object_set_string_member(body, "name", error_name(error));
+        json_object_set_string_member(body, "name", ctl_error_name(error));
         json_object_set_string_member(body, "message", error->message);
         json_object_set_object_member(document, "error", body);
         json_document_print(stderr, document, false);

@@ -7,8 +7,17 @@
  */
 #pragma once
 
+#include <glib.h>
+
 #include "client/libpmemd.h"
 #include "client/parse.h"
+#include "proto/error.h"
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdJob, pmemd_job_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdPlan, pmemd_plan_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdRegion, pmemd_region_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdRequest, pmemd_request_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdStatus, pmemd_status_free)
 
 typedef enum {
     CTL_FORMAT_TABLE,
@@ -86,6 +95,31 @@ const OptionRow *ctl_options(void);
 
 /* Connects; ctl->client and ctl->request_id are there after it. Called when the arguments are known to be good. */
 bool ctl_connect(Ctl *ctl, GError **error);
+
+/* --- pmemctl-ask.c: libpmemd as the verbs use it --- */
+
+#define CTL_ERROR (ctl_error_quark())
+GQuark ctl_error_quark(void);
+
+/* What went wrong without an answer of pmemd; what it refused is of PMEMD_ERROR. */
+typedef enum {
+    CTL_ERROR_UNREACHABLE,
+    CTL_ERROR_LOST,
+    CTL_ERROR_PROTOCOL,
+} CtlError;
+
+/* "org.pmemd1.Error.Exists", "org.pmemd1.Client.Usage", ... Static. */
+const char *ctl_error_name(const GError *error);
+
+/* Whether a function of libpmemd that returned r did well; else error has what the client says about it. */
+bool ctl_check(Ctl *ctl, int r, GError **error);
+/* Has events handed over; waits for some, at most usec microseconds. */
+bool ctl_dispatch(Ctl *ctl, uint64_t usec, GError **error);
+/* Arrays of PmemdRaw, ... Free: g_ptr_array_unref. */
+GPtrArray *ctl_list_raw(Ctl *ctl, GError **error);
+GPtrArray *ctl_list_mgmt(Ctl *ctl, GError **error);
+GPtrArray *ctl_list_data(Ctl *ctl, GError **error);
+GPtrArray *ctl_list_foreign(Ctl *ctl, GError **error);
 
 /* --- the verbs --- */
 

@@ -57,9 +57,13 @@ PARTS = {
     "daemon/manager-pool": "daemon/manager",
     "daemon/manager-release": "daemon/manager",
     "daemon/manager-start": "daemon/manager",
+    "client/libpmemd-call": "client/libpmemd",
     "client/libpmemd-events": "client/libpmemd",
+    "client/libpmemd-methods": "client/libpmemd",
     "client/libpmemd-private": "client/libpmemd",
+    "client/libpmemd-request": "client/libpmemd",
     "client/libpmemd-results": "client/libpmemd",
+    "client/libpmemd-values": "client/libpmemd",
 }
 
 # Modules of daemon/ and client/ which are a .c alone.

@@ -7,11 +7,14 @@
 #include "client/libpmemd.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #define UUID "6f1b4c1e-7d2a-4b63-9a0e-1f2d3c4b5a69"
@@ -26,6 +29,7 @@ typedef struct {
     Answer answer;          /* NULL: an error */
     const char *error_name; /* of that error */
     const char *error_text;
+    guint unanswered; /* so many calls get no answer at all, before others do */
     GThread *thread;
     guint calls; /* other than Hello and AddMatch; read when the thread has ended */
 } Peer;
@@ -39,11 +43,16 @@ static void send_reply(Peer *peer, sd_bus *bus, sd_bus_message *call, bool *hang
         return;
     }
     if (strcmp(sd_bus_message_get_member(call), "AddMatch") == 0) {
-        g_assert_cmpint(sd_bus_reply_method_return(call, NULL), >=, 0);
+        g_assert_cmpint(sd_bus_message_new_method_return(call, &reply), >=, 0);
+        g_assert_cmpint(sd_bus_message_set_sender(reply, "org.freedesktop.DBus"), >=, 0);
+        g_assert_cmpint(sd_bus_send(bus, reply, NULL), >=, 0);
+        sd_bus_message_unref(reply);
         return;
     }
     peer->calls++;
     g_assert_cmpuint(peer->calls, <, 100);
+    if (peer->calls <= peer->unanswered)
+        return;
     if (!peer->answer) {
         g_assert_cmpint(sd_bus_reply_method_errorf(call, peer->error_name, "%s", peer->error_text), >=, 0);
         return;
@@ -56,7 +65,9 @@ static void send_reply(Peer *peer, sd_bus *bus, sd_bus_message *call, bool *hang
         g_assert_cmpint(r, >=, 0);
         /* The client believes to talk to a bus, which tells it the sender. */
         g_assert_cmpint(sd_bus_message_set_sender(reply, ":1.3"), >=, 0);
-        g_assert_cmpint(sd_bus_send(bus, reply, NULL), >=, 0);
+        /* A client that goes with a call under way does not wait for its answer. */
+        r = sd_bus_send(bus, reply, NULL);
+        g_assert_true(r >= 0 || r == -ECONNRESET || r == -EPIPE);
     }
     sd_bus_message_unref(reply);
 }
@@ -98,6 +109,17 @@ static void *serve(void *data) {
     return NULL;
 }
 
+static void check_ok(PmemdClient *client, int r) {
+    if (r < 0)
+        g_error("%s: %s", g_strerror(-r), pmemd_client_error_message(client));
+}
+
+static void check_error(PmemdClient *client, int r, int errnum, const char *name, const char *text) {
+    g_assert_cmpint(r, ==, -errnum);
+    g_assert_cmpstr(pmemd_client_error_name(client), ==, name);
+    g_assert_nonnull(strstr(pmemd_client_error_message(client), text));
+}
+
 static PmemdClient *peer_start(Peer *peer) {
     g_autoptr(GError) error = NULL;
     struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -113,8 +135,9 @@ static PmemdClient *peer_start(Peer *peer) {
     g_assert_cmpint(listen(peer->listening, 1), ==, 0);
     peer->thread = g_thread_new("peer", serve, peer);
 
-    PmemdClient *client = pmemd_client_open(peer->address, &error);
-    g_assert_no_error(error);
+    PmemdClient *client = NULL;
+    g_assert_cmpint(pmemd_client_new(&client), ==, 0);
+    check_ok(client, pmemd_client_open(client, peer->address));
     return client;
 }
 
@@ -159,23 +182,131 @@ static int answer_pages(sd_bus_message *call, sd_bus_message *reply) {
     return r < 0 ? r : sd_bus_message_append(reply, "s", next);
 }
 
+static void check_pages(PmemdForeign *const *list, size_t n) {
+    g_assert_cmpuint(n, ==, 3);
+    for (size_t i = 0; i < 3; i++) {
+        g_assert_cmpuint(list[i]->frames.start, ==, 10 * (i + 1));
+        g_assert_cmpuint(list[i]->bytes, ==, 2 * PMEMD_FRAME_SIZE);
+        g_assert_cmpstr(list[i]->mode, ==, "fsdax");
+        g_assert_cmpstr(list[i]->raw, ==, "region0");
+    }
+    g_assert_null(list[n]);
+}
+
 static void test_pages(void) {
     Peer peer = { .answer = answer_pages };
     PmemdClient *client = peer_start(&peer);
-    g_autoptr(GError) error = NULL;
+    PmemdForeign **list = NULL;
+    size_t n = 0;
 
-    g_autoptr(GPtrArray) list = pmemd_client_list_foreign(client, &error);
-    g_assert_no_error(error);
+    check_ok(client, pmemd_client_list_foreign(client, &list, &n));
     peer_stop(&peer, client);
     g_assert_cmpuint(peer.calls, ==, 3);
-    g_assert_cmpuint(list->len, ==, 3);
-    for (guint i = 0; i < 3; i++) {
-        const PmemdForeign *foreign = list->pdata[i];
-        g_assert_cmpuint(foreign->frames.start, ==, 10 * (i + 1));
-        g_assert_cmpuint(foreign->bytes, ==, 2 * PMEMD_FRAME_SIZE);
-        g_assert_cmpstr(foreign->mode, ==, "fsdax");
-        g_assert_cmpstr(foreign->raw, ==, "region0");
+    check_pages(list, n);
+    pmemd_foreign_list_free(list);
+}
+
+/* --- without waiting --- */
+
+typedef struct {
+    guint replies;
+    PmemdForeign **list;
+    size_t n;
+    char *path;
+    int result;
+    char *error_name;
+} Seen;
+
+static void see(PmemdClient *client, PmemdReply *reply, void *data) {
+    Seen *seen = data;
+    PmemdRegion *region = NULL;
+
+    seen->replies++;
+    seen->result = pmemd_reply_result(reply);
+    seen->error_name = g_strdup(pmemd_reply_error_name(reply));
+    seen->path = g_strdup(pmemd_reply_path(reply));
+    if (seen->result == 0 && !seen->path) {
+        g_assert_cmpint(pmemd_reply_take_region(reply, &region), ==, -EINVAL);
+        g_assert_cmpint(pmemd_reply_take_foreign_list(reply, &seen->list, &seen->n), ==, 0);
+        g_assert_cmpint(pmemd_reply_take_foreign_list(reply, &seen->list, &seen->n), ==, -EINVAL);
+    } else
+        g_assert_cmpint(pmemd_reply_take_foreign_list(reply, &seen->list, &seen->n), <, 0);
+    g_assert_null(region);
+}
+
+static void seen_clear(Seen *seen) {
+    pmemd_foreign_list_free(seen->list);
+    g_free(seen->path);
+    g_free(seen->error_name);
+}
+
+/* Processes until as many replies were seen; the last result of process. */
+static int process_until(PmemdClient *client, const Seen *seen, guint replies) {
+    int r = 0;
+
+    while (r >= 0 && seen->replies < replies) {
+        r = pmemd_client_process(client);
+        if (r == 0 && seen->replies < replies)
+            r = pmemd_client_wait(client, UINT64_MAX);
     }
+    return r;
+}
+
+static void test_async_pages(void) {
+    Peer peer = { .answer = answer_pages };
+    PmemdClient *client = peer_start(&peer);
+    Seen seen = { 0 };
+
+    check_ok(client, pmemd_client_list_foreign_async(client, see, &seen, NULL));
+    g_assert_cmpint(pmemd_client_get_fd(client), >=, 0);
+    g_assert_cmpint(pmemd_client_get_events(client) & POLLIN, ==, POLLIN);
+    g_assert_cmpint(process_until(client, &seen, 1), >=, 0);
+    peer_stop(&peer, client);
+    g_assert_cmpuint(peer.calls, ==, 3);
+    g_assert_cmpint(seen.result, ==, 0);
+    check_pages(seen.list, seen.n);
+    seen_clear(&seen);
+}
+
+/* The same by the caller's sd-event, and a synchronous call meanwhile. */
+static void test_async_event(void) {
+    Peer peer = { .answer = answer_pages };
+    PmemdClient *client = peer_start(&peer);
+    PmemdForeign **list = NULL;
+    sd_event *event = NULL;
+    Seen seen = { 0 };
+
+    g_assert_cmpint(sd_event_new(&event), >=, 0);
+    check_ok(client, pmemd_client_attach_event(client, event, 0));
+    check_ok(client, pmemd_client_list_foreign_async(client, see, &seen, NULL));
+    check_ok(client, pmemd_client_list_foreign(client, &list, NULL));
+    while (seen.replies == 0)
+        g_assert_cmpint(sd_event_run(event, UINT64_MAX), >=, 0);
+    check_pages(list, 3);
+    check_pages(seen.list, seen.n);
+    pmemd_foreign_list_free(list);
+    seen_clear(&seen);
+    peer_stop(&peer, client);
+    sd_event_unref(event);
+}
+
+/* One is cancelled, one is under way when the client goes: neither function is called. */
+static void test_async_cancel(void) {
+    Peer peer = { .answer = answer_pages };
+    PmemdClient *client = peer_start(&peer);
+    PmemdForeign **list = NULL;
+    PmemdCall *call = NULL;
+    Seen cancelled = { 0 }, left = { 0 };
+
+    check_ok(client, pmemd_client_list_foreign_async(client, see, &cancelled, &call));
+    pmemd_call_cancel(call);
+    check_ok(client, pmemd_client_list_foreign(client, &list, NULL));
+    while (pmemd_client_process(client) > 0)
+        continue;
+    pmemd_foreign_list_free(list);
+    check_ok(client, pmemd_client_list_foreign_async(client, see, &left, NULL));
+    peer_stop(&peer, client);
+    g_assert_cmpuint(cancelled.replies + left.replies, ==, 0);
 }
 
 /* Always the same cursor. */
@@ -195,9 +326,8 @@ static int answer_no_cursor(sd_bus_message *call, sd_bus_message *reply) {
     return sd_bus_message_append(reply, "a(sttsss)", 0);
 }
 
-static void check_protocol(const GError *error) {
-    g_assert_error(error, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_PROTOCOL);
-    g_assert_nonnull(strstr(error->message, "different versions"));
+static void check_protocol(PmemdClient *client, int r) {
+    check_error(client, r, EBADMSG, PMEMD_ERROR_NAME_PROTOCOL, "different versions");
 }
 
 static void test_bad_lists(void) {
@@ -206,9 +336,15 @@ static void test_bad_lists(void) {
     for (size_t i = 0; i < G_N_ELEMENTS(answers); i++) {
         Peer peer = { .answer = answers[i] };
         PmemdClient *client = peer_start(&peer);
-        g_autoptr(GError) error = NULL;
-        g_assert_null(pmemd_client_list_foreign(client, &error));
-        check_protocol(error);
+        PmemdForeign **list = NULL;
+        Seen seen = { 0 };
+        check_protocol(client, pmemd_client_list_foreign(client, &list, NULL));
+        g_assert_null(list);
+        check_ok(client, pmemd_client_list_foreign_async(client, see, &seen, NULL));
+        g_assert_cmpint(process_until(client, &seen, 1), >=, 0);
+        g_assert_cmpint(seen.result, ==, -EBADMSG);
+        g_assert_cmpstr(seen.error_name, ==, PMEMD_ERROR_NAME_PROTOCOL);
+        seen_clear(&seen);
         peer_stop(&peer, client);
     }
 }
@@ -219,13 +355,11 @@ static void test_bad_path(void) {
     for (size_t i = 0; i < G_N_ELEMENTS(answers); i++) {
         Peer peer = { .answer = answers[i] };
         PmemdClient *client = peer_start(&peer);
-        g_autoptr(GError) error = NULL;
+        char *path = NULL;
         uint32_t count = 7;
-        g_assert_null(pmemd_client_find(client, "name", &error));
-        check_protocol(error);
-        g_clear_error(&error);
-        g_assert_false(pmemd_client_count(client, "raw", &count, &error));
-        check_protocol(error);
+        check_protocol(client, pmemd_client_find(client, "name", &path));
+        g_assert_null(path);
+        check_protocol(client, pmemd_client_count(client, "raw", &count));
         g_assert_cmpuint(count, ==, 7);
         peer_stop(&peer, client);
     }
@@ -243,13 +377,13 @@ static int answer_region(sd_bus_message *call, sd_bus_message *reply) {
 static void test_region(void) {
     Peer peer = { .answer = answer_region };
     PmemdClient *client = peer_start(&peer);
-    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+    PmemdRegion *region = NULL;
 
     /* An object path needs no GetRegion. */
-    g_autofree char *path = pmemd_client_find(client, REGION_PATH, &error);
+    check_ok(client, pmemd_client_find(client, REGION_PATH, &path));
     g_assert_cmpstr(path, ==, REGION_PATH);
-    g_autoptr(PmemdRegion) region = pmemd_client_region(client, path, &error);
-    g_assert_no_error(error);
+    check_ok(client, pmemd_client_region(client, path, &region));
     peer_stop(&peer, client);
     g_assert_cmpuint(peer.calls, ==, 1);
     g_assert_cmpstr(region->path, ==, REGION_PATH);
@@ -261,6 +395,7 @@ static void test_region(void) {
     g_assert_true(region->dirty);
     g_assert_cmpstr(region->owner, ==, "");
     g_assert_cmpuint(region->bytes, ==, 0);
+    pmemd_region_free(region);
 }
 
 static int answer_wrong_type(sd_bus_message *call, sd_bus_message *reply) {
@@ -270,11 +405,11 @@ static int answer_wrong_type(sd_bus_message *call, sd_bus_message *reply) {
 static void test_wrong_type(void) {
     Peer peer = { .answer = answer_wrong_type };
     PmemdClient *client = peer_start(&peer);
-    g_autoptr(GError) error = NULL;
+    PmemdRegion *region = NULL;
 
-    g_assert_null(pmemd_client_region(client, REGION_PATH, &error));
-    check_protocol(error);
-    g_assert_nonnull(strstr(error->message, "StartFrame"));
+    check_protocol(client, pmemd_client_region(client, REGION_PATH, &region));
+    g_assert_null(region);
+    g_assert_nonnull(strstr(pmemd_client_error_message(client), "StartFrame"));
     peer_stop(&peer, client);
 }
 
@@ -283,34 +418,37 @@ static void test_wrong_type(void) {
 static void test_errors(void) {
     const struct {
         const char *name;
-        GQuark domain;
-        int code;
+        int errnum;
+        const char *reported;
         const char *text; /* found in the message */
     } rows[] = {
-        { "org.pmemd1.Error.Exists", PMEMD_ERROR, PMEMD_ERROR_EXISTS, "the very words" },
-        { "org.pmemd1.Error.NoSuchMgmt", PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT, "the very words" },
-        { "org.pmemd1.Error.News", PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_PROTOCOL,
-          "the very words (org.pmemd1.Error.News)" },
-        { SD_BUS_ERROR_SERVICE_UNKNOWN, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_UNREACHABLE,
-          "start it with 'pmemd --bus=unix:" },
-        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_UNREACHABLE, "is not running" },
-        { "org.freedesktop.DBus.Error.Spawn.ChildExited", PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_UNREACHABLE,
-          "is not running" },
-        { SD_BUS_ERROR_NO_REPLY, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_LOST, "may have been done or not" },
-        { SD_BUS_ERROR_ACCESS_DENIED, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "the very words" },
-        { SD_BUS_ERROR_UNKNOWN_OBJECT, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, REGION_PATH },
-        { SD_BUS_ERROR_LIMITS_EXCEEDED, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED, "the very words" },
-        { SD_BUS_ERROR_UNKNOWN_METHOD, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_PROTOCOL, "the very words" },
+        { "org.pmemd1.Error.Exists", EEXIST, PMEMD_ERROR_NAME_EXISTS, "the very words" },
+        { "org.pmemd1.Error.NoSuchMgmt", ENXIO, PMEMD_ERROR_NAME_NO_SUCH_MGMT, "the very words" },
+        { "org.pmemd1.Error.News", EBADMSG, PMEMD_ERROR_NAME_PROTOCOL, "the very words (org.pmemd1.Error.News)" },
+        { SD_BUS_ERROR_SERVICE_UNKNOWN, ENOTCONN, PMEMD_ERROR_NAME_UNREACHABLE, "start it with 'pmemd --bus=unix:" },
+        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, ENOTCONN, PMEMD_ERROR_NAME_UNREACHABLE, "is not running" },
+        { "org.freedesktop.DBus.Error.Spawn.ChildExited", ENOTCONN, PMEMD_ERROR_NAME_UNREACHABLE, "is not running" },
+        { SD_BUS_ERROR_NO_REPLY, ECONNRESET, PMEMD_ERROR_NAME_LOST, "may have been done or not" },
+        { SD_BUS_ERROR_ACCESS_DENIED, EACCES, PMEMD_ERROR_NAME_NOT_AUTHORIZED, "the very words" },
+        { SD_BUS_ERROR_UNKNOWN_OBJECT, ENOENT, PMEMD_ERROR_NAME_NO_SUCH_REGION, REGION_PATH },
+        { SD_BUS_ERROR_LIMITS_EXCEEDED, EDQUOT, PMEMD_ERROR_NAME_LIMITS_EXCEEDED, "the very words" },
+        { SD_BUS_ERROR_UNKNOWN_METHOD, EBADMSG, PMEMD_ERROR_NAME_PROTOCOL, "the very words" },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         Peer peer = { .error_name = rows[i].name, .error_text = "the very words" };
         PmemdClient *client = peer_start(&peer);
-        g_autoptr(GError) error = NULL;
+        PmemdRegion *region = NULL;
+        Seen seen = { 0 };
         g_test_message("%s", rows[i].name);
-        g_assert_null(pmemd_client_region(client, REGION_PATH, &error));
-        g_assert_error(error, rows[i].domain, rows[i].code);
-        g_assert_nonnull(strstr(error->message, rows[i].text));
+        check_error(client, pmemd_client_region(client, REGION_PATH, &region), rows[i].errnum, rows[i].reported,
+                    rows[i].text);
+        g_assert_null(region);
+        check_ok(client, pmemd_client_region_async(client, REGION_PATH, see, &seen, NULL));
+        g_assert_cmpint(process_until(client, &seen, 1), >=, 0);
+        g_assert_cmpint(seen.result, ==, -rows[i].errnum);
+        g_assert_cmpstr(seen.error_name, ==, rows[i].reported);
+        seen_clear(&seen);
         peer_stop(&peer, client);
     }
 }
@@ -319,34 +457,125 @@ static int answer_hang_up(sd_bus_message *call, sd_bus_message *reply) {
     return -ECONNRESET;
 }
 
+static PmemdRequest *new_request(void) {
+    PmemdRequest *request = NULL;
+
+    g_assert_cmpint(pmemd_request_new(PMEMD_OPERATION_ALLOCATE_DATA, &request), ==, 0);
+    pmemd_request_set_bytes(request, UINT64_MAX);
+    return request;
+}
+
 /* Without a request-id a change is asked once; and afterwards the client says that it is not connected. */
 static void test_hang_up(void) {
     Peer peer = { .answer = answer_hang_up };
     PmemdClient *client = peer_start(&peer);
-    PmemdRequest request = { .operation = PMEMD_OPERATION_ALLOCATE_DATA, .bytes = 4096 };
+    PmemdRequest *request = new_request();
+    char *path = NULL;
 
-    for (int i = 0; i < 2; i++) {
-        g_autoptr(GError) error = NULL;
-        g_assert_null(pmemd_client_submit(client, &request, &error));
-        g_assert_error(error, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_LOST);
-    }
+    for (int i = 0; i < 2; i++)
+        check_error(client, pmemd_client_submit(client, request, &path), ECONNRESET, PMEMD_ERROR_NAME_LOST, "pmemd");
+    g_assert_null(path);
+    pmemd_request_free(request);
     peer_stop(&peer, client);
     g_assert_cmpuint(peer.calls, ==, 1);
+}
+
+static void count_disconnects(PmemdClient *client, const PmemdEvent *event, void *data) {
+    guint *disconnects = data;
+    if (event->type == PMEMD_EVENT_DISCONNECTED)
+        (*disconnects)++;
+}
+
+/* Every call under way ends with Lost, once; an event tells, and process says so from then on. */
+static void test_async_hang_up(void) {
+    Peer peer = { .answer = answer_hang_up, .unanswered = 2 };
+    PmemdClient *client = peer_start(&peer);
+    PmemdRequest *request = new_request();
+    Seen seen[3] = { 0 };
+    guint disconnects = 0;
+
+    check_ok(client, pmemd_client_subscribe(client, count_disconnects, &disconnects));
+    g_assert_cmpint(pmemd_client_subscribe(client, count_disconnects, &disconnects), ==, -EALREADY);
+    for (size_t i = 0; i < 3; i++)
+        check_ok(client, pmemd_client_submit_async(client, request, see, &seen[i], NULL));
+    pmemd_request_free(request);
+    int r = 0;
+    while (r >= 0) {
+        r = pmemd_client_process(client);
+        if (r == 0)
+            r = pmemd_client_wait(client, UINT64_MAX);
+    }
+    check_error(client, r, ECONNRESET, PMEMD_ERROR_NAME_LOST, "was lost");
+    for (size_t i = 0; i < 3; i++) {
+        g_assert_cmpuint(seen[i].replies, ==, 1);
+        g_assert_cmpint(seen[i].result, ==, -ECONNRESET);
+        seen_clear(&seen[i]);
+    }
+    g_assert_cmpuint(disconnects, ==, 1);
+    peer_stop(&peer, client);
+    g_assert_cmpuint(peer.calls, ==, 3);
+}
+
+/* A call under way when the connection is opened anew ends with Lost. */
+static void test_async_reopen(void) {
+    Peer peer = { .unanswered = 1 }, next = { .answer = answer_pages };
+    PmemdClient *client = peer_start(&peer), *other = peer_start(&next);
+    Seen lost = { 0 }, fine = { 0 };
+
+    /* Only one connection a peer: the other client's is given up for ours. */
+    pmemd_client_free(other);
+    g_thread_join(next.thread);
+    next.thread = g_thread_new("peer", serve, &next);
+    check_ok(client, pmemd_client_list_foreign_async(client, see, &lost, NULL));
+    check_ok(client, pmemd_client_open(client, next.address));
+    g_assert_cmpuint(lost.replies, ==, 1);
+    g_assert_cmpint(lost.result, ==, -ECONNRESET);
+    check_ok(client, pmemd_client_list_foreign_async(client, see, &fine, NULL));
+    g_assert_cmpint(process_until(client, &fine, 1), >=, 0);
+    check_pages(fine.list, fine.n);
+    seen_clear(&lost);
+    seen_clear(&fine);
+    peer_stop(&next, client);
+    peer_stop(&peer, NULL);
 }
 
 /* What D-Bus does not carry is refused before it is sent. */
 static void test_not_utf8(void) {
     Peer peer = { .answer = answer_nothing };
     PmemdClient *client = peer_start(&peer);
-    g_autoptr(GError) error = NULL;
+    char *path = NULL;
 
-    g_assert_null(pmemd_client_find(client, "\xff\xfe", &error));
-    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT);
-    g_clear_error(&error);
-    g_assert_false(pmemd_client_rename(client, "no path", "name", &error));
-    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT);
+    check_error(client, pmemd_client_find(client, "\xff\xfe", &path), EINVAL, PMEMD_ERROR_NAME_INVALID_ARGUMENT,
+                "UTF-8");
+    check_error(client, pmemd_client_rename(client, "no path", "name"), EINVAL, PMEMD_ERROR_NAME_INVALID_ARGUMENT,
+                "cannot be sent");
+    check_error(client, pmemd_client_rename_async(client, "no path", "name", see, NULL, NULL), EINVAL,
+                PMEMD_ERROR_NAME_INVALID_ARGUMENT, "cannot be sent");
+    g_assert_null(path);
     peer_stop(&peer, client);
     g_assert_cmpuint(peer.calls, ==, 0);
+}
+
+/* Before it is open a client says so. */
+static void test_not_open(void) {
+    PmemdClient *client = NULL;
+    PmemdStatus *status = NULL;
+    const char *hosts[] = { "", "-oProxyCommand=touch" };
+
+    g_assert_cmpint(pmemd_client_new(&client), ==, 0);
+    g_assert_cmpstr(pmemd_client_error_name(client), ==, "");
+    check_error(client, pmemd_client_status(client, &status), ENOTCONN, PMEMD_ERROR_NAME_UNREACHABLE, "not connected");
+    check_error(client, pmemd_client_status_async(client, see, NULL, NULL), ENOTCONN, PMEMD_ERROR_NAME_UNREACHABLE,
+                "not connected");
+    g_assert_cmpint(pmemd_client_process(client), ==, -ENOTCONN);
+    g_assert_cmpint(pmemd_client_get_fd(client), ==, -ENOTCONN);
+    check_error(client, pmemd_client_open(client, "unix:path=/nonexistent"), ENOTCONN, PMEMD_ERROR_NAME_UNREACHABLE,
+                "cannot connect to the bus at unix:path=/nonexistent");
+    for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++)
+        check_error(client, pmemd_client_open_remote(client, hosts[i]), EINVAL, PMEMD_ERROR_NAME_INVALID_ARGUMENT,
+                    "is not a host");
+    pmemd_client_free(client);
+    pmemd_client_free(NULL);
 }
 
 /* --- requests --- */
@@ -374,20 +603,28 @@ static int answer_checked_request(sd_bus_message *call, sd_bus_message *reply) {
 static void test_request(void) {
     Peer peer = { .answer = answer_checked_request };
     PmemdClient *client = peer_start(&peer);
-    g_autoptr(GError) error = NULL;
-    PmemdRequest request = { .operation = PMEMD_OPERATION_ALLOCATE_DATA,
-                             .bytes = UINT64_MAX,
-                             .name = "n",
-                             .mgmt = "p",
-                             .alignment = 4096,
-                             .has_node = true,
-                             .node = 0,
-                             .request_id = UUID };
+    PmemdRequest *request = new_request(), *none = NULL;
+    char id[PMEMD_REQUEST_ID_SIZE], other[PMEMD_REQUEST_ID_SIZE];
+    g_autofree char *path = NULL;
 
-    g_autofree char *path = pmemd_client_submit(client, &request, &error);
-    g_assert_no_error(error);
+    pmemd_request_set_name(request, "other");
+    pmemd_request_set_name(request, "n");
+    pmemd_request_set_mgmt(request, "p");
+    pmemd_request_set_alignment(request, 4096);
+    pmemd_request_set_node(request, 0);
+    g_assert_cmpint(pmemd_make_request_id(id), ==, 0);
+    g_assert_cmpint(pmemd_make_request_id(other), ==, 0);
+    g_assert_cmpstr(id, !=, other);
+    g_assert_cmpuint(strlen(id), ==, PMEMD_REQUEST_ID_SIZE - 1);
+    pmemd_request_set_id(request, id);
+    check_ok(client, pmemd_client_submit(client, request, &path));
     g_assert_cmpstr(path, ==, REGION_PATH);
+    pmemd_request_free(request);
     peer_stop(&peer, client);
+
+    g_assert_cmpint(pmemd_request_new((PmemdOperation) 4, &none), ==, -EINVAL);
+    g_assert_null(pmemd_operation_to_string((PmemdOperation) 4));
+    g_assert_cmpstr(pmemd_operation_to_string(PMEMD_OPERATION_SETUP_DATA), ==, "SetupData");
 }
 
 int main(int argc, char **argv) {
@@ -401,5 +638,11 @@ int main(int argc, char **argv) {
     g_test_add_func("/libpmemd/hang-up", test_hang_up);
     g_test_add_func("/libpmemd/not-utf8", test_not_utf8);
     g_test_add_func("/libpmemd/request", test_request);
+    g_test_add_func("/libpmemd/async-pages", test_async_pages);
+    g_test_add_func("/libpmemd/async-event", test_async_event);
+    g_test_add_func("/libpmemd/async-cancel", test_async_cancel);
+    g_test_add_func("/libpmemd/async-hang-up", test_async_hang_up);
+    g_test_add_func("/libpmemd/async-reopen", test_async_reopen);
+    g_test_add_func("/libpmemd/not-open", test_not_open);
     return g_test_run();
 }

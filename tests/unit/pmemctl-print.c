@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "proto/types.h"
+
 /* What a printing function wrote. */
 typedef struct {
     char *text;
@@ -49,7 +51,7 @@ static void test_table(void) {
     fill_foreign(&first);
     second = first;
     second.name = (char *) "evil\x1b[2J\nname";
-    second.frames = (FrameRange){ 0, 0 }; /* hidden */
+    second.frames = (PmemdRange){ 0, 0 }; /* hidden */
     second.bytes = 4096;
     second.mode = (char *) "";
     g_ptr_array_add(rows, &first);
