@@ -93,6 +93,13 @@ int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan) {
     return r;
 }
 
+int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, size_t *ret_n) {
+    int r = check_result(reply, REPLY_METRICS);
+    if (r == 0)
+        *ret_list = pmemd_reply_take_array(reply, ret_n);
+    return r;
+}
+
 /* The end of a synchronous function: its result, by the reply's error. Clears the reply. */
 static int end_run(PmemdClient *client, PmemdReply *reply) {
     GError *error = g_steal_pointer(&reply->error);
@@ -182,6 +189,22 @@ int pmemd_client_list_data_async(PmemdClient *client, PmemdReplyFunc func, void 
 
 int pmemd_client_list_foreign_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
     PmemdCallSpec spec = manager_spec("ListForeign", REPLY_FOREIGN_LIST);
+    return pmemd_client_start(client, &spec, func, data, ret_call);
+}
+
+/* --- metrics --- */
+
+int pmemd_client_metrics(PmemdClient *client, PmemdMetric ***ret_list, size_t *ret_n) {
+    PmemdCallSpec spec = manager_spec("GetMetrics", REPLY_METRICS);
+    PmemdReply reply;
+
+    pmemd_client_run(client, &spec, &reply);
+    (void) pmemd_reply_take_metric_list(&reply, ret_list, ret_n);
+    return end_run(client, &reply);
+}
+
+int pmemd_client_metrics_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
+    PmemdCallSpec spec = manager_spec("GetMetrics", REPLY_METRICS);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 

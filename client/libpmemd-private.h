@@ -70,6 +70,7 @@ typedef enum {
     REPLY_JOB,
     REPLY_STATUS,
     REPLY_PLAN,
+    REPLY_METRICS,
 } ReplyKind;
 
 /* Appends the arguments; negative errno. */
@@ -92,7 +93,7 @@ struct PmemdReply {
     char *path;            /* the object called; of REPLY_PATH the result */
     GError *error;
     uint32_t count;
-    void *result; /* a struct, or a GPtrArray of a list's structs; NULL: none, or taken */
+    void *result; /* a struct, or a GPtrArray of structs; NULL: none, or taken */
     char *after;  /* of a list: the cursor of the page to ask for; NULL: no page is left */
 };
 
@@ -132,6 +133,7 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
 void pmemd_reply_free_result(PmemdReply *reply);
 /* The reply's GPtrArray as an array that ends with NULL; the reply has none any more. */
 void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n);
+/* Whether the answer comes in pages. */
 bool pmemd_reply_is_list(const PmemdReply *reply);
 
 /* --- libpmemd-values.c --- */

@@ -230,6 +230,7 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_JOB] = STRUCT_LAYOUT(job_fields, PmemdJob, pmemd_job_free),
         [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
         [REPLY_PLAN] = STRUCT_LAYOUT(plan_fields, PmemdPlan, pmemd_plan_free),
+        [REPLY_METRICS] = { NULL },
     };
     return layouts[kind].fields ? &layouts[kind] : NULL;
 }
@@ -352,6 +353,68 @@ void pmemd_foreign_list_free(PmemdForeign **list) {
     list_free((void **) list, REPLY_FOREIGN_LIST);
 }
 
+/* --- metrics --- */
+
+void pmemd_metric_free(PmemdMetric *metric) {
+    if (!metric)
+        return;
+    g_free(metric->name);
+    g_strfreev(metric->labels);
+    g_free(metric);
+}
+
+void pmemd_metric_list_free(PmemdMetric **list) {
+    if (!list)
+        return;
+    for (size_t i = 0; list[i]; i++)
+        pmemd_metric_free(list[i]);
+    g_free(list);
+}
+
+/* a{ss}; sd-bus' result. */
+static int read_labels(sd_bus_message *message, PmemdMetric *metric) {
+    g_autoptr(GPtrArray) labels = g_ptr_array_new_with_free_func(g_free);
+    const char *name, *value;
+
+    int r = sd_bus_message_enter_container(message, 'a', "{ss}");
+    while (r >= 0 && (r = sd_bus_message_read(message, "{ss}", &name, &value)) > 0) {
+        g_ptr_array_add(labels, g_strdup(name));
+        g_ptr_array_add(labels, g_strdup(value));
+    }
+    if (r >= 0)
+        r = sd_bus_message_exit_container(message);
+    g_ptr_array_add(labels, NULL);
+    metric->labels = (char **) g_ptr_array_steal(labels, NULL);
+    return r;
+}
+
+/* 0 or negative errno. */
+static int read_metrics(PmemdReply *reply, sd_bus_message *message) {
+    const char *name;
+
+    GPtrArray *metrics = g_ptr_array_new_with_free_func((GDestroyNotify) pmemd_metric_free);
+    reply->result = metrics;
+    int r = sd_bus_message_enter_container(message, 'a', "(sa{ss}d)");
+    if (r <= 0)
+        return r < 0 ? r : -ENODATA;
+    while ((r = sd_bus_message_enter_container(message, 'r', "sa{ss}d")) > 0) {
+        PmemdMetric *metric = g_new0(PmemdMetric, 1);
+        g_ptr_array_add(metrics, metric);
+        r = sd_bus_message_read(message, "s", &name);
+        if (r > 0) {
+            metric->name = g_strdup(name);
+            r = read_labels(message, metric);
+        }
+        if (r >= 0)
+            r = sd_bus_message_read(message, "d", &metric->value);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(message);
+        if (r < 0)
+            return r;
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
 /* --- properties --- */
 
 /* Sets a field; false: the value has another type. */
@@ -417,6 +480,8 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
 
     if (pmemd_reply_is_list(reply))
         r = read_page(reply, message, layout);
+    else if (reply->kind == REPLY_METRICS)
+        r = read_metrics(reply, message);
     else if (layout)
         return read_properties(reply, message, layout, error);
     else if (reply->kind == REPLY_COUNT) {
@@ -438,7 +503,7 @@ void pmemd_reply_free_result(PmemdReply *reply) {
 
     if (!result)
         return;
-    if (pmemd_reply_is_list(reply))
+    if (pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS)
         g_ptr_array_unref(result);
     else
         layout_of(reply->kind)->free_func(result);

@@ -265,6 +265,13 @@ typedef struct PmemdJob {
     uint64_t bytes_done, bytes_total, rate;
 } PmemdJob;
 
+/* A number for monitoring; org.pmemd1(5) lists the names. */
+typedef struct PmemdMetric {
+    char *name;
+    char **labels; /* name, value, name, value, ..., NULL */
+    double value;
+} PmemdMetric;
+
 /* NULL is fine to all of them. */
 void pmemd_raw_free(PmemdRaw *raw);
 void pmemd_mgmt_free(PmemdMgmt *mgmt);
@@ -274,11 +281,13 @@ void pmemd_region_free(PmemdRegion *region);
 void pmemd_plan_free(PmemdPlan *plan);
 void pmemd_status_free(PmemdStatus *status);
 void pmemd_job_free(PmemdJob *job);
+void pmemd_metric_free(PmemdMetric *metric);
 /* An array that ends with NULL, and its entries. */
 void pmemd_raw_list_free(PmemdRaw **list);
 void pmemd_mgmt_list_free(PmemdMgmt **list);
 void pmemd_data_list_free(PmemdData **list);
 void pmemd_foreign_list_free(PmemdForeign **list);
+void pmemd_metric_list_free(PmemdMetric **list);
 
 /* What the answer holds, for the reply of the function of the same name. Errors: that of the reply, or -EINVAL: it is
  * the reply of another function, or was taken before. */
@@ -292,6 +301,7 @@ int pmemd_reply_take_region(PmemdReply *reply, PmemdRegion **ret_region);
 int pmemd_reply_take_job(PmemdReply *reply, PmemdJob **ret_job);
 int pmemd_reply_take_status(PmemdReply *reply, PmemdStatus **ret_status);
 int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan);
+int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, size_t *ret_n);
 
 /* --- asking: nothing changes. ret_call of the asynchronous functions may be NULL --- */
 
@@ -328,6 +338,10 @@ int pmemd_client_job_async(PmemdClient *client, const char *path, PmemdReplyFunc
 
 int pmemd_client_status(PmemdClient *client, PmemdStatus **ret_status);
 int pmemd_client_status_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* What pmemd counts and measures; everyone may ask. In no order that means anything. Free: pmemd_metric_list_free. */
+int pmemd_client_metrics(PmemdClient *client, PmemdMetric ***ret_list, size_t *ret_n);
+int pmemd_client_metrics_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
 /* Decides the request and does nothing. Errors: those of the request. */
 int pmemd_client_plan(PmemdClient *client, const PmemdRequest *request, PmemdPlan **ret_plan);

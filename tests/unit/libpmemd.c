@@ -365,6 +365,42 @@ static void test_bad_path(void) {
     }
 }
 
+/* --- metrics --- */
+
+static int answer_metrics(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "a(sa{ss}d)", 3, "raw_bytes", 0, 4096.0, "state", 1, "state", "ok", 1.0,
+                                 "calls_total", 2, "method", "Plan", "outcome", "NoSpace", 7.0);
+}
+
+static int answer_bad_metrics(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "a(sa{ss}t)", 1, "raw_bytes", 0, (uint64_t) 1);
+}
+
+static void test_metrics(void) {
+    Peer peer = { .answer = answer_metrics }, bad = { .answer = answer_bad_metrics };
+    PmemdClient *client = peer_start(&peer);
+    PmemdMetric **list = NULL;
+    size_t n = 0;
+
+    check_ok(client, pmemd_client_metrics(client, &list, &n));
+    peer_stop(&peer, client);
+    g_assert_cmpuint(n, ==, 3);
+    g_assert_cmpstr(list[0]->name, ==, "raw_bytes");
+    g_assert_null(list[0]->labels[0]);
+    g_assert_cmpuint((uint64_t) list[0]->value, ==, 4096);
+    g_assert_cmpstr(list[2]->labels[2], ==, "outcome");
+    g_assert_cmpstr(list[2]->labels[3], ==, "NoSpace");
+    g_assert_null(list[2]->labels[4]);
+    g_assert_null(list[3]);
+    pmemd_metric_list_free(list);
+
+    client = peer_start(&bad);
+    list = NULL;
+    check_protocol(client, pmemd_client_metrics(client, &list, &n));
+    g_assert_null(list);
+    peer_stop(&bad, client);
+}
+
 /* --- properties --- */
 
 /* A property more than we know, one of a container type, one missing. */
@@ -644,5 +680,6 @@ int main(int argc, char **argv) {
     g_test_add_func("/libpmemd/async-hang-up", test_async_hang_up);
     g_test_add_func("/libpmemd/async-reopen", test_async_reopen);
     g_test_add_func("/libpmemd/not-open", test_not_open);
+    g_test_add_func("/libpmemd/metrics", test_metrics);
     return g_test_run();
 }
