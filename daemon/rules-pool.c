@@ -177,6 +177,31 @@ bool rules_release_data(const State *state, const Region *region, GError **error
     return true;
 }
 
+/* "2 data regions", after a comma if something was added before. */
+static void add_holder(GString *holders, guint n, const char *one, const char *many) {
+    g_string_append_printf(holders, "%s%u %s", holders->len > 0 ? ", " : "", n, n == 1 ? one : many);
+}
+
+/* " (1 ok, 2 missing)" */
+static void describe_states(GString *holders, const guint counts[static N_REGION_STATES]) {
+    static const char *const states[] = {
+        [REGION_OK] = "ok",
+        [REGION_CREATING] = "being set up",
+        [REGION_QUARANTINED] = "released and being erased",
+        [REGION_MISSING] = "missing",
+        [REGION_UNSETTLED] = "unsettled",
+    };
+    const char *before = " (";
+
+    G_STATIC_ASSERT(G_N_ELEMENTS(states) == N_REGION_STATES);
+    for (size_t i = 0; i < N_REGION_STATES; i++)
+        if (counts[i] > 0) {
+            g_string_append_printf(holders, "%s%u %s", before, counts[i], states[i]);
+            before = ", ";
+        }
+    g_string_append_c(holders, ')');
+}
+
 bool rules_release_mgmt(const State *state, const Pool *pool, GError **error) {
     guint counts[N_REGION_STATES] = { 0 };
     uint32_t number = backend_tag_number(pool->sb.member_uuid);
@@ -201,12 +226,20 @@ bool rules_release_mgmt(const State *state, const Pool *pool, GError **error) {
                 counts[region->state]++;
 
     g_autofree char *who = placement_describe_pool(pool);
-    g_set_error(
-        error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
-        "%s is in use: %u data regions (%u ok, %u being set up, %u released and being erased, %u missing, %u "
-        "unsettled), %u open intents, %u orphaned devices with its number %08x: release the data regions, wait for "
-        "the erase, bring missing devices back, delete orphans",
-        who, pool->n_regions, counts[REGION_OK], counts[REGION_CREATING], counts[REGION_QUARANTINED],
-        counts[REGION_MISSING], counts[REGION_UNSETTLED], intents, orphans, number);
+    g_autoptr(GString) holders = g_string_new(NULL);
+    if (pool->n_regions > 0) {
+        add_holder(holders, pool->n_regions, "data region", "data regions");
+        describe_states(holders, counts);
+    }
+    if (intents > 0)
+        add_holder(holders, intents, "open intent", "open intents");
+    if (orphans > 0) {
+        add_holder(holders, orphans, "orphaned device", "orphaned devices");
+        g_string_append_printf(holders, " with its number %08x", number);
+    }
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                "%s is in use by %s: release the data regions, wait for the erase, bring missing devices back, delete "
+                "orphans",
+                who, holders->str);
     return false;
 }

@@ -226,15 +226,15 @@ static void test_release_mgmt(Host *host, gconstpointer unused) {
     state_set_region_state(host->state, c, REGION_UNSETTLED, "odd");
     assert_refused(rules_release_mgmt(host->state, host->pool, &error), &error, BUSY, "\"pool0\"", "6 data regions",
                    "2 ok", "1 being set up", "1 released and being erased", "1 missing", "1 unsettled",
-                   "2 open intents", "0 orphaned");
+                   "2 open intents: release");
     g_assert_true(rules_release_mgmt(host->state, host->other, &error));
 
     /* each alone is enough */
     Foreign *orphan = add_foreign(host->state, range(DATA + 0x100, DATA + 0x200), FOREIGN_ORPHAN, "namespace0.9");
     orphan->tag_pool = backend_tag_number(host->other->sb.member_uuid);
     g_snprintf(number, sizeof number, "%08x", orphan->tag_pool);
-    assert_refused(rules_release_mgmt(host->state, host->other, &error), &error, BUSY, "0 data regions",
-                   "0 open intents", "1 orphaned", number);
+    assert_refused(rules_release_mgmt(host->state, host->other, &error), &error, BUSY,
+                   "is in use by 1 orphaned device with its number", number);
     orphan->kind = FOREIGN_FOREIGN;
     g_assert_true(rules_release_mgmt(host->state, host->other, &error));
     orphan->kind = FOREIGN_ORPHAN;
