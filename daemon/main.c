@@ -205,9 +205,13 @@ static void on_summary_changed(void *data) {
         tell_status(d); /* the loop has ended */
 }
 
+/* Only now the name: who has pmemd started by asking for it is not to be told that there are no regions. */
 static void on_ready(void *data, const GError *error) {
     Daemon *d = data;
+    g_autoptr(GError) local = NULL;
 
+    if (!error && !bus_acquire_name(d->bus, &local))
+        error = local;
     if (error) {
         sd_event_exit(d->event, fail(STATUS_FAILED, error));
         return;
@@ -264,8 +268,6 @@ static bool wire_up(Daemon *d, const Config *config, GError **error) {
     if (!d->eraser)
         return false;
     bus_set_eraser(d->bus, d->eraser);
-    if (!bus_acquire_name(d->bus, error))
-        return false;
     if (g_str_equal(manager_backend_name(d->manager), "ndctl")) {
         g_autoptr(GError) watch_error = NULL;
 

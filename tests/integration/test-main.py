@@ -11,6 +11,7 @@ import tempfile
 import threading
 import unittest
 
+import dbus
 import harness
 import wire
 
@@ -131,6 +132,26 @@ class Running(unittest.TestCase):
         self.assertIn("org.pmemd1 is taken", log)
         # It did not wait for the name either.
         self.assertEqual(self.host.properties(harness.ROOT, harness.MANAGER)["State"], "ok")
+
+    def test_name_comes_with_the_regions(self):
+        """Who has pmemd started by a call (bus activation) gets no answer from before the platform was read."""
+        self.host.daemon.stop()
+        backend = self.host.daemon.backend_folder
+        hold, order = os.path.join(backend, "hold"), os.path.join(backend, "inject.conf")
+        for path, text in ((hold, ""), (order, "[list]\nWaitFile=hold\n")):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+        bus = self.host.bus.connect()
+        self.addCleanup(bus.close)
+        self.host.daemon.start(ready=False)
+        while os.path.exists(order):  # the platform is being read when it is gone
+            self.assertIsNone(self.host.daemon.process.poll())
+        self.assertFalse(bus.name_has_owner(harness.NAME))
+        os.unlink(hold)
+        while not bus.name_has_owner(harness.NAME):
+            self.assertIsNone(self.host.daemon.process.poll())
+        manager = dbus.Interface(bus.get_object(harness.NAME, harness.ROOT, introspect=False), harness.MANAGER)
+        self.assertEqual(manager.CountRegions("raw"), len(harness.TWO_NODES))
 
     def test_same_state_directory(self):
         other = self.other()
