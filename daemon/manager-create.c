@@ -190,6 +190,21 @@ bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *
     return true;
 }
 
+/* The medium failed while the intent was written: the next start may find it or not. Should it, its frames must not be
+ * another pool's by then, whose journal goes on. */
+static void intent_not_written(Op *op, const uint8_t *payload, size_t len, const GError *reason) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+
+    if (!op->plan.pool->journal || !journal_failed(op->plan.pool->journal))
+        return;
+    if (!state_apply(m->state, op->plan.pool, JF_INTENT_CREATE, op->txid, payload, len, &error))
+        log_event(EVENT_JOURNAL_WRITE_FAILED, NULL,
+                  "frames of a creation that may be journalled could not be reserved: %s", error->message);
+    else
+        manager_set_region_state(m, op_region(op), REGION_UNSETTLED, EVENT_REGION_UNSETTLED, reason->message);
+}
+
 static void create_data_plan(Op *op) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
@@ -226,7 +241,9 @@ static void create_data_plan(Op *op) {
         g_strlcpy(record.name, op->name, sizeof record.name);
     g_strlcpy(record.user, op->user, sizeof record.user);
     op->txid = pool->last_txid + 1;
-    if (!manager_append(m, pool, JF_INTENT_CREATE, op->txid, buf, jf_region_encode(&record, buf), &error)) {
+    size_t len = jf_region_encode(&record, buf);
+    if (!manager_append(m, pool, JF_INTENT_CREATE, op->txid, buf, len, &error)) {
+        intent_not_written(op, buf, len, error);
         op_finish(op, SD_ID128_NULL, error);
         return;
     }

@@ -415,6 +415,32 @@ static void test_stuck(void) {
     g_assert_cmpstr(manager_state_reason(host->manager), ==, "");
 }
 
+/* The intent itself may be on the medium or not: its frames are no other pool's, whose journal goes on, until a start
+ * has looked. */
+static void test_intent_not_written(void) {
+    g_autoptr(Host) host = host_new("file");
+    ManagerRequest second = setup_mgmt(OTHER_BASE, OTHER_BASE + 4096, "second"), data = allocate_data(8 << 20, "guest");
+    sd_id128_t pool = make_pool(host);
+
+    g_assert_cmpint(host_ask(host, &second).code, ==, -1);
+    data.data.pool = "pool";
+    struct rlimit before = forbid_writes();
+    int code = host_ask(host, &data).code;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    g_assert_cmpint(code, ==, PMEMD_ERROR_HARDWARE);
+    g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_READ_ONLY);
+    const Region *left = state_next_region(manager_state(host->manager), NULL);
+    g_assert_cmpint(left->state, ==, REGION_UNSETTLED);
+    FrameRange reserved = left->range;
+    data.data.pool = "second";
+    Reply reply = host_ask(host, &data);
+    g_assert_cmpint(reply.code, ==, -1);
+    g_assert_false(frame_range_overlaps(find(host, reply.result)->range, reserved));
+    host_restart(host);
+    g_assert_cmpint(manager_get_state(host->manager), ==, MANAGER_OK);
+    g_assert_cmpuint(state_count_regions(manager_state(host->manager)), ==, 1);
+}
+
 /* --- mgmt devices that are not what they seem --- */
 
 static void write_superblock(const char *path, JfSuperblock *sb, unsigned copies) {
@@ -634,6 +660,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager-faults/moved", test_moved);
     g_test_add_func("/manager-faults/medium-fails", test_medium_fails);
     g_test_add_func("/manager-faults/stuck", test_stuck);
+    g_test_add_func("/manager-faults/intent-not-written", test_intent_not_written);
     g_test_add_func("/manager-faults/twins", test_twins);
     g_test_add_func("/manager-faults/stale-setup-hint", test_stale_setup_hint);
     g_test_add_func("/manager-faults/unformatted", test_unformatted);
