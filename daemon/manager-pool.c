@@ -105,7 +105,8 @@ static void setup_failed(Op *op) {
     g_autoptr(GError) error = NULL, hint_error = NULL;
     Pool *pool = state_pool_by_uuid(m->state, op->uuid);
 
-    state_remove_pool(m->state, pool);
+    if (pool)
+        state_remove_pool(m->state, pool);
     if (op->listing)
         manager_take_listing(m, op->listing);
     if (op->cleaned && !hints_remove(m->state_dir, HINT_SETUP, op->uuid, &hint_error))
@@ -129,6 +130,37 @@ static void setup_failed(Op *op) {
     op_finish(op, SD_ID128_NULL, error);
 }
 
+static void run_take_back(void *data) {
+    Op *op = data;
+    Backend *backend = op->m->backend;
+    g_autoptr(GError) error = NULL;
+
+    /* Its superblocks first: should the device stay, it is nobody's pool. */
+    if (!journal_destroy(op->medium, &op->sb.geo, &error)) {
+        log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: its device is destroyed", error->message);
+        g_clear_error(&error);
+    }
+    g_clear_pointer(&op->medium, medium_free);
+    op->outcome = BACKEND_UNKNOWN;
+    op->cleaned = backend->ops->destroy(backend, op->device_uuid, op->tag, &op->outcome, &error);
+    g_clear_pointer(&op->listing, backend_listing_free);
+    op->listing = backend->ops->list(backend, NULL);
+}
+
+static void on_taken_back(void *data) {
+    Op *op = data;
+
+    op->error = g_steal_pointer(&op->asked_error);
+    setup_failed(op);
+}
+
+/* It is whole, and yet must not be acknowledged: nothing is in it, so it goes. */
+static void take_back(Op *op, GError *reason) {
+    g_clear_error(&op->asked_error);
+    op->asked_error = reason;
+    op_work(op, run_take_back, on_taken_back);
+}
+
 static void on_setup(void *data) {
     Op *op = data;
     Manager *m = op->m;
@@ -138,22 +170,24 @@ static void on_setup(void *data) {
         setup_failed(op);
         return;
     }
+    /* Before anybody is told: a hint that stayed would have a later start destroy the device, should its superblock
+     * not be seen then. */
+    if (!hints_remove(m->state_dir, HINT_SETUP, op->uuid, &error)) {
+        take_back(op, g_steal_pointer(&error));
+        return;
+    }
 
     /* The placeholder makes way for the pool as its journal tells it: the same way in as at a start. */
     state_remove_pool(m->state, state_pool_by_uuid(m->state, op->uuid));
     Pool *pool = manager_open_pool(m, op->medium, &op->sb, op->plan.device, &error);
     if (!pool) {
-        /* The superblock is valid: the next start finds the pool. Its frames stay occupied by what the listing
-         * shows. */
-        manager_take_listing(m, op->listing);
-        op_finish(op, SD_ID128_NULL, error);
+        hints_put(m->state_dir, HINT_SETUP, op->uuid, NULL); /* else a cut while it goes would leave it for ever */
+        take_back(op, g_steal_pointer(&error));
         return;
     }
     op->medium = NULL; /* the pool's now */
     pool_set_path(pool, op->device->path);
     manager_take_listing(m, op->listing);
-    if (!hints_remove(m->state_dir, HINT_SETUP, op->uuid, &error))
-        log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: a valid superblock wins over it", error->message);
     manager_tell_pool_added(m, pool);
     op_finish(op, op->uuid, NULL);
 }

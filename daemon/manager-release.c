@@ -239,6 +239,18 @@ static void on_pool_released(void *data) {
     op_finish(op, op->uuid, NULL);
 }
 
+/* A hint that stayed all the same would have the next start release the pool, which nobody was told: then nothing may
+ * come into it until that start. */
+static void hint_not_put(Manager *m, Pool *pool) {
+    g_autoptr(GError) error = NULL;
+
+    if (hints_remove(m->state_dir, HINT_RELEASE, pool->sb.member_uuid, &error))
+        return;
+    g_autofree char *reason =
+        g_strdup_printf("its release was refused, but may be finished by the next start of pmemd: %s", error->message);
+    manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_STATE_DIR_FAILED, reason);
+}
+
 void release_mgmt_start(Op *op) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
@@ -250,8 +262,12 @@ void release_mgmt_start(Op *op) {
         error =
             g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
                         "there is no management region %s (pmemctl list --mgmt)", pmemd_uuid_format(op->uuid, text));
-    if (!pool || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error) ||
-        !hints_put(m->state_dir, HINT_RELEASE, op->uuid, &error)) {
+    if (!pool || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (!hints_put(m->state_dir, HINT_RELEASE, op->uuid, &error)) {
+        hint_not_put(m, pool);
         op_finish(op, SD_ID128_NULL, error);
         return;
     }

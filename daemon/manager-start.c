@@ -381,6 +381,15 @@ static bool may_be_pool(const Op *op, sd_id128_t uuid) {
     return false;
 }
 
+/* A setup hint beside a pool: the daemon died before it told anybody of the pool. While the hint stays a later start
+ * may still destroy the device, so nothing comes into it. */
+static void refuse_hinted(Manager *m, Pool *pool, const GError *error) {
+    g_autofree char *reason = g_strdup_printf("it is whole, but %s; put that right and restart pmemd", error->message);
+
+    if (pool->state == POOL_OK)
+        manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_STATE_DIR_FAILED, reason);
+}
+
 /* Hints whose device is whole again, or gone, have done their duty; a release that had begun goes on. */
 static void compare_hints(Op *op, HintKind kind) {
     Manager *m = op->m;
@@ -404,8 +413,11 @@ static void compare_hints(Op *op, HintKind kind) {
             if (action == RECOVERY_DEVICE_DESTROY && !(kind == HINT_SETUP && may_be_pool(op, uuid)))
                 doom(op, uuid, device->tag, SD_ID128_NULL, true);
         } else if (!hints_remove(m->state_dir, kind, uuid, &error)) {
-            log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: it is looked at again at the next start",
-                      error->message);
+            if (pool)
+                refuse_hinted(m, pool, error);
+            else
+                log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: it is looked at again at the next start",
+                          error->message);
             g_clear_error(&error);
         }
     }

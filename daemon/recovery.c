@@ -29,6 +29,20 @@ static bool is_in_place(const Region *region, const BackendDevice *device, char 
     return false;
 }
 
+/* A creation ends complete in its place alone. What was cut off on the way may stand elsewhere, where the kernel put it
+ * first, but in the raw region that it was asked of. Anything else was moved there or copied. */
+static bool may_be_cut_off(const Region *region, const BackendDevice *device, char **ret_reason) {
+    const Raw *raw = region->occupant.raw;
+    g_autofree char *reason = NULL;
+
+    if (is_in_place(region, device, &reason))
+        return true;
+    if (device->state != BACKEND_DEVICE_COMPLETE && raw && frame_range_contains(raw->range, device->device))
+        return true;
+    *ret_reason = g_strconcat(reason, "; not touched", NULL);
+    return false;
+}
+
 static RecoveryAction decide_create(const Region *region, const BackendDevice *device, char **ret_reason) {
     if (!device)
         return RECOVERY_ABORT_CREATE;
@@ -42,7 +56,7 @@ static RecoveryAction decide_create(const Region *region, const BackendDevice *d
             g_strdup_printf("device %s is half made and somebody holds it; its frames stay reserved", device->name);
         return RECOVERY_UNSETTLED;
     }
-    return RECOVERY_DESTROY_AND_ABORT;
+    return may_be_cut_off(region, device, ret_reason) ? RECOVERY_DESTROY_AND_ABORT : RECOVERY_UNSETTLED;
 }
 
 static RecoveryAction decide_delete(const Region *region, const BackendDevice *device, char **ret_reason) {

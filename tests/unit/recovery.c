@@ -27,7 +27,9 @@ typedef enum {
     NO_TAG, /* label-less memory stores none */
     NO_TAG_PARTIAL,
     MOVED,
-    OTHER_LEAD, /* in place, but a map of it shows other frames */
+    MOVED_PARTIAL,
+    MOVED_FAR_PARTIAL, /* to another raw region */
+    OTHER_LEAD,        /* in place, but a map of it shows other frames */
 } Shown;
 
 static const struct {
@@ -46,7 +48,9 @@ static const struct {
     { OPEN_CREATE, OTHER_TAG_PARTIAL, RECOVERY_UNSETTLED, true },
     { OPEN_CREATE, NO_TAG, RECOVERY_COMMIT_CREATE, false },
     { OPEN_CREATE, NO_TAG_PARTIAL, RECOVERY_DESTROY_AND_ABORT, false },
-    { OPEN_CREATE, MOVED, RECOVERY_DESTROY_AND_ABORT, false },
+    { OPEN_CREATE, MOVED, RECOVERY_UNSETTLED, true },
+    { OPEN_CREATE, MOVED_PARTIAL, RECOVERY_DESTROY_AND_ABORT, false },
+    { OPEN_CREATE, MOVED_FAR_PARTIAL, RECOVERY_UNSETTLED, true },
     { OPEN_CREATE, OTHER_LEAD, RECOVERY_DESTROY_AND_ABORT, false },
     { OPEN_DELETE, ABSENT, RECOVERY_COMMIT_DELETE, false },
     { OPEN_DELETE, ABSENT_WITH_RAW, RECOVERY_ERASE_LATER, true },
@@ -84,7 +88,8 @@ static const BackendDevice *show(const Region *region, Shown shown, BackendDevic
         .state = BACKEND_DEVICE_COMPLETE,
     };
     device->held = shown == COMPLETE_HELD || shown == PARTIAL_HELD;
-    if (shown == PARTIAL || shown == PARTIAL_HELD || shown == OTHER_TAG_PARTIAL || shown == NO_TAG_PARTIAL) {
+    if (shown == PARTIAL || shown == PARTIAL_HELD || shown == OTHER_TAG_PARTIAL || shown == NO_TAG_PARTIAL ||
+        shown == MOVED_PARTIAL || shown == MOVED_FAR_PARTIAL) {
         device->state = BACKEND_DEVICE_PARTIAL;
         device->usable = (FrameRange){ 0, 0 };
     }
@@ -96,6 +101,12 @@ static const BackendDevice *show(const Region *region, Shown shown, BackendDevic
         device->device.start += 16;
         device->device.end += 16;
         device->usable = device->device;
+    }
+    if (shown == MOVED_PARTIAL || shown == MOVED_FAR_PARTIAL) {
+        uint64_t by = shown == MOVED_PARTIAL ? 16 : LEFT - RIGHT;
+
+        device->device.start += by;
+        device->device.end += by;
     }
     if (shown == OTHER_LEAD)
         device->usable.start += 16;
