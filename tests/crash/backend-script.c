@@ -129,7 +129,7 @@ static ManagerRequest request_of(Life *life, const Step *step) {
 
 /* As a guest would write: at both ends. */
 static void mark(const Region *region) {
-    int fd = open(region->path, O_WRONLY | O_CLOEXEC);
+    int fd = open(region_path(region), O_WRONLY | O_CLOEXEC);
     uint64_t end = region_bytes(region) - sizeof MARK;
 
     g_assert_cmpint(fd, >=, 0);
@@ -139,7 +139,7 @@ static void mark(const Region *region) {
 }
 
 static bool is_marked(const Region *region) {
-    int fd = open(region->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(region_path(region), O_RDONLY | O_CLOEXEC);
     uint64_t end = region_bytes(region) - sizeof MARK;
     char bytes[2][sizeof MARK];
 
@@ -513,7 +513,7 @@ static void check_nothing_left(const Check *c) {
                  pool->n_regions);
     }
     for (const Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
-        taken += region->range.end - region->device_start;
+        taken += frame_range_frames(region_device(region));
     if (entries != things || taken != used)
         fail(c, "%zu places of %" G_GUINT64_FORMAT " frames are taken, %u things have %" G_GUINT64_FORMAT, entries,
              used, things, taken);
