@@ -3,7 +3,7 @@
 #include "daemon/file-record.h"
 
 #include "daemon/file-io.h"
-#include "daemon/file-regions.h"
+#include "daemon/number.h"
 #include "proto/error.h"
 
 #include <dirent.h>
@@ -87,7 +87,7 @@ static bool number_of(const Content *content, const char *path, const char *key,
                       const char *allowed, uint64_t *ret_number, GError **error) {
     g_autofree char *value = value_of(content, key, otherwise);
 
-    if (!value || !file_regions_parse_number(value, ret_number))
+    if (!value || !number_parse(value, ret_number))
         return refuse(path, key, value, allowed, error);
     return true;
 }

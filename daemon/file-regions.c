@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/file-regions.h"
 
+#include "daemon/number.h"
 #include "proto/error.h"
 
 #include <string.h>
@@ -18,40 +19,6 @@ void file_region_free(FileRegion *region) {
         return;
     g_free(region->name);
     g_free(region);
-}
-
-bool file_regions_parse_number(const char *s, uint64_t *ret_number) {
-    guint base = 10;
-    guint64 number;
-
-    if (g_str_has_prefix(s, "0x") || g_str_has_prefix(s, "0X")) {
-        base = 16;
-        s += 2;
-        /* GLib would take a second prefix. */
-        if (!g_ascii_isxdigit(s[0]) || g_ascii_tolower(s[1]) == 'x')
-            return false;
-    }
-    if (!g_ascii_string_to_unsigned(s, base, 0, G_MAXUINT64, &number, NULL))
-        return false;
-    *ret_number = number;
-    return true;
-}
-
-bool file_regions_parse_bytes(const char *s, uint64_t *ret_bytes) {
-    static const char suffixes[] = "KMGT";
-    size_t len = strlen(s);
-    const char *suffix = len > 1 && !g_str_has_prefix(s, "0x") ? strchr(suffixes, g_ascii_toupper(s[len - 1])) : NULL;
-    uint64_t number;
-
-    if (!suffix)
-        return file_regions_parse_number(s, ret_bytes);
-
-    g_autofree char *digits = g_strndup(s, len - 1);
-    unsigned shift = 10 * (unsigned) (suffix - suffixes + 1);
-    if (!file_regions_parse_number(digits, &number) || number > UINT64_MAX >> shift)
-        return false;
-    *ret_bytes = number << shift;
-    return true;
 }
 
 /* One group while it is read. */
@@ -85,7 +52,7 @@ static bool group_bytes(const Group *g, const char *key, uint64_t least, uint64_
             "a number of bytes such as 4G, 512M or 0x1000, a multiple of 4096, from %" G_GUINT64_FORMAT " to 4096T",
             least);
 
-        if (!value || !file_regions_parse_bytes(value, &bytes) || bytes % PMEMD_FRAME_SIZE != 0 || bytes < least ||
+        if (!value || !number_parse_bytes(value, &bytes) || bytes % PMEMD_FRAME_SIZE != 0 || bytes < least ||
             bytes > BYTES_LIMIT)
             return refuse(g, key, value, allowed, error);
     }
@@ -100,7 +67,7 @@ static bool group_node(const Group *g, const char *key, int otherwise, int *ret_
         g_autofree char *value = group_value(g, key);
         uint64_t number;
 
-        if (!value || !file_regions_parse_number(value, &number) || number > NODE_MAX)
+        if (!value || !number_parse(value, &number) || number > NODE_MAX)
             return refuse(g, key, value, "a node number from 0 to 65535", error);
         node = (int) number;
     }
@@ -111,7 +78,7 @@ static bool group_node(const Group *g, const char *key, int otherwise, int *ret_
 static bool group_start(const Group *g, uint64_t *ret_start, GError **error) {
     g_autofree char *value = group_value(g, "StartFrame");
 
-    if (!value || !file_regions_parse_number(value, ret_start) || *ret_start >= PMEMD_FRAME_LIMIT)
+    if (!value || !number_parse(value, ret_start) || *ret_start >= PMEMD_FRAME_LIMIT)
         return refuse(g, "StartFrame", value, "there, the first frame's number such as 0x480000, below 0x10000000000",
                       error);
     return true;

@@ -48,8 +48,3 @@ void file_region_free(FileRegion *region);
 GPtrArray *file_regions_parse(const char *text, const char *path, GError **error);
 /* The region of that name in what file_regions_parse() gave, or NULL. */
 const FileRegion *file_regions_find(GPtrArray *regions, const char *name);
-
-/* A number of 64 bits, hex ("0x...") or decimal, no sign, no blanks. false: anything else. */
-bool file_regions_parse_number(const char *s, uint64_t *ret_number);
-/* A number of bytes: as above, or decimal with one of K, M, G, T. */
-bool file_regions_parse_bytes(const char *s, uint64_t *ret_bytes);

@@ -18,7 +18,7 @@ import tempfile
 LEVELS = [
     ("below log", {"event"}),
     # Used by modules of level 0.
-    ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "pair-tree"}),
+    ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir"}),
     ("0", {"bus-news", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit"}),
