@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/eraser.h"
 
+#include "daemon/rate-limit.h"
 #include "daemon/worker.h"
 #include "proto/error.h"
 
@@ -11,6 +12,7 @@
 /* One piece: long enough that hand-over costs nothing, short enough that pause and stop are prompt. */
 #define PIECE_BYTES (UINT64_C(16) << 20)
 #define START_DELAY_USEC 1000u
+#define PIECES_A_SECOND 4 /* at least so many, when the rate is limited */
 #define TELL_EVERY_USEC (INT64_C(250) * 1000)
 
 typedef struct {
@@ -27,8 +29,11 @@ typedef struct {
 
 struct Eraser {
     Manager *manager;
+    sd_event *event;
     Worker *worker;
     sd_event_source *start_timer; /* on: a job came that is not yet taken up */
+    RateLimit limit;        /* over all jobs */
+    sd_event_source *timer; /* until the active job may go on; NULL: it need not wait */
     EraserEvents events;
     void *data;
     GPtrArray *jobs;  /* Job *, in the order they came */
@@ -119,7 +124,55 @@ static void run_piece(void *data) {
     job->piece_usec = stats_now() - begin;
 }
 
+/* --- how fast --- */
+
+static uint64_t now_usec(void) {
+    return (uint64_t) g_get_monotonic_time();
+}
+
+/* Small enough that what a limited rate allows comes evenly, and whole pages. */
+static uint64_t piece_bytes(const Eraser *eraser) {
+    uint64_t rate = eraser->limit.rate;
+
+    return rate == 0 ? PIECE_BYTES : CLAMP(rate / PIECES_A_SECOND / 4096 * 4096, 4096, PIECE_BYTES);
+}
+
 static void job_continue(Job *job);
+
+static void stop_waiting(Eraser *eraser) {
+    eraser->timer = sd_event_source_disable_unref(eraser->timer);
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *data) {
+    Eraser *eraser = data;
+
+    stop_waiting(eraser);
+    job_continue(eraser->active);
+    return 0;
+}
+
+/* Must the active job wait for its turn? Then it goes on by itself when that has come. */
+static bool must_wait(Eraser *eraser) {
+    uint64_t wait = rate_limit_wait(&eraser->limit, now_usec());
+
+    if (wait == 0)
+        return false;
+    /* Without a timer it would wait for ever: faster than asked is the lesser evil, and it is said. */
+    int r = sd_event_add_time_relative(eraser->event, &eraser->timer, CLOCK_MONOTONIC, wait, 1000, on_due, eraser);
+    if (r < 0)
+        g_warning("no timer for EraseRate=, ignoring the rate for one piece: %s", g_strerror(-r));
+    return r >= 0;
+}
+
+/* The active job was asked for something, or the rate is another: it does not sit the old wait out. */
+static void end_wait(Eraser *eraser) {
+    if (!eraser->timer)
+        return;
+    stop_waiting(eraser);
+    job_continue(eraser->active);
+}
+
+/* --- pieces --- */
 
 static void on_piece(void *data) {
     Job *job = data;
@@ -162,7 +215,10 @@ static void job_continue(Job *job) {
         return;
     }
     set_state(job, ERASE_RUNNING);
-    job->piece = MIN(PIECE_BYTES, job->job.bytes_total - job->job.bytes_done);
+    if (must_wait(eraser))
+        return;
+    job->piece = MIN(piece_bytes(eraser), job->job.bytes_total - job->job.bytes_done);
+    rate_limit_take(&eraser->limit, job->piece, now_usec());
     worker_submit(eraser->worker, run_piece, on_piece, NULL, job);
 }
 
@@ -240,6 +296,7 @@ Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events
     const ManagerEvents listen = { .region_quarantined = on_quarantined };
     g_autoptr(Eraser) eraser = g_new0(Eraser, 1);
 
+    eraser->event = sd_event_ref(event);
     eraser->manager = manager;
     eraser->events = *events;
     eraser->data = data;
@@ -263,12 +320,21 @@ void eraser_free(Eraser *eraser) {
     if (!eraser)
         return;
     eraser->stopping = true;
+    stop_waiting(eraser);
     worker_free(eraser->worker); /* the piece at hand ends first: content is ours again */
     for (guint i = 0; i < eraser->jobs->len; i++)
         job_free(g_ptr_array_index(eraser->jobs, i));
     sd_event_source_unref(eraser->start_timer);
     g_ptr_array_unref(eraser->jobs);
+    sd_event_unref(eraser->event);
     g_free(eraser);
+}
+
+void eraser_set_rate(Eraser *eraser, uint64_t rate) {
+    if (rate == eraser->limit.rate)
+        return;
+    rate_limit_set(&eraser->limit, rate, now_usec());
+    end_wait(eraser);
 }
 
 bool eraser_get_job(const Eraser *eraser, sd_id128_t region, EraseJob *ret_job) {
@@ -310,6 +376,8 @@ bool eraser_pause(Eraser *eraser, sd_id128_t region, GError **error) {
     job->paused = true;
     if (job->job.state == ERASE_WAITING)
         set_state(job, ERASE_PAUSED);
+    if (job == eraser->active)
+        end_wait(eraser);
     return true;
 }
 

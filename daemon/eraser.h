@@ -38,6 +38,9 @@ Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events
 /* Stops after the piece at hand. The manager is freed first: it calls back for what it has at hand. */
 void eraser_free(Eraser *eraser);
 
+/* Bytes a second, over all jobs; 0: as fast as it goes. Counts at once. */
+void eraser_set_rate(Eraser *eraser, uint64_t rate);
+
 /* The job that works on region, or false. */
 bool eraser_get_job(const Eraser *eraser, sd_id128_t region, EraseJob *ret_job);
 guint eraser_count(const Eraser *eraser);

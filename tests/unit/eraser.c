@@ -362,6 +362,52 @@ static void test_stop_paused(void) {
     g_assert_null(find(host, region));
 }
 
+/* What takes longer than it must is fine; that it does not go faster is what is asked. */
+static void test_rate(void) {
+    g_autoptr(Host) host = host_new("file");
+    const uint64_t size = UINT64_C(8) << 20, rate = size * 4;
+
+    make_pool(host);
+    sd_id128_t first = make_sized(host, size), second = make_sized(host, size);
+    eraser_set_rate(host->eraser, rate);
+    gint64 begin = g_get_monotonic_time();
+    release(host, first);
+    release(host, second);
+    run_until_done(host, 2);
+    /* Both share the rate; the last piece, a quarter of a second's worth, is not waited for. */
+    g_assert_cmpint(g_get_monotonic_time() - begin, >=, (gint64) ((size * 2 - rate / 4) * G_USEC_PER_SEC / rate));
+}
+
+/* At a rate that gives one piece and then nothing for a long time: pause, stop and a new rate do not wait for that. */
+static void test_rate_is_not_waited_for(void) {
+    g_autoptr(Host) host = host_new("file");
+    g_autoptr(GError) error = NULL;
+
+    make_pool(host);
+    sd_id128_t region = make_sized(host, PIECE * 2), other = make_sized(host, PIECE * 2);
+    eraser_set_rate(host->eraser, 4096); /* one page, and a second for it */
+    release(host, region);
+    while (job_of(host, region).bytes_done == 0)
+        host_run(host);
+    g_assert_cmpint(job_of(host, region).state, ==, ERASE_RUNNING);
+    g_assert_cmpuint(job_of(host, region).bytes_done, <, PIECE);
+    g_assert_true(eraser_pause(host->eraser, region, &error));
+    while (job_of(host, region).state != ERASE_PAUSED)
+        host_run(host);
+    g_assert_true(eraser_resume(host->eraser, region, &error));
+    eraser_set_rate(host->eraser, 0);
+    run_until_done(host, 1);
+    g_assert_null(find(host, region));
+
+    eraser_set_rate(host->eraser, 4096);
+    release(host, other);
+    while (job_of(host, other).bytes_done == 0)
+        host_run(host);
+    host_restart(host); /* without a rate */
+    run_until_done(host, 2);
+    g_assert_null(find(host, other));
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
@@ -374,5 +420,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/eraser/odd-size", test_odd_size);
     g_test_add_func("/eraser/stop", test_stop);
     g_test_add_func("/eraser/stop-paused", test_stop_paused);
+    g_test_add_func("/eraser/rate", test_rate);
+    g_test_add_func("/eraser/rate-is-not-waited-for", test_rate_is_not_waited_for);
     return g_test_run();
 }
