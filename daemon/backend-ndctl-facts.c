@@ -41,10 +41,10 @@ char *nd_facts_persistence_fault(struct ndctl_region *region) {
 
     if (domain == PERSISTENCE_MEM_CTRL || domain == PERSISTENCE_CPU_CACHE)
         return NULL;
-    return g_strdup_printf(
-        "persistence domain %s: a power loss may lose acknowledged changes; set AllowUnknownPersistence=yes in "
-        "pmemd.conf if that is acceptable",
-        persistence_name(region));
+    return g_strdup_printf("persistence domain %s: a power loss may lose acknowledged changes; set "
+                           "PersistenceDomain=warn in pmemd.conf if "
+                           "that is acceptable",
+                           persistence_name(region));
 }
 
 /*
@@ -85,6 +85,24 @@ static sd_id128_t region_cookie(struct ndctl_region *region) {
     g_checksum_get_digest(sum, digest, &len);
     memcpy(cookie.bytes, digest, sizeof cookie.bytes);
     return cookie;
+}
+
+/* NULL: it has none, or one that cannot be told from others. */
+static char **dimm_ids(struct ndctl_region *region) {
+    g_autoptr(GStrvBuilder) ids = g_strv_builder_new();
+    struct ndctl_mapping *mapping;
+    bool any = false;
+
+    ndctl_mapping_foreach(region, mapping) {
+        struct ndctl_dimm *dimm = ndctl_mapping_get_dimm(mapping);
+        const char *id = dimm ? ndctl_dimm_get_unique_id(dimm) : NULL;
+
+        if (!id)
+            return NULL;
+        g_strv_builder_add(ids, id);
+        any = true;
+    }
+    return any ? g_strv_builder_end(ids) : NULL;
 }
 
 /* NULL: all of the region's DIMMs are in order. */
@@ -156,6 +174,7 @@ BackendRaw *nd_facts_raw(struct ndctl_region *region, bool any_persistence) {
 
     raw->id = g_strdup(ndctl_region_get_devname(region));
     raw->cookie = region_cookie(region);
+    raw->dimms = dimm_ids(region);
     raw->range = nd_region_range(region);
     raw->local_node = MAX(local, -1);
     raw->node = MAX(node, -1);

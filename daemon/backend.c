@@ -64,6 +64,7 @@ void backend_raw_free(BackendRaw *raw) {
     g_free(raw->id);
     g_free(raw->persistence);
     g_free(raw->unusable);
+    g_strfreev(raw->dimms);
     g_free(raw);
 }
 

@@ -36,6 +36,7 @@ typedef struct {
     BackendRawKind kind;
     bool initialisable; /* UNLABELLED only because its labels were never initialised (init_labels does it) */
     char *persistence;  /* "memory_controller", "cpu_cache", "none", "unknown", "file" */
+    char **dimms;       /* ids of its DIMMs, those of the maker; NULL: it has none, or one without an id */
     char *unusable;     /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
 } BackendRaw;
 

@@ -69,7 +69,9 @@ static void page_count(Page *page, uint64_t start, const char *key, size_t n_str
 
 static int append_raw(Page *page, const void *item) {
     const Raw *raw = item;
-    const char *state = !raw->unusable ? "ok" : page->privileged ? raw->unusable : "unusable";
+    const char *state = raw->unusable    ? (page->privileged ? raw->unusable : "unusable")
+                        : raw->unmanaged ? "not managed"
+                                         : "ok";
     uint64_t zero = page->privileged ? 1 : 0;
 
     page_count(page, raw->range.start, raw->id, 4,

@@ -177,13 +177,15 @@ static void on_created(void *data) {
 }
 
 bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error) {
-    const DataRequest *data = &request->data;
+    DataRequest data = request->data;
     RegionPlan plan;
-    bool ok = request->method == MANAGER_SETUP_DATA ? rules_setup_data(m->state, data, &plan, error)
-                                                    : rules_allocate_data(m->state, data, &plan, error);
 
-    if (!ok || (data->name && !rules_name(m->state, plan.pool, data->name, NULL, error)) ||
-        !rules_journal_room(plan.pool, data->name ? strlen(data->name) : 0, request->user ? strlen(request->user) : 0,
+    data.owner = manager_owner_limits(m, request->uid, &request->quota);
+    bool ok = request->method == MANAGER_SETUP_DATA ? rules_setup_data(m->state, &data, &plan, error)
+                                                    : rules_allocate_data(m->state, &data, &plan, error);
+
+    if (!ok || (data.name && !rules_name(m->state, plan.pool, data.name, NULL, error)) ||
+        !rules_journal_room(plan.pool, data.name ? strlen(data.name) : 0, request->user ? strlen(request->user) : 0,
                             error))
         return false;
     *ret_plan = plan;

@@ -23,6 +23,7 @@ struct Manager {
     Stats *stats;
     char *state_dir;
     ManagerLimits limits;
+    ManageList *manage;   /* NULL: all */
     GPtrArray *listeners; /* Listener * */
     GQueue queue;         /* Op *, waiting */
     Op *current;          /* the one at hand, or NULL */
@@ -134,6 +135,8 @@ BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError
 /* manager-start.c */
 void start_op_begin(Op *op);
 void refresh_start(Op *op);
+/* Whether the raw region is listed in Manage=. */
+bool manager_is_managed(const Manager *m, const Raw *raw);
 /* Brings raw regions and foreign devices of the state up to date with a listing. */
 void manager_take_listing(Manager *m, const BackendListing *listing);
 /* Worker step: op->listing or op->error. */
@@ -145,6 +148,9 @@ const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid
 /* The decision of a setup or allocate request, name and journal room included: Plan's answer and the creation's. */
 bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
 bool manager_decide_mgmt(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
+
+/* What the request's user may own; root: no limit. */
+OwnerLimits manager_owner_limits(const Manager *m, uint32_t uid, const QuotaLimit *quota);
 
 /* manager-create.c, manager-pool.c, manager-release.c: the starts of the operations */
 void create_data_start(Op *op);

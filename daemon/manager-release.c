@@ -340,6 +340,15 @@ void rename_start(Op *op) {
     change_target(op, JF_NAME, buf, jf_name_encode(&record, buf), region, pool);
 }
 
+/* Nobody but root gives somebody more than that one may own. */
+static bool may_be_given(const Op *op, const Region *region, GError **error) {
+    uint32_t uid = op->request.target.owner_uid;
+    OwnerLimits limits = manager_owner_limits(op->m, uid, &op->request.quota);
+
+    return op->request.uid == 0 || uid == region->owner_uid ||
+           rules_owner(op->m->state, &limits, region_bytes(region), error);
+}
+
 void set_owner_start(Op *op) {
     g_autoptr(GError) error = NULL;
     uint8_t buf[JF_PAYLOAD_MAX];
@@ -348,7 +357,7 @@ void set_owner_start(Op *op) {
     Region *region;
     Pool *pool;
 
-    if (!find_target(op, &region, &pool, &error) ||
+    if (!find_target(op, &region, &pool, &error) || (region && !may_be_given(op, region, &error)) ||
         (region && !rules_journal_room(pool, region->name ? strlen(region->name) : 0, strlen(user), &error))) {
         op_finish(op, SD_ID128_NULL, error);
         return;

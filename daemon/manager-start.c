@@ -86,6 +86,9 @@ static void take_raw(Manager *m, const BackendRaw *found) {
     raw->persistence = g_strdup(found->persistence);
     g_free(raw->unusable);
     raw->unusable = g_strdup(found->unusable);
+    g_strfreev(raw->dimms);
+    raw->dimms = g_strdupv(found->dimms);
+    raw->unmanaged = !manager_is_managed(m, raw);
 }
 
 /* Device uuids of all data regions, for one pass over a listing. */
@@ -95,6 +98,13 @@ static GHashTable *index_by_device(const State *state) {
     for (Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
         g_hash_table_insert(by_device, &region->device_uuid, region);
     return by_device;
+}
+
+/* A leftover that only its tag makes ours: deleted without being asked for where all is ours to use alone. */
+static bool may_be_cleaned(const Manager *m, const BackendDevice *device) {
+    const Raw *raw = state_raw_by_id(m->state, device->raw_id);
+
+    return device->role != BACKEND_ROLE_FILLER || (raw && !raw->unmanaged);
 }
 
 static void take_foreign(Manager *m, const BackendDevice *device, ForeignKind kind) {
@@ -142,7 +152,8 @@ void manager_take_listing(Manager *m, const BackendListing *listing) {
 
         if (is_known(m, by_device, device))
             continue;
-        take_foreign(m, device, kinds[recovery_decide_device(device, hint_pending(m, device->uuid))]);
+        RecoveryDeviceAction action = recovery_decide_device(device, hint_pending(m, device->uuid));
+        take_foreign(m, device, may_be_cleaned(m, device) ? kinds[action] : FOREIGN_ORPHAN);
     }
     manager_tell_platform(m);
 }
@@ -430,7 +441,8 @@ static void doom_fillers(Op *op) {
     for (guint i = 0; i < op->listing->devices->len; i++) {
         const BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
 
-        if (device->role == BACKEND_ROLE_FILLER && recovery_decide_device(device, false) == RECOVERY_DEVICE_DESTROY)
+        if (device->role == BACKEND_ROLE_FILLER && may_be_cleaned(op->m, device) &&
+            recovery_decide_device(device, false) == RECOVERY_DEVICE_DESTROY)
             doom(op, device->uuid, device->tag, SD_ID128_NULL, false);
     }
 }

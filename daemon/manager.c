@@ -340,6 +340,7 @@ void manager_free(Manager *m) {
         manager_close_pool(g_ptr_array_index(state_pools(m->state), i));
     worker_free(m->worker);
     sd_event_source_disable_unref(m->stuck_timer);
+    manage_list_unref(m->manage);
     state_free(m->state);
     stats_free(m->stats);
     backend_free(m->backend);
@@ -360,6 +361,41 @@ void manager_add_events(Manager *m, const ManagerEvents *events, void *data) {
 
 void manager_start(Manager *m) {
     op_enqueue(op_new(m, start_op_begin), true);
+}
+
+void manager_set_limits(Manager *m, ManagerLimits limits) {
+    m->limits = limits;
+}
+
+bool manager_is_managed(const Manager *m, const Raw *raw) {
+    const char *name = g_strcmp0(raw->kind, "file") == 0 ? raw->id : NULL;
+
+    return !m->manage || manage_list_has(m->manage, raw->range.start, name, (const char *const *) raw->dimms);
+}
+
+void manager_set_manage(Manager *m, const ManageList *manage) {
+    GPtrArray *raws = state_raws(m->state);
+
+    manage_list_unref(m->manage);
+    m->manage = manage_list_ref(manage);
+    for (guint i = 0; i < raws->len; i++) {
+        Raw *raw = g_ptr_array_index(raws, i);
+
+        raw->unmanaged = !manager_is_managed(m, raw);
+    }
+    manager_update_summary(m);
+}
+
+OwnerLimits manager_owner_limits(const Manager *m, uint32_t uid, const QuotaLimit *quota) {
+    if (uid == 0)
+        return (OwnerLimits){ .uid = 0 };
+    return (OwnerLimits){
+        .uid = uid,
+        .has_quota = quota->limited,
+        .quota_bytes = quota->bytes,
+        .quota_source = quota->source,
+        .max_regions = m->limits.max_regions_per_uid,
+    };
 }
 
 void manager_refresh(Manager *m) {
@@ -465,6 +501,13 @@ static bool submit_repeated(Manager *m, const ManagerRequest *request, uint64_t 
         done(data, SD_ID128_NULL, error);
     } else if (found) {
         done(data, found->result, NULL);
+    } else if (op && op->waiters->len >= m->limits.max_queue_per_uid) {
+        /* Each of them is kept until the answer. */
+        error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
+                            "%u calls wait for the answer to request-id %s already, the limit is %u (MaxQueuePerUser= "
+                            "in pmemd.conf)",
+                            op->waiters->len, text, m->limits.max_queue_per_uid);
+        done(data, SD_ID128_NULL, error);
     } else if (op) {
         op_add_waiter(op, done, data);
     } else {

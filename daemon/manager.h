@@ -9,6 +9,8 @@
 #pragma once
 
 #include "daemon/backend.h"
+#include "daemon/manage-list.h"
+#include "daemon/quota.h"
 #include "daemon/rules.h"
 #include "daemon/stats.h"
 
@@ -32,6 +34,7 @@ typedef struct {
     ManagerMethod method;
     uint32_t uid;          /* of the caller: becomes the owner */
     const char *user;      /* its name, "" unknown */
+    QuotaLimit quota;      /* of whoever the data region is to belong to */
     sd_id128_t request_id; /* null: none */
     union {
         MgmtRequest mgmt;           /* SETUP_MGMT, ALLOCATE_MGMT */
@@ -75,9 +78,10 @@ typedef struct {
 } ManagerEvents;
 
 typedef struct {
-    guint max_queue;         /* requests that wait, in total (default 256) */
-    guint max_queue_per_uid; /* and of one user (default 64); root and the daemon's user: the total alone */
-    uint64_t stuck_usec;     /* an operation of the backend that takes longer is reported (State); 0: none is */
+    guint max_queue;           /* requests that wait, in total (default 256) */
+    guint max_queue_per_uid;   /* and of one user (default 64); root and the daemon's user: the total alone */
+    uint64_t stuck_usec;       /* an operation of the backend that takes longer is reported (State); 0: none is */
+    guint max_regions_per_uid; /* data regions of one user; 0: no limit; root: none */
 } ManagerLimits;
 
 /* Takes backend over. state_dir exists. Starts the worker; manager_start() begins to read the platform. */
@@ -85,6 +89,10 @@ Manager *manager_new(sd_event *event, Backend *backend, const char *state_dir, M
 void manager_add_events(Manager *m, const ManagerEvents *events,
                         void *data); /* events are copied; any number of listeners */
 void manager_start(Manager *m);
+/* Count at once: what waits or runs already is not looked at again. */
+void manager_set_limits(Manager *m, ManagerLimits limits);
+/* Which raw regions a place may be chosen in, and labels be made in; until it is called: all. Takes a reference. */
+void manager_set_manage(Manager *m, const ManageList *manage);
 /* The platform may have changed: reads it again when its turn comes, and brings raw regions and foreign devices up
  * to date. Any number of calls until then are one. */
 void manager_refresh(Manager *m);

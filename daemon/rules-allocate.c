@@ -119,6 +119,11 @@ static bool gaps_next(Gaps *gaps, FrameRange *ret_gap) {
 
 /* ---- one raw region ---- */
 
+/* Why no place in raw is ever chosen; NULL: it may be. */
+static const char *left_out_reason(const Raw *raw) {
+    return raw->unusable ? raw->unusable : raw->unmanaged ? "it is not in Manage= of pmemd.conf" : NULL;
+}
+
 typedef struct {
     uint64_t frames;    /* usable */
     uint64_t alignment; /* frames, at least 1 */
@@ -280,7 +285,7 @@ static char *describe_free(const State *state, const Wish *wish) {
         const Raw *raw = g_ptr_array_index(raws, i);
         guint node = 0;
 
-        if (raw->unusable || (wish->node >= 0 && raw->node != wish->node))
+        if (left_out_reason(raw) || (wish->node >= 0 && raw->node != wish->node))
             continue;
         uint64_t bytes = largest_bytes(state, raw, wish, &total);
         while (node < n_nodes && nodes[node].node != raw->node)
@@ -303,10 +308,11 @@ static char *describe_free(const State *state, const Wish *wish) {
 }
 
 static void set_nothing_fits_error(const State *state, const PlacementWish *asked, const Wish *wish,
-                                   const Raw *unusable, GError **error) {
+                                   const Raw *left_out, GError **error) {
     g_autofree char *free_space = describe_free(state, wish);
     g_autofree char *reason =
-        unusable ? g_strdup_printf(" (raw region %s is left out: %s)", unusable->id, unusable->unusable) : g_strdup("");
+        left_out ? g_strdup_printf(" (raw region %s is left out: %s)", left_out->id, left_out_reason(left_out))
+                 : g_strdup("");
     g_autofree char *alignment =
         asked->alignment != 0 ? g_strdup_printf(" aligned to " U64_FORMAT " bytes", asked->alignment) : g_strdup("");
     g_autofree char *where = wish->node >= 0 ? g_strdup_printf(" on node %d", wish->node) : g_strdup("");
@@ -387,8 +393,8 @@ static bool allocate_relabelled(const State *state, const Wish *wish, Placement 
         Placement placement;
         Fit fit;
 
-        if (raw->unusable || !placement_makes_labels(raw, true) || (wish->node >= 0 && raw->node != wish->node) ||
-            !fit_in_relabelled(raw, wish, &fit))
+        if (left_out_reason(raw) || !placement_makes_labels(raw, true) ||
+            (wish->node >= 0 && raw->node != wish->node) || !fit_in_relabelled(raw, wish, &fit))
             continue;
         set_placement(&fit, true, &placement);
         if (!placement_check_free(state, &placement, NULL))
@@ -409,7 +415,7 @@ static bool allocate_relabelled(const State *state, const Wish *wish, Placement 
 
 bool placement_allocate(const State *state, const PlacementWish *asked, Placement *ret_placement, GError **error) {
     GPtrArray *raws = state_raws(state);
-    const Raw *unusable = NULL;
+    const Raw *left_out = NULL;
     Fit best = { .raw = NULL };
     Fit without_slots = { .raw = NULL };
     Placement relabelled = { .raw = NULL };
@@ -423,8 +429,8 @@ bool placement_allocate(const State *state, const PlacementWish *asked, Placemen
 
         if (wish.node >= 0 && raw->node != wish.node)
             continue;
-        if (raw->unusable) {
-            unusable = raw;
+        if (left_out_reason(raw)) {
+            left_out = raw;
             continue;
         }
         if (!fit_in_raw(state, raw, &wish, &fit))
@@ -445,7 +451,7 @@ bool placement_allocate(const State *state, const PlacementWish *asked, Placemen
         return true;
     }
     if (!without_slots.raw) {
-        set_nothing_fits_error(state, asked, &wish, unusable, error);
+        set_nothing_fits_error(state, asked, &wish, left_out, error);
         return false;
     }
 

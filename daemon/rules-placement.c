@@ -313,6 +313,13 @@ bool placement_at(const State *state, FrameRange range, bool init_labels, Placem
                     raw->id, RANGE_ARGS(raw->range), raw->unusable);
         return false;
     }
+    if (raw->unmanaged && placement_makes_labels(raw, init_labels)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
+                    "the raw region %s (" RANGE_FORMAT
+                    ") is not managed, so its labels are not initialised: name it in Manage= of pmemd.conf first",
+                    raw->id, RANGE_ARGS(raw->range));
+        return false;
+    }
     if (placement_is_whole(raw, init_labels))
         return place_whole(raw, range, ret_placement, error);
 

@@ -123,6 +123,27 @@ bool rules_allocate_mgmt(const State *state, const MgmtRequest *request, RegionP
 
 /* ---- data regions ---- */
 
+bool rules_owner(const State *state, const OwnerLimits *owner, uint64_t bytes, GError **error) {
+    StateUsage used = state_usage(state, owner->uid);
+
+    if (owner->max_regions > 0 && used.regions >= owner->max_regions) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
+                    "user %u owns %u data regions, those being erased included, and may own %u (MaxRegionsPerUser= in "
+                    "pmemd.conf): release some, or ask the administrator for more",
+                    owner->uid, used.regions, owner->max_regions);
+        return false;
+    }
+    if (!owner->has_quota || (used.bytes <= owner->quota_bytes && bytes <= owner->quota_bytes - used.bytes))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
+                "user %u owns " U64_FORMAT
+                " bytes of data regions, those being erased included, and asks for " U64_FORMAT
+                " more, but its quota is " U64_FORMAT
+                " bytes ([quota ...] in pmemd.conf: %s): release some, ask for less, or ask the administrator for more",
+                owner->uid, used.bytes, bytes, owner->quota_bytes, owner->quota_source);
+    return false;
+}
+
 /* Frames of the management extent of so many data frames. */
 static uint64_t extent_frames(const Pool *pool, uint64_t data_frames) {
     return MAX(pool_required_frames(pool->sb.page_info_bytes, pool->sb.m2p_bytes, data_frames), 1);
@@ -235,7 +256,7 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
         !placement_check_range(request->mgmt, "the management range", error))
         return false;
     pool = find_mgmt(state, request->mgmt, error);
-    if (!pool)
+    if (!pool || !rules_owner(state, &request->owner, placement_bytes(frame_range_frames(request->range)), error))
         return false;
     plan_place(&plan, REGION_KIND_DATA, &placement, placement_bytes(frame_range_frames(request->range)));
     if (!plan_extent(pool, request->mgmt, &plan, error) || !placement_check_free(state, &placement, error) ||
@@ -334,7 +355,10 @@ bool rules_allocate_data(const State *state, const DataRequest *request, RegionP
                             "there is no management region that could keep a data region: set one up first");
         return false;
     }
-    if (!placement_allocate(state, &wish, &placement, error))
+    /* Whoever may not have it need not know whether there is room; and then again what the device really gives. */
+    if (!rules_owner(state, &request->owner, request->bytes, error) ||
+        !placement_allocate(state, &wish, &placement, error) ||
+        !rules_owner(state, &request->owner, placement_bytes(frame_range_frames(placement.range)), error))
         return false;
     plan_place(&plan, REGION_KIND_DATA, &placement, request->bytes);
     if (!pool) {

@@ -20,6 +20,15 @@ typedef struct {
     uint64_t alignment; /* AllocateMgmt: bytes, of the first usable frame; 0 = the raw region's own */
 } MgmtRequest;
 
+/* How much a user may own. All zero: no limit. */
+typedef struct {
+    uint32_t uid; /* the owner to be */
+    bool has_quota;
+    uint64_t quota_bytes;
+    const char *quota_source; /* for messages: "user alice", "group vms", "default" */
+    guint max_regions;        /* 0: no limit */
+} OwnerLimits;
+
 typedef struct {
     FrameRange range; /* SetupData */
     FrameRange mgmt;  /* SetupData: frames offered for the extent */
@@ -28,6 +37,7 @@ typedef struct {
     const char *pool;   /* AllocateData: uuid or name; NULL any */
     int node;           /* AllocateData: -1 any */
     uint64_t alignment; /* AllocateData: bytes; 0 */
+    OwnerLimits owner;
 } DataRequest;
 
 /* What would be done. Pointers are into the state: valid until it changes. */
@@ -53,6 +63,8 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
 bool rules_allocate_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
 bool rules_allocate_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error);
 
+/* May the owner have one more data region of so many bytes? LIMITS_EXCEEDED. */
+bool rules_owner(const State *state, const OwnerLimits *owner, uint64_t bytes, GError **error);
 /* May it be released now? region / pool as found by the manager. */
 bool rules_release_data(const State *state, const Region *region, GError **error);
 bool rules_release_mgmt(const State *state, const Pool *pool, GError **error);

@@ -208,7 +208,7 @@ static bool apply_owner(State *state, Pool *pool, const uint8_t *payload, size_t
     if (!region)
         return false;
     pool->snapshot_bytes -= region_snapshot_bytes(region);
-    region->owner_uid = record.uid;
+    state_set_region_owner(state, region, record.uid);
     set_user(&region->user, record.user);
     pool->snapshot_bytes += region_snapshot_bytes(region);
     return true;

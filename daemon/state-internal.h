@@ -13,6 +13,7 @@ struct State {
     GPtrArray *foreigns; /* Foreign *, by device.start */
     GPtrArray *pools;    /* Pool *, by sb.range.start */
     GHashTable *regions; /* sd_id128_t * in the Region: region_of_uuid(). A set, which has one pointer a region */
+    GHashTable *usage;   /* uid -> StateUsage * of those who own a data region */
     GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
 };
 
@@ -32,6 +33,8 @@ void occupant_unplace(Occupant *occupant); /* placed nowhere: does nothing */
 Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, Intent *intent, GError **error);
 /* Takes it out of everything and frees it. */
 void state_remove_region(State *state, Region *region);
+/* The region is another user's from now on. */
+void state_set_region_owner(State *state, Region *region, uint32_t uid);
 /* Closes the open intent of the region. */
 void state_close_intent(Region *region);
 void state_open_intent(Region *region, Intent *intent);

@@ -63,6 +63,35 @@ void state_close_intent(Region *region) {
     g_clear_pointer(&region->intent, g_free);
 }
 
+/* --- who owns how much --- */
+
+static void usage_add(State *state, const Region *region) {
+    void *uid = GUINT_TO_POINTER(region->owner_uid);
+    StateUsage *usage = g_hash_table_lookup(state->usage, uid);
+
+    if (!usage) {
+        usage = g_new0(StateUsage, 1);
+        g_hash_table_insert(state->usage, uid, usage);
+    }
+    usage->regions++;
+    usage->bytes += region_bytes(region);
+}
+
+static void usage_drop(State *state, const Region *region) {
+    void *uid = GUINT_TO_POINTER(region->owner_uid);
+    StateUsage *usage = g_hash_table_lookup(state->usage, uid);
+
+    usage->bytes -= region_bytes(region);
+    if (--usage->regions == 0)
+        g_hash_table_remove(state->usage, uid);
+}
+
+void state_set_region_owner(State *state, Region *region, uint32_t uid) {
+    usage_drop(state, region);
+    region->owner_uid = uid;
+    usage_add(state, region);
+}
+
 G_GNUC_PRINTF(3, 4)
 static Region *refuse_region(const JfRegion *record, GError **error, const char *format, ...) {
     char text[PMEMD_UUID_STRING_MAX];
@@ -119,6 +148,7 @@ Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, In
     g_hash_table_add(state->regions, &region->uuid);
     pool->n_regions++;
     pool->data_bytes += region_bytes(region);
+    usage_add(state, region);
     pool->snapshot_bytes += region_snapshot_bytes(region);
     return g_steal_pointer(&region);
 }
@@ -129,6 +159,7 @@ void state_remove_region(State *state, Region *region) {
     pool->snapshot_bytes -= region_snapshot_bytes(region);
     pool->n_regions--;
     pool->data_bytes -= region_bytes(region);
+    usage_drop(state, region);
     g_hash_table_remove(state->regions, &region->uuid);
     if (region->intent)
         state_close_intent(region);
@@ -209,7 +240,7 @@ StateTotals state_totals(const State *state) {
         const Raw *raw = g_ptr_array_index(state->raws, i);
 
         totals.raw_bytes += frame_range_frames(raw->range) * PMEMD_FRAME_SIZE;
-        if (!raw->unusable)
+        if (!raw->unusable && !raw->unmanaged)
             totals.free_bytes += region_map_free_frames(raw->map) * PMEMD_FRAME_SIZE;
     }
     for (guint i = 0; i < state->pools->len; i++) {
@@ -219,6 +250,12 @@ StateTotals state_totals(const State *state) {
         totals.data_bytes += pool->data_bytes;
     }
     return totals;
+}
+
+StateUsage state_usage(const State *state, uint32_t uid) {
+    const StateUsage *usage = g_hash_table_lookup(state->usage, GUINT_TO_POINTER(uid));
+
+    return usage ? *usage : (StateUsage){ 0 };
 }
 
 /* --- answered requests --- */

@@ -56,6 +56,7 @@ State *state_new(void) {
     state->foreigns = g_ptr_array_new();
     state->pools = g_ptr_array_new();
     state->regions = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+    state->usage = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     state->answers = g_hash_table_new(answer_hash, answer_equal);
     return state;
 }
@@ -69,11 +70,13 @@ void state_free(State *state) {
     for (guint i = 0; i < state->raws->len; i++)
         raw_free(g_ptr_array_index(state->raws, i));
     g_assert(g_hash_table_size(state->regions) == 0);
+    g_assert(g_hash_table_size(state->usage) == 0);
     g_assert(g_hash_table_size(state->answers) == 0);
     g_ptr_array_unref(state->raws);
     g_ptr_array_unref(state->foreigns);
     g_ptr_array_unref(state->pools);
     g_hash_table_unref(state->regions);
+    g_hash_table_unref(state->usage);
     g_hash_table_unref(state->answers);
     g_free(state);
 }
@@ -117,6 +120,7 @@ void raw_free(Raw *raw) {
     g_free(raw->kind);
     g_free(raw->persistence);
     g_free(raw->unusable);
+    g_strfreev(raw->dimms);
     g_free(raw);
 }
 

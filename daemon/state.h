@@ -47,6 +47,8 @@ struct Raw {
     uint64_t free_slots;  /* UINT64_MAX: no limit */
     bool subdividable;    /* false: one device, the whole region */
     bool initialisable;   /* labels could be made with init-labels */
+    bool unmanaged;       /* not listed in Manage=: used at exact frames alone; the manager's to write */
+    char **dimms;         /* ids of its DIMMs, NULL: none known */
     char *kind;           /* "labelled", "unlabelled", "file" */
     char *persistence;
     char *unusable; /* NULL or why */
@@ -243,6 +245,13 @@ typedef struct {
     uint64_t raw_bytes, mgmt_bytes, data_bytes, free_bytes;
 } StateTotals;
 StateTotals state_totals(const State *state);
+
+/* Data regions that a user owns, in any state: what is being erased still counts. */
+typedef struct {
+    uint64_t bytes;
+    guint regions;
+} StateUsage;
+StateUsage state_usage(const State *state, uint32_t uid);
 
 /* --- answered requests --- */
 

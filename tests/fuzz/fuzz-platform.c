@@ -174,6 +174,7 @@ static BackendRaw *copy_raw(const BackendRaw *raw) {
     copy->id = g_strdup(raw->id);
     copy->persistence = g_strdup(raw->persistence);
     copy->unusable = g_strdup(raw->unusable);
+    copy->dimms = g_strdupv(raw->dimms);
     return copy;
 }
 

@@ -35,6 +35,19 @@ static void print_region(GString *out, const Region *region, bool full) {
     g_string_append_c(out, '\n');
 }
 
+/* What its owner has of all pools, counted one by one. */
+static void check_usage(const State *state, uint32_t uid) {
+    StateUsage usage = state_usage(state, uid), counted = { 0 };
+
+    for (const Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
+        if (region->owner_uid == uid) {
+            counted.regions++;
+            counted.bytes += region_bytes(region);
+        }
+    g_assert_cmpuint(usage.regions, ==, counted.regions);
+    g_assert_cmpuint(usage.bytes, ==, counted.bytes);
+}
+
 /* full: also what a snapshot does not keep. */
 static char *dump(const State *state, const Pool *pool, bool full) {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -47,8 +60,10 @@ static char *dump(const State *state, const Pool *pool, bool full) {
     if (full)
         g_string_append_printf(out, "bytes %" PRIu64 " txid %" PRIu64 "\n", pool->snapshot_bytes, pool->last_txid);
     for (const Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
-        if (region->pool == pool)
+        if (region->pool == pool) {
             print_region(out, region, full);
+            check_usage(state, region->owner_uid);
+        }
     for (const GList *l = pool->answers.head; l; l = l->next) {
         const JfRequest *r = &((const Answer *) l->data)->request;
 
@@ -116,6 +131,7 @@ static void test_records(void) {
     g_assert_null(state_pool_by_name(state, "pool"));
     must(apply_owner(state, pool, pool->sb.member_uuid, 7, "seven", NULL));
     g_assert_cmpuint(pool->owner_uid, ==, 7);
+    check_usage(state, 7); /* a pool is not counted */
     g_assert_cmpstr(pool->user, ==, "seven");
 
     /* INTENT_CREATE, COMMIT */
