@@ -17,21 +17,29 @@
 
 typedef struct {
     Backend base;
-    bool any_persistence;
-    GArray *locks; /* int: descriptors of /dev/ndctlN, locked */
+    int any_persistence; /* atomic: the loop sets it, the worker reads it */
+    GArray *locks;       /* int: descriptors of /dev/ndctlN, locked */
 } NdctlBackend;
 
 static NdctlBackend *ndctl_backend(Backend *b) {
     return (NdctlBackend *) b;
 }
 
+static bool any_persistence(Backend *b) {
+    return g_atomic_int_get(&ndctl_backend(b)->any_persistence) != 0;
+}
+
+void backend_ndctl_allow_unknown_persistence(Backend *b, bool allow) {
+    g_atomic_int_set(&ndctl_backend(b)->any_persistence, allow);
+}
+
 static BackendListing *ndctl_backend_list(Backend *b, GError **error) {
-    return nd_facts_list(ndctl_backend(b)->any_persistence, error);
+    return nd_facts_list(any_persistence(b), error);
 }
 
 static BackendDevice *ndctl_backend_create(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome,
                                            GError **error) {
-    return nd_create(ndctl_backend(b)->any_persistence, req, ret_outcome, error);
+    return nd_create(any_persistence(b), req, ret_outcome, error);
 }
 
 static bool ndctl_backend_destroy(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
@@ -41,7 +49,7 @@ static bool ndctl_backend_destroy(Backend *b, sd_id128_t uuid, const char *tag, 
 }
 
 static Medium *ndctl_backend_open_medium(Backend *b, sd_id128_t uuid, GError **error) {
-    return nd_content_open_medium(ndctl_backend(b)->any_persistence, uuid, error);
+    return nd_content_open_medium(any_persistence(b), uuid, error);
 }
 
 static BackendContent *ndctl_backend_open_content(Backend *b, sd_id128_t uuid, GError **error) {

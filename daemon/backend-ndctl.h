@@ -21,3 +21,5 @@
  * flush hints, where there are any.
  */
 Backend *backend_ndctl_new(bool allow_unknown_persistence, GError **error);
+/* Changes that for what is done from now on; any thread. Journals that were not opened stay closed. */
+void backend_ndctl_allow_unknown_persistence(Backend *b, bool allow);

@@ -92,25 +92,25 @@ static const char *text_of(const BusOptions *options, BusOption option) {
     return (options->given & BUS_OPTION_BIT(option)) && options->value[option].s[0] ? options->value[option].s : NULL;
 }
 
-static void fill_mgmt(const BusOptions *options, Profile default_profile, MgmtRequest *mgmt) {
-    mgmt->profile = (options->given & BIT(PROFILE)) ? options->profile : default_profile;
+static void fill_mgmt(const BusOptions *options, const BusDefaults *defaults, MgmtRequest *mgmt) {
+    mgmt->profile = (options->given & BIT(PROFILE)) ? options->profile : defaults->profile;
     mgmt->max_regions =
         (options->given & BIT(MAX_REGIONS)) ? options->value[BUS_OPTION_MAX_REGIONS].u : JF_MAX_REGIONS_DEFAULT;
     mgmt->init_labels = (options->given & BIT(INIT_LABELS)) && options->value[BUS_OPTION_INIT_LABELS].b;
     mgmt->name = text_of(options, BUS_OPTION_NAME);
     mgmt->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
-    mgmt->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
+    mgmt->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
 }
 
-static void fill_data(const BusOptions *options, DataRequest *data) {
+static void fill_data(const BusOptions *options, const BusDefaults *defaults, DataRequest *data) {
     data->name = text_of(options, BUS_OPTION_NAME);
     data->pool = (options->given & BIT(MGMT)) ? options->value[BUS_OPTION_MGMT].s : NULL;
     data->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
-    data->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : 0;
+    data->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
 }
 
 static void fill(const Row *row, const Arguments *arguments, const BusOptions *options, const Caller *caller,
-                 Profile default_profile, BusRequest *request) {
+                 const BusDefaults *defaults, BusRequest *request) {
     ManagerRequest *m = &request->manager;
     const uint64_t *n = arguments->number;
 
@@ -118,22 +118,26 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
     m->uid = caller->uid;
     m->user = caller->user;
     m->request_id = options->request_id;
+    if (defaults->quotas && (row->method == MANAGER_SETUP_DATA || row->method == MANAGER_ALLOCATE_DATA))
+        quota_table_find(defaults->quotas, caller->uid, &m->quota);
+    else if (defaults->quotas && row->method == MANAGER_SET_OWNER && caller->uid != 0)
+        quota_table_find(defaults->quotas, arguments->uid, &m->quota);
     switch (row->method) {
     case MANAGER_SETUP_MGMT:
-        fill_mgmt(options, default_profile, &m->mgmt);
+        fill_mgmt(options, defaults, &m->mgmt);
         m->mgmt.range = (FrameRange){ n[0], n[1] };
         break;
     case MANAGER_ALLOCATE_MGMT:
-        fill_mgmt(options, default_profile, &m->mgmt);
+        fill_mgmt(options, defaults, &m->mgmt);
         m->mgmt.bytes = n[0];
         break;
     case MANAGER_SETUP_DATA:
-        fill_data(options, &m->data);
+        fill_data(options, defaults, &m->data);
         m->data.range = (FrameRange){ n[0], n[1] };
         m->data.mgmt = (FrameRange){ n[2], n[3] };
         break;
     case MANAGER_ALLOCATE_DATA:
-        fill_data(options, &m->data);
+        fill_data(options, defaults, &m->data);
         m->data.bytes = n[0];
         break;
     case MANAGER_RELEASE_DATA:
@@ -160,7 +164,7 @@ static uint64_t hash_of(const Row *row, const Arguments *arguments, const BusOpt
     return bus_options_hash(options, row->method, all, n);
 }
 
-bool bus_request_read(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
+bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefaults *defaults, BusRequest *ret_request,
                       GError **error) {
     const Row *row = find_row(sd_bus_message_get_member(call));
     Arguments arguments = { 0 };
@@ -179,7 +183,7 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, Profile defaul
                             "uid 4294967295 (-1) is no user: give the uid of the new owner, 0 for root");
         return false;
     }
-    fill(row, &arguments, &options, caller, default_profile, &request);
+    fill(row, &arguments, &options, caller, defaults, &request);
     request.hash = hash_of(row, &arguments, &options);
     *ret_request = request;
     if (row->method == MANAGER_SET_OWNER) {
@@ -189,8 +193,8 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, Profile defaul
     return true;
 }
 
-bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
-                           GError **error) {
+bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, const BusDefaults *defaults,
+                           BusRequest *ret_request, GError **error) {
     Arguments arguments = { 0 };
     BusRequest request = { 0 };
     const char *operation;
@@ -214,7 +218,7 @@ bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, Profile d
     for (BusOption option = 0; option < BUS_N_OPTIONS; option++)
         if (row->names & BUS_OPTION_BIT(option))
             arguments.number[arguments.n_numbers++] = options.value[option].t;
-    fill(row, &arguments, &options, caller, default_profile, &request);
+    fill(row, &arguments, &options, caller, defaults, &request);
     *ret_request = request;
     return true;
 }

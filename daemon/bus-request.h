@@ -9,6 +9,13 @@
 #include "daemon/caller.h"
 #include "daemon/manager.h"
 
+/* What counts where a call does not say. */
+typedef struct {
+    Profile profile;    /* SetupMgmt, AllocateMgmt */
+    uint64_t alignment; /* AllocateMgmt, AllocateData; 0: the raw region's own */
+    QuotaTable *quotas; /* NULL: nobody has one */
+} BusDefaults;
+
 typedef struct {
     ManagerRequest manager;
     uint64_t hash;                       /* of all arguments, for request-ids */
@@ -17,11 +24,11 @@ typedef struct {
 
 /* Reads call, whose member names one of the ManagerMethods. caller becomes the owner. INVALID_ARGUMENT,
  * NO_SUCH_REGION. */
-bool bus_request_read(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
+bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefaults *defaults, BusRequest *ret_request,
                       GError **error);
 /* Reads a call of Plan. */
-bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, Profile default_profile, BusRequest *ret_request,
-                           GError **error);
+bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, const BusDefaults *defaults,
+                           BusRequest *ret_request, GError **error);
 
 /* Answers call with what method returns when it was done. Negative errno: not sent. */
 int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t result);

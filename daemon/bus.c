@@ -25,7 +25,7 @@ typedef struct {
 
 struct Bus {
     BusView view;
-    Profile default_profile;
+    BusDefaults defaults;
     BusEvents events;
     void *events_data;
     BusRegion *regions;
@@ -73,7 +73,7 @@ static int handle_change(sd_bus_message *call, void *userdata, sd_bus_error *ret
     Caller caller;
 
     if (!resolve_and_authorize(bus, call, &caller, &error) ||
-        !bus_request_read(call, &caller, bus->default_profile, &request, &error))
+        !bus_request_read(call, &caller, &bus->defaults, &request, &error))
         return bus_view_refuse(&bus->view, call, error, ret_error);
 
     Pending *pending = g_new(Pending, 1);
@@ -92,7 +92,7 @@ static int handle_plan(sd_bus_message *call, void *userdata, sd_bus_error *ret_e
     Caller caller;
 
     if (!resolve_and_authorize(bus, call, &caller, &error) ||
-        !bus_request_read_plan(call, &caller, bus->default_profile, &request, &error) ||
+        !bus_request_read_plan(call, &caller, &bus->defaults, &request, &error) ||
         !manager_plan(bus->view.manager, &request.manager, &plan, &error))
         return bus_view_refuse(&bus->view, call, error, ret_error);
     return bus_view_answered(&bus->view, call, bus_request_reply_plan(call, &plan));
@@ -467,8 +467,17 @@ static int export_objects(Bus *bus) {
     return r;
 }
 
-Bus *bus_new(sd_event *event, const char *address, Manager *manager, Profile default_profile, const BusEvents *events,
-             void *data, GError **error) {
+void bus_set_defaults(Bus *bus, const BusDefaults *defaults) {
+    QuotaTable *old = bus->defaults.quotas;
+
+    bus->defaults = *defaults;
+    if (defaults->quotas)
+        bus->defaults.quotas = quota_table_ref(defaults->quotas);
+    quota_table_unref(old);
+}
+
+Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDefaults *defaults,
+             const BusEvents *events, void *data, GError **error) {
     const ManagerEvents manager_events = {
         .summary_changed = on_summary_changed,
         .health_changed = on_health_changed,
@@ -476,7 +485,7 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, Profile def
     };
     g_autoptr(Bus) bus = g_new0(Bus, 1);
 
-    bus->default_profile = default_profile;
+    bus_set_defaults(bus, defaults);
     bus->events = *events;
     bus->events_data = data;
     bus->view.manager = manager;
@@ -529,6 +538,7 @@ void bus_free(Bus *bus) {
     sd_bus_slot_unref(bus->object_manager);
     sd_bus_close_unref(bus->view.bus);
     caller_cache_free(bus->view.callers);
+    quota_table_unref(bus->defaults.quotas);
     g_free(bus);
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/bus-request.h"
 #include "daemon/eraser.h"
 #include "daemon/manager.h"
 
@@ -18,9 +19,11 @@ typedef struct {
 } BusEvents;
 
 /* address: "system", "session" or an address. Connects and exports the objects; call bus_acquire_name() when all is
- * wired up. default_profile: of SetupMgmt and AllocateMgmt without that option. HARDWARE: no connection. */
-Bus *bus_new(sd_event *event, const char *address, Manager *manager, Profile default_profile, const BusEvents *events,
-             void *data, GError **error);
+ * wired up. defaults: copied. HARDWARE: no connection. */
+Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDefaults *defaults,
+             const BusEvents *events, void *data, GError **error);
+/* For the calls from now on; copied. */
+void bus_set_defaults(Bus *bus, const BusDefaults *defaults);
 /* Sends what waits to be sent. After the manager and the eraser, which answer what is pending when they go. */
 void bus_free(Bus *bus);
 

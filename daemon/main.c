@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * pmemd: options, configuration, wiring, readiness, orderly end.
+ * pmemd: options, configuration and its reload, wiring, readiness, orderly end.
  * Promises: the exit status says why it ended (see --help), one line on stderr or in the log says it in words.
  */
 #include "daemon/alarm.h"
@@ -39,11 +39,28 @@ enum {
 
 static const char *const help_tail =
     "Exit status:\n"
-    "  0  stopped in order (SIGTERM, SIGINT)\n"
-    "  1  failure at run time: message bus not reachable, bus name taken or lost, connection lost\n"
+    "  0  stopped in order (SIGTERM, SIGINT); with --check-config: the configuration will do\n"
+    "  1  failure at run time: message bus not reachable, bus name taken or lost, connection lost;\n"
+    "     with --check-config: pmemd would not start with this configuration\n"
     "  2  bad option or configuration\n"
     "  3  the backend cannot be opened\n"
     "  4  the state directory cannot be used, or another pmemd uses it\n";
+
+typedef struct {
+    char *config_path;           /* NULL: the host's */
+    char *values[N_CONFIG_KEYS]; /* NULL: not given */
+} Options;
+
+static void options_free(Options *options) {
+    if (!options)
+        return;
+    g_free(options->config_path);
+    for (ConfigKey key = 0; key < N_CONFIG_KEYS; key++)
+        g_free(options->values[key]);
+    g_free(options);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Options, options_free)
 
 /* Everything that lives as long as the loop; freed in an order of its own (see daemon_free). */
 typedef struct {
@@ -57,6 +74,12 @@ typedef struct {
     Alarm *alarm;
     sd_event_source *status_timer; /* on: the service manager is to be told of a change */
     ManagerState told_state;       /* what it was told last */
+    Backend *ndctl;                /* the manager's; NULL: another backend */
+    const Options *options;        /* over what the files say, also at a reload */
+    Config *started;               /* what it started with: some of it counts until it ends */
+    Config *config;                /* what counts now of the rest; at first the same */
+    char *reload_error;            /* NULL: the last reload was fine */
+    bool ready;
 } Daemon;
 
 static void daemon_free(Daemon *d) {
@@ -75,6 +98,10 @@ static void daemon_free(Daemon *d) {
     sd_event_unref(d->event);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
+    if (d->config != d->started)
+        config_free(d->config);
+    config_free(d->started);
+    g_free(d->reload_error);
     g_free(d);
 }
 
@@ -102,15 +129,62 @@ static int fail(int status, const GError *error) {
 
 /* --- options --- */
 
+static const struct {
+    ConfigKey key;
+    const char *source;
+} option_table[] = {
+    { CONFIG_BUS, "option --bus" },
+    { CONFIG_BACKEND, "option --backend" },
+    { CONFIG_STATE_DIR, "option --state-dir" },
+};
+
+/* The files, and over them the options. Warnings go to the log. */
+static Config *load_config(const Options *options, GError **error) {
+    g_autoptr(Config) config = config_load(options->config_path, error);
+
+    if (!config)
+        return NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(option_table); i++) {
+        const char *value = options->values[option_table[i].key];
+
+        if (value && !config_override(config, option_table[i].key, value, option_table[i].source, error))
+            return NULL;
+    }
+    config_check_names(config);
+    for (guint i = 0; i < config->warnings->len; i++)
+        log_event(EVENT_CONFIGURATION_IGNORED, NULL, "%s", (const char *) config->warnings->pdata[i]);
+    return g_steal_pointer(&config);
+}
+
+static int check_config(const Options *options) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) config = load_config(options, &error);
+
+    if (!config) {
+        log_event(EVENT_CONFIGURATION_BAD, NULL, "%s", error->message);
+        return STATUS_FAILED;
+    }
+    g_autofree char *text = config_to_string(config);
+    fputs(text, stdout);
+    return STATUS_STOPPED;
+}
+
 /* false: *ret_status is the exit status. */
-static bool parse_options(int argc, char **argv, Config **ret_config, int *ret_status) {
-    g_autofree char *bus = NULL, *backend = NULL, *state_dir = NULL, *config_path = NULL;
-    gboolean version = FALSE;
+static bool parse_options(int argc, char **argv, Options **ret_options, int *ret_status) {
+    g_autoptr(Options) options = g_new0(Options, 1);
+    gboolean version = FALSE, check = FALSE;
+    char **values = options->values;
     const GOptionEntry entries[] = {
-        { "bus", 0, 0, G_OPTION_ARG_STRING, &bus, "Message bus: system (default), session or an address", "BUS" },
-        { "backend", 0, 0, G_OPTION_ARG_STRING, &backend, "Platform: ndctl (default) or file:DIR", "BACKEND" },
-        { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir, "Where pmemd keeps its notes (/var/lib/pmemd)", "DIR" },
-        { "config", 0, 0, G_OPTION_ARG_FILENAME, &config_path, "Configuration (" CONFIG_PATH ")", "FILE" },
+        { "bus", 0, 0, G_OPTION_ARG_STRING, &values[CONFIG_BUS], "Message bus: system (default), session or an address",
+          "BUS" },
+        { "backend", 0, 0, G_OPTION_ARG_STRING, &values[CONFIG_BACKEND], "Platform: ndctl (default) or file:DIR",
+          "BACKEND" },
+        { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &values[CONFIG_STATE_DIR],
+          "Where pmemd keeps its notes (/var/lib/pmemd)", "DIR" },
+        { "config", 0, 0, G_OPTION_ARG_FILENAME, &options->config_path,
+          "Configuration (" CONFIG_PATH "), with the drop-ins FILE.d/*.conf", "FILE" },
+        { "check-config", 0, 0, G_OPTION_ARG_NONE, &check,
+          "Print the configuration that counts, and where each value is from, and end", NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and end", NULL },
         G_OPTION_ENTRY_NULL,
     };
@@ -133,26 +207,11 @@ static bool parse_options(int argc, char **argv, Config **ret_config, int *ret_s
         *ret_status = STATUS_STOPPED;
         return false;
     }
-    if ((bus && !config_check_bus(bus, &error)) || (backend && !config_check_backend(backend, &error))) {
-        fail(STATUS_USAGE, error);
+    if (check) {
+        *ret_status = check_config(options);
         return false;
     }
-
-    g_autoptr(Config) config = config_load(config_path ?: CONFIG_PATH, config_path != NULL, &error);
-    if (!config) {
-        fail(STATUS_USAGE, error);
-        return false;
-    }
-    for (guint i = 0; i < config->warnings->len; i++)
-        log_event(EVENT_CONFIGURATION_IGNORED, NULL, "%s", (const char *) config->warnings->pdata[i]);
-    char **const given[] = { &bus, &backend, &state_dir };
-    char **const settings[] = { &config->bus, &config->backend, &config->state_dir };
-    for (size_t i = 0; i < G_N_ELEMENTS(given); i++)
-        if (*given[i]) {
-            g_clear_pointer(settings[i], g_free);
-            *settings[i] = g_steal_pointer(given[i]);
-        }
-    *ret_config = g_steal_pointer(&config);
+    *ret_options = g_steal_pointer(&options);
     return true;
 }
 
@@ -174,12 +233,13 @@ static void on_bus_lost(void *data, const char *reason) {
 static void tell_status(Daemon *d) {
     const Manager *manager = d->manager;
     const State *state = manager_state(manager);
-    const char *reason = manager_state_reason(manager);
+    const char *reason = manager_state_reason(manager), *reload = d->reload_error;
 
     d->told_state = manager_get_state(manager);
-    sd_notifyf(false, "STATUS=%s: %u raw, %u mgmt, %u data regions%s%s",
+    sd_notifyf(false, "STATUS=%s: %u raw, %u mgmt, %u data regions%s%s%s%s",
                manager_state_to_string(manager_get_state(manager)), state_raws(state)->len, state_pools(state)->len,
-               state_count_regions(state), *reason ? "; " : "", reason);
+               state_count_regions(state), *reason ? "; " : "", reason,
+               reload ? "; the configuration of before counts: " : "", reload ?: "");
 }
 
 static int on_status_timer(sd_event_source *source, uint64_t usec, void *data) {
@@ -205,6 +265,20 @@ static void on_summary_changed(void *data) {
         tell_status(d); /* the loop has ended */
 }
 
+static void warn_of_persistence(const Daemon *d) {
+    GPtrArray *raws = state_raws(manager_state(d->manager));
+
+    for (guint i = 0; d->config->persistence == CONFIG_PERSISTENCE_WARN && i < raws->len; i++) {
+        const Raw *raw = g_ptr_array_index(raws, i);
+
+        if (!raw->unusable && (g_str_equal(raw->persistence, "none") || g_str_equal(raw->persistence, "unknown")))
+            log_event(EVENT_PERSISTENCE_UNKNOWN, LOG_FIELDS({ "DEVICE", raw->id }),
+                      "raw region %s is used, but its persistence domain is %s: a power loss may lose acknowledged "
+                      "changes",
+                      raw->id, raw->persistence);
+    }
+}
+
 /* Only now the name: who has pmemd started by asking for it is not to be told that there are no regions. */
 static void on_ready(void *data, const GError *error) {
     Daemon *d = data;
@@ -216,8 +290,77 @@ static void on_ready(void *data, const GError *error) {
         sd_event_exit(d->event, fail(STATUS_FAILED, error));
         return;
     }
+    d->ready = true;
     sd_notify(false, "READY=1");
     tell_status(d);
+    warn_of_persistence(d);
+}
+
+/* --- what can change while it runs --- */
+
+static ManagerLimits limits_of(const Config *config) {
+    return (ManagerLimits){
+        .max_queue = config->max_queue,
+        .max_queue_per_uid = config->max_queue_per_user,
+        .max_regions_per_uid = config->max_regions_per_user,
+        .stuck_usec = config->stuck_after_sec * UINT64_C(1000000),
+    };
+}
+
+static BusDefaults defaults_of(const Config *config) {
+    return (BusDefaults){
+        .profile = config->default_profile,
+        .alignment = config->default_alignment,
+        .quotas = config->quotas,
+    };
+}
+
+/* Takes config, which follows d->config. */
+static void apply_config(Daemon *d, Config *config) {
+    const BusDefaults defaults = defaults_of(config);
+    bool other_persistence = d->config->persistence != config->persistence;
+
+    manager_set_limits(d->manager, limits_of(config));
+    manager_set_manage(d->manager, config->manage);
+    bus_set_defaults(d->bus, &defaults);
+    eraser_set_rate(d->eraser, config->erase_rate);
+    if (d->config != d->started)
+        config_free(d->config);
+    d->config = config;
+    if (d->ndctl && other_persistence) {
+        backend_ndctl_allow_unknown_persistence(d->ndctl, config->persistence != CONFIG_PERSISTENCE_REQUIRE);
+        manager_refresh(d->manager);
+        warn_of_persistence(d);
+    }
+}
+
+/* All or nothing: what will not do leaves everything as it is. */
+static void reload(Daemon *d) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Config) config = load_config(d->options, &error);
+
+    g_clear_pointer(&d->reload_error, g_free);
+    if (!config) {
+        d->reload_error = g_strdup(error->message);
+        log_event(EVENT_CONFIGURATION_BAD, NULL, "%s; the configuration of before still counts", error->message);
+        return;
+    }
+    g_autofree char *later = config_restart_needed(d->started, config);
+    if (later)
+        log_message(LOG_WARNING, NULL, NULL, "the new values of %s count after a restart of pmemd", later);
+    apply_config(d, g_steal_pointer(&config));
+}
+
+static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+    Daemon *d = userdata;
+
+    if (d->ready)
+        sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
+    reload(d);
+    if (d->ready)
+        sd_notify(false, "READY=1");
+    tell_status(d);
+    return 0;
 }
 
 /* --- wiring --- */
@@ -225,7 +368,7 @@ static void on_ready(void *data, const GError *error) {
 static Backend *open_backend(const Config *config, GError **error) {
     if (g_str_has_prefix(config->backend, "file:"))
         return backend_file_new(config->backend + strlen("file:"), error);
-    return backend_ndctl_new(config->allow_unknown_persistence, error);
+    return backend_ndctl_new(config->persistence != CONFIG_PERSISTENCE_REQUIRE, error);
 }
 
 static bool set_up_loop(Daemon *d, GError **error) {
@@ -234,6 +377,8 @@ static bool set_up_loop(Daemon *d, GError **error) {
         r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop_signal, NULL);
     if (r >= 0)
         r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop_signal, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(d->event, NULL, SIGHUP, on_reload_signal, d);
     if (r >= 0)
         r = sd_event_set_watchdog(d->event, true);
     if (r >= 0)
@@ -248,19 +393,19 @@ static bool set_up_loop(Daemon *d, GError **error) {
     return true;
 }
 
-static bool wire_up(Daemon *d, const Config *config, GError **error) {
-    const ManagerLimits limits = { .max_queue = config->max_queue,
-                                   .max_queue_per_uid = config->max_queue_per_user,
-                                   .stuck_usec = config->stuck_after_sec * UINT64_C(1000000) };
+static bool wire_up(Daemon *d, GError **error) {
+    const Config *config = d->config;
+    const BusDefaults defaults = defaults_of(config);
     const ManagerEvents events = { .summary_changed = on_summary_changed, .ready = on_ready };
     const BusEvents bus_events = { .lost = on_bus_lost };
     void *listener;
 
     /* The manager has the backend from here on, also when it fails. */
-    d->manager = manager_new(d->event, g_steal_pointer(&d->backend), config->state_dir, limits, error);
+    d->ndctl = g_str_equal(d->backend->ops->name, "ndctl") ? d->backend : NULL;
+    d->manager = manager_new(d->event, g_steal_pointer(&d->backend), config->state_dir, limits_of(config), error);
     if (!d->manager)
         return false;
-    d->bus = bus_new(d->event, config->bus, d->manager, config->default_profile, &bus_events, d, error);
+    d->bus = bus_new(d->event, config->bus, d->manager, &defaults, &bus_events, d, error);
     if (!d->bus)
         return false;
     const EraserEvents *eraser_events = bus_get_eraser_events(d->bus, &listener);
@@ -268,7 +413,9 @@ static bool wire_up(Daemon *d, const Config *config, GError **error) {
     if (!d->eraser)
         return false;
     bus_set_eraser(d->bus, d->eraser);
-    if (g_str_equal(manager_backend_name(d->manager), "ndctl")) {
+    manager_set_manage(d->manager, config->manage);
+    eraser_set_rate(d->eraser, config->erase_rate);
+    if (d->ndctl) {
         g_autoptr(GError) watch_error = NULL;
 
         d->watch = watch_new(d->event, d->manager, &watch_error);
@@ -282,11 +429,14 @@ static bool wire_up(Daemon *d, const Config *config, GError **error) {
     return true;
 }
 
-static int run(const Config *config) {
+/* Takes config. */
+static int run(const Options *options, Config *config) {
     g_autoptr(Daemon) d = g_new0(Daemon, 1);
     g_autoptr(GError) error = NULL;
 
     d->lock_fd = -1;
+    d->options = options;
+    d->started = d->config = config;
     if (!set_up_loop(d, &error))
         return fail(STATUS_FAILED, error);
     if (!state_dir_lock(config->state_dir, &d->lock_fd, &error))
@@ -294,7 +444,7 @@ static int run(const Config *config) {
     d->backend = open_backend(config, &error);
     if (!d->backend)
         return fail(STATUS_BACKEND, error);
-    if (!wire_up(d, config, &error))
+    if (!wire_up(d, &error))
         return fail(STATUS_FAILED, error);
 
     int r = sd_event_loop(d->event);
@@ -306,7 +456,9 @@ static int run(const Config *config) {
 }
 
 int main(int argc, char **argv) {
+    g_autoptr(Options) options = NULL;
     g_autoptr(Config) config = NULL;
+    g_autoptr(GError) error = NULL;
     sigset_t stop;
     int status;
 
@@ -319,9 +471,13 @@ int main(int argc, char **argv) {
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
 
-    if (!parse_options(argc, argv, &config, &status))
+    if (!parse_options(argc, argv, &options, &status))
         return status;
-    return run(config);
+    config = load_config(options, &error);
+    if (!config)
+        return fail(STATUS_USAGE, error);
+    return run(options, g_steal_pointer(&config));
 }

@@ -19,9 +19,10 @@ LEVELS = [
     ("below log", {"event"}),
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
-    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "config", "state-dir"}),
+    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "state-dir"}),
     ("0", {"bus-news", "stats"}),
-    ("0", {"file-io", "file-regions", "bus-error", "audit", "manage-list", "quota", "rate-limit"}),
+    ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
+    ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy"}),
     # Nouns that modules of level 2 were split by, one on the other.

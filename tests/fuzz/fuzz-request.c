@@ -482,14 +482,15 @@ static void check_written_again(Host *h, const BusRequest *request, const Caller
     g_autoptr(Message) call = write_request(h, &request->manager, false);
     g_autoptr(Message) plan = write_request(h, &request->manager, true);
     g_autoptr(GError) error = NULL;
+    const BusDefaults plain = { .profile = PROFILE_NONE };
     BusRequest again, planned, twice;
 
-    g_assert_true(bus_request_read(call, caller, PROFILE_NONE, &again, &error));
+    g_assert_true(bus_request_read(call, caller, &plain, &again, &error));
     check_same_request(&request->manager, &again.manager);
-    g_assert_true(bus_request_read_plan(plan, caller, PROFILE_NONE, &planned, &error));
+    g_assert_true(bus_request_read_plan(plan, caller, &plain, &planned, &error));
     check_same_request(&request->manager, &planned.manager);
     g_assert_cmpint(sd_bus_message_rewind(call, true), >=, 0);
-    g_assert_true(bus_request_read(call, caller, PROFILE_NONE, &twice, &error));
+    g_assert_true(bus_request_read(call, caller, &plain, &twice, &error));
     g_assert_cmpuint(twice.hash, ==, again.hash);
 }
 
@@ -772,11 +773,12 @@ static void call(Host *h, bool plan) {
     const Caller caller = { .uid = input_below(&h->in, 3), .user = "user" };
     g_autoptr(Message) m = any_call(h, plan);
     g_autoptr(GError) error = NULL;
+    const BusDefaults defaults = { .profile = PROFILE_XEN };
     BusRequest request;
 
     if (!m)
         return;
-    if (!(plan ? bus_request_read_plan : bus_request_read)(m, &caller, PROFILE_XEN, &request, &error)) {
+    if (!(plan ? bus_request_read_plan : bus_request_read)(m, &caller, &defaults, &request, &error)) {
         check_error(error);
         return;
     }

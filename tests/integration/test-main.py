@@ -67,7 +67,7 @@ class Usage(unittest.TestCase):
                              ("[pmemd]\nMaxQueue=0\n", "MaxQueue", "65536"),
                              ("[pmemd]\nMaxQueuePerUser=-1\n", "MaxQueuePerUser"),
                              ("[pmemd]\nMaxQueue=1e3\n", "MaxQueue"),
-                             ("[pmemd]\nAllowUnknownPersistence=maybe\n", "maybe"),
+                             ("[pmemd]\nPersistenceDomain=maybe\n", "maybe", "require"),
                              ("[pmemd]\nStateDir=here\n", "StateDir", "absolute"),
                              ("[pmemd]\nBackend=nvdimm\n", "Backend", "file:DIR"),
                              ("nonsense\n", "pmemd.conf")):
