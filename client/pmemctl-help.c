@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define WIDTH 80
+#define SPELLED_WIDTH 20
 
 /* Words of text, wrapped and indented. */
 static void print_paragraph(const char *text, size_t indent) {
@@ -34,9 +35,13 @@ static void print_options(unsigned mask) {
     for (const OptionRow *row = ctl_options(); row->name; row++) {
         if (mask == 0 ? row->option != 0 : !(mask & row->option))
             continue;
-        g_autofree char *spelled =
-            g_strdup_printf("--%s%s%s", row->name, row->argument ? "=" : "", row->argument ? row->argument : "");
-        printf("  %-20s  %s\n", spelled, row->summary);
+        g_autofree char *letter = row->short_name ? g_strdup_printf("-%c, ", row->short_name) : g_strdup("");
+        g_autofree char *spelled = g_strdup_printf("%s--%s%s%s", letter, row->name, row->argument ? "=" : "",
+                                                   row->argument ? row->argument : "");
+        /* A long one has a line of its own. */
+        bool fits = strlen(spelled) <= SPELLED_WIDTH;
+        printf("  %-*s%s%*s  %s\n", SPELLED_WIDTH, spelled, fits ? "" : "\n  ", fits ? 0 : SPELLED_WIDTH, "",
+               row->summary);
     }
 }
 
@@ -82,20 +87,43 @@ void ctl_print_help(const Verb *verb) {
     print_options(0);
 }
 
-bool verb_help(Ctl *ctl, GError **error) {
-    const Verb *verb = ctl->n_args > 0 ? ctl_find_verb(ctl->args[0]) : NULL;
-
-    if (ctl->n_args > 0 && !verb) {
+/* The verb that an argument names, which is there. */
+static bool find_verb(const char *name, const Verb **ret_verb, GError **error) {
+    const Verb *verb = ctl_find_verb(name);
+    if (!verb) {
         g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE, "there is no verb '%s': 'pmemctl help' lists the verbs",
-                    ctl->args[0]);
+                    name);
         return false;
     }
+    *ret_verb = verb;
+    return true;
+}
+
+bool verb_help(Ctl *ctl, GError **error) {
+    const Verb *verb = NULL;
+
+    if (ctl->n_args > 0 && !find_verb(ctl->args[0], &verb, error))
+        return false;
     ctl_print_help(verb);
     return true;
 }
 
 bool verb_list_cmds(Ctl *ctl, GError **error) {
-    for (const Verb *verb = ctl_verbs(); verb->name; verb++)
-        puts(verb->name);
+    const Verb *verb;
+
+    if (ctl->n_args == 0) {
+        for (verb = ctl_verbs(); verb->name; verb++)
+            puts(verb->name);
+        return true;
+    }
+    if (!find_verb(ctl->args[0], &verb, error))
+        return false;
+    for (const OptionRow *row = ctl_options(); row->name; row++) {
+        if (row->option != 0 && !(verb->options & row->option))
+            continue;
+        if (row->short_name)
+            printf("-%c\n", row->short_name);
+        printf("--%s%s\n", row->name, row->argument ? "=" : "");
+    }
     return true;
 }

@@ -53,16 +53,69 @@ static void print_xen_list(const List *list, const GPtrArray *rows) {
         list->print_xen(i, rows->pdata[i]);
 }
 
-bool verb_list(Ctl *ctl, GError **error) {
+static bool is_chosen(const Ctl *ctl, const List *list) {
     bool all = ctl->all || !(ctl->raw || ctl->mgmt || ctl->data || ctl->foreign);
+    return all || G_STRUCT_MEMBER(gboolean, ctl, list->chosen);
+}
+
+/* Each key is one of a list that is shown. */
+static bool check_columns(const Ctl *ctl, char **keys, GError **error) {
+    if (!keys[0]) {
+        g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE, "--columns takes keys such as uuid,name");
+        return false;
+    }
+    for (size_t i = 0; keys[i]; i++) {
+        const char *const key[] = { keys[i], NULL };
+        guint found = 0;
+        for (size_t j = 0; j < G_N_ELEMENTS(lists); j++) {
+            g_autoptr(GPtrArray) columns = columns_choose(lists[j].columns(), key);
+            found += is_chosen(ctl, &lists[j]) ? columns->len : 0;
+        }
+        if (found > 0)
+            continue;
+        g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE,
+                    "there is no column '%s' in these lists: --columns takes the keys that --json shows", keys[i]);
+        return false;
+    }
+    return true;
+}
+
+/* The tables, with a line between those that have anything. */
+static void print_tables(const Ctl *ctl, const GPtrArray *chosen, const GPtrArray *results, char **keys) {
+    bool first = true;
+
+    for (guint i = 0; i < chosen->len; i++) {
+        const List *list = chosen->pdata[i];
+        g_autoptr(GPtrArray) shown = columns_choose(list->columns(), (const char *const *) keys);
+        if (shown->len == 0)
+            continue;
+        if (!first && !ctl->no_legend)
+            puts("");
+        first = false;
+        print_table(stdout, ctl->no_legend ? NULL : list->title, shown, results->pdata[i]);
+    }
+}
+
+static void print_json(const GPtrArray *chosen, const GPtrArray *results) {
+    JsonObject *document = json_document_new();
+
+    for (guint i = 0; i < chosen->len; i++) {
+        const List *list = chosen->pdata[i];
+        json_object_set_array_member(document, list->key, json_from_rows(list->columns(), results->pdata[i]));
+    }
+    json_document_print(stdout, document, true);
+}
+
+bool verb_list(Ctl *ctl, GError **error) {
     g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func((GDestroyNotify) g_ptr_array_unref);
     g_autoptr(GPtrArray) chosen = g_ptr_array_new();
+    g_auto(GStrv) keys = ctl->columns ? g_strsplit(ctl->columns, ",", -1) : NULL;
 
-    if (!ctl_connect(ctl, error))
+    if ((keys && !check_columns(ctl, keys, error)) || !ctl_connect(ctl, error))
         return false;
     /* All is asked before anything is printed: an error leaves no half output. */
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
-        if (!all && !G_STRUCT_MEMBER(gboolean, ctl, lists[i].chosen))
+        if (!is_chosen(ctl, &lists[i]))
             continue;
         GPtrArray *rows = lists[i].get(ctl, error);
         if (!rows)
@@ -71,21 +124,13 @@ bool verb_list(Ctl *ctl, GError **error) {
         g_ptr_array_add(chosen, (void *) &lists[i]);
     }
 
-    JsonObject *document = ctl->format == CTL_FORMAT_JSON ? json_document_new() : NULL;
-    for (guint i = 0; i < chosen->len; i++) {
-        const List *list = chosen->pdata[i];
-        if (document)
-            json_object_set_array_member(document, list->key, json_from_rows(list->columns(), results->pdata[i]));
-        else if (ctl->format == CTL_FORMAT_XEN_NDCTL)
-            print_xen_list(list, results->pdata[i]);
-        else {
-            if (i > 0)
-                puts("");
-            print_table(stdout, list->title, list->columns(), results->pdata[i]);
-        }
-    }
-    if (document)
-        json_document_print(stdout, document, true);
+    if (ctl->format == CTL_FORMAT_JSON)
+        print_json(chosen, results);
+    else if (ctl->format == CTL_FORMAT_TABLE)
+        print_tables(ctl, chosen, results, keys);
+    else
+        for (guint i = 0; i < chosen->len; i++)
+            print_xen_list(chosen->pdata[i], results->pdata[i]);
     return true;
 }
 

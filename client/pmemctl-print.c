@@ -265,30 +265,55 @@ static void print_cell(FILE *out, const char *text, size_t width, bool right, bo
     fputs(last ? "\n" : "  ", out);
 }
 
-void print_table(FILE *out, const char *title, const Column *columns, const GPtrArray *rows) {
-    g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GPtrArray) shown = g_ptr_array_new();
-
+static const Column *find_column(const Column *columns, const char *key) {
     for (const Column *c = columns; c->key; c++)
+        if (strcmp(c->key, key) == 0)
+            return c;
+    return NULL;
+}
+
+GPtrArray *columns_choose(const Column *columns, const char *const *keys) {
+    GPtrArray *chosen = g_ptr_array_new();
+
+    for (const Column *c = columns; !keys && c->key; c++)
         if (c->brief)
-            g_ptr_array_add(shown, (void *) c);
-    if (rows->len == 0) {
-        fprintf(out, "%s: none\n", title);
-        return;
+            g_ptr_array_add(chosen, (void *) c);
+    for (size_t i = 0; keys && keys[i]; i++) {
+        const Column *column = find_column(columns, keys[i]);
+        if (column)
+            g_ptr_array_add(chosen, (void *) column);
     }
-    fprintf(out, "%s: %u\n", title, rows->len);
+    return chosen;
+}
+
+/* The texts of one line, and what they do to the widths. row NULL: the heads. */
+static void add_cells(GPtrArray *cells, size_t *widths, const GPtrArray *shown, const void *row) {
+    for (guint i = 0; i < shown->len; i++) {
+        const Column *column = shown->pdata[i];
+        char *text = row ? column_text(column, row) : g_strdup(column->head);
+        g_ptr_array_add(cells, text);
+        widths[i] = MAX(widths[i], (size_t) g_utf8_strlen(text, -1));
+    }
+}
+
+void print_table(FILE *out, const char *title, const GPtrArray *shown, const GPtrArray *rows) {
+    g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+
+    if (rows->len == 0 && title)
+        fprintf(out, "%s: none\n", title);
+    if (rows->len == 0)
+        return;
 
     g_autofree size_t *widths = g_new0(size_t, shown->len);
-    for (guint i = 0; i <= rows->len; i++)
-        for (guint j = 0; j < shown->len; j++) {
-            const Column *column = shown->pdata[j];
-            char *text = i == 0 ? g_strdup(column->head) : column_text(column, rows->pdata[i - 1]);
-            g_ptr_array_add(cells, text);
-            widths[j] = MAX(widths[j], (size_t) g_utf8_strlen(text, -1));
-        }
+    if (title) {
+        fprintf(out, "%s: %u\n", title, rows->len);
+        add_cells(cells, widths, shown, NULL);
+    }
+    for (guint i = 0; i < rows->len; i++)
+        add_cells(cells, widths, shown, rows->pdata[i]);
     for (guint i = 0; i < cells->len; i++) {
         guint j = i % shown->len;
-        if (j == 0)
+        if (j == 0 && title)
             fputs("  ", out);
         print_cell(out, cells->pdata[i], widths[j], column_aligns_right(shown->pdata[j]), j + 1 == shown->len);
     }
@@ -306,10 +331,8 @@ void print_record(FILE *out, const Column *columns, const void *row) {
 }
 
 char *print_field(const Column *columns, const char *key, const void *row) {
-    for (const Column *c = columns; c->key; c++)
-        if (strcmp(c->key, key) == 0)
-            return column_text(c, row);
-    return NULL;
+    const Column *column = find_column(columns, key);
+    return column ? column_text(column, row) : NULL;
 }
 
 /* --- JSON --- */

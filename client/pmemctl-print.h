@@ -24,8 +24,12 @@ const Column *columns_region(const PmemdRegion *region); /* those that its kind 
 const Column *columns_plan(bool data);                   /* with the columns that only data regions have, or without */
 const Column *columns_status(void);
 
-/* "TITLE (2)" and the rows, aligned. rows: structs of the columns' type. */
-void print_table(FILE *out, const char *title, const Column *columns, const GPtrArray *rows);
+/* Those of the columns whose keys are given, in the order of the keys; keys NULL: those that tables usually have. Free:
+ * g_ptr_array_unref. */
+GPtrArray *columns_choose(const Column *columns, const char *const *keys);
+/* "TITLE: 2" and the rows, aligned. shown: from columns_choose. rows: structs of the columns' type. title NULL: the rows
+ * alone, without heads. */
+void print_table(FILE *out, const char *title, const GPtrArray *shown, const GPtrArray *rows);
 /* A line a field. */
 void print_record(FILE *out, const Column *columns, const void *row);
 /* The value of one column as people read it: hexadecimal frames, sizes with units. NULL: no such key. Free: g_free. */

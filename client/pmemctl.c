@@ -24,27 +24,28 @@ typedef enum {
 static const Verb verbs[] = {
     { "list", "", "List raw, management and data regions, and devices that are not pmemd's",
       "Without an option, or with --all, all lists are shown. Frames are 4096 bytes, numbered from physical address 0, "
-      "and "
-      "END is the first frame past the range. With --format=xen-ndctl the lines are those of Xen's xen-ndctl.",
-      0, 0, OPTION_RAW | OPTION_MGMT | OPTION_DATA | OPTION_FOREIGN | OPTION_ALL, false, true, verb_list },
+      "and END is the first frame past the range. --columns=name,state chooses columns, those of each list that has "
+      "them. With --format=xen-ndctl the lines are those of Xen's xen-ndctl.",
+      0, 0, OPTION_RAW | OPTION_MGMT | OPTION_DATA | OPTION_FOREIGN | OPTION_ALL | OPTION_COLUMNS | OPTION_NO_LEGEND,
+      false, true, verb_list },
     { "show", "[REGION]", "Show one region with all it has, or pmemd's own state",
       "REGION is a uuid, a name, POOL/NAME, a device path or a D-Bus object path.", 0, 1, 0, false, false, verb_show },
     { "setup-mgmt", "SMFN EMFN", "Set frames [SMFN, EMFN) aside as a management region",
       "The region becomes a pool: it holds the journal and the management extents of its data regions.", 2, 2,
-      SETUP_MGMT_OPTIONS, true, true, verb_setup_mgmt },
+      SETUP_MGMT_OPTIONS, true, true, verb_setup_mgmt, true },
     { "setup-data", "SMFN EMFN MGMT_SMFN MGMT_EMFN", "Set frames [SMFN, EMFN) up as a data region",
       "Its management extent is taken from the start of frames [MGMT_SMFN, MGMT_EMFN), which lie in a management "
       "region. What "
       "is offered beyond the extent stays free.",
-      4, 4, OPTION_NAME, true, true, verb_setup_data },
+      4, 4, OPTION_NAME, true, true, verb_setup_data, true },
     { "allocate-mgmt", "SIZE", "Set a management region up where pmemd chooses",
       "At least SIZE bytes are usable: the best fit, the lowest address among equals.", 1, 1,
-      SETUP_MGMT_OPTIONS | OPTION_NODE | OPTION_ALIGNMENT, true, true, verb_allocate_mgmt },
+      SETUP_MGMT_OPTIONS | OPTION_NODE | OPTION_ALIGNMENT, true, true, verb_allocate_mgmt, true },
     { "allocate-data", "SIZE", "Set a data region up where pmemd chooses",
       "At least SIZE bytes are usable: the best fit, the lowest address among equals. Without --mgmt the pool on the "
       "same raw "
       "region is taken, then one on its node, then the one with most free frames.",
-      1, 1, OPTION_NAME | OPTION_NODE | OPTION_POOL | OPTION_ALIGNMENT, true, true, verb_allocate_data },
+      1, 1, OPTION_NAME | OPTION_NODE | OPTION_POOL | OPTION_ALIGNMENT, true, true, verb_allocate_data, true },
     { "plan", "VERB ARGUMENTS...", "Show what a setup or allocate verb would do, and do nothing",
       "VERB is setup-mgmt, setup-data, allocate-mgmt or allocate-data, with the arguments and options it has: "
       "'pmemctl plan allocate-data 4G --node=1'. The plan names frames, usable bytes, waste and overhead; what would "
@@ -54,12 +55,12 @@ static const Verb verbs[] = {
     { "release", "REGION", "Release a data region (its content is erased), or an empty management region",
       "A data region is quarantined at once and erased by a job; its frames are free when the job is done. With --wait "
       "pmemctl ends when the job ends, and the exit status is 1 if it failed.",
-      1, 1, OPTION_WAIT, false, true, verb_release },
+      1, 1, OPTION_WAIT, false, true, verb_release, true },
     { "rename", "REGION NAME", "Give a region or pool another name",
       "NAME is a letter or digit and up to 62 letters, digits, '_', '.', '-'; '' takes the name away.", 2, 2, 0, false,
-      true, verb_rename },
+      true, verb_rename, true },
     { "set-owner", "REGION USER", "Give a region to another user", "USER is a name or a number.", 2, 2, 0, false, true,
-      verb_set_owner },
+      verb_set_owner, true },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -72,38 +73,44 @@ static const Verb verbs[] = {
       "runs. "
       "With --json each line is a JSON document. Only root and group pmemd receive events.",
       0, 0, 0, false, false, verb_monitor },
-    { "list-cmds", "", "List the verbs, one a line", "For shells that complete command lines.", 0, 0, 0, false, true,
+    { "list-cmds", "[VERB]", "List the verbs, or the options of a verb, one a line",
+      "For shells that complete command lines. An option that takes a value ends with '='.", 0, 1, 0, false, true,
       verb_list_cmds },
     { "help", "[VERB]", "Explain pmemctl, or one verb", "", 0, 1, 0, false, true, verb_help },
     { NULL },
 };
 
 static const OptionRow options[] = {
-    { OPTION_RAW, "raw", NULL, "raw regions", offsetof(Ctl, raw) },
-    { OPTION_MGMT, "mgmt", NULL, "management regions", offsetof(Ctl, mgmt) },
-    { OPTION_DATA, "data", NULL, "data regions", offsetof(Ctl, data) },
-    { OPTION_FOREIGN, "foreign", NULL, "devices that are not pmemd's", offsetof(Ctl, foreign) },
-    { OPTION_ALL, "all", NULL, "all of these", offsetof(Ctl, all) },
-    { OPTION_PROFILE, "profile", "PROFILE", "what a frame costs the hypervisor: xen, linux or none",
+    { OPTION_RAW, "raw", 0, NULL, "raw regions", offsetof(Ctl, raw) },
+    { OPTION_MGMT, "mgmt", 0, NULL, "management regions", offsetof(Ctl, mgmt) },
+    { OPTION_DATA, "data", 0, NULL, "data regions", offsetof(Ctl, data) },
+    { OPTION_FOREIGN, "foreign", 0, NULL, "devices that are not pmemd's", offsetof(Ctl, foreign) },
+    { OPTION_ALL, "all", 0, NULL, "all of these", offsetof(Ctl, all) },
+    { OPTION_COLUMNS, "columns", 0, "KEY,...", "these columns, by the keys that JSON has for them",
+      offsetof(Ctl, columns) },
+    { OPTION_NO_LEGEND, "no-legend", 0, NULL, "neither titles nor heads: a row a line", offsetof(Ctl, no_legend) },
+    { OPTION_PROFILE, "profile", 0, "PROFILE", "what a frame costs the hypervisor: xen, linux or none",
       offsetof(Ctl, profile) },
-    { OPTION_NAME, "name", "NAME", "the region's name", offsetof(Ctl, name) },
-    { OPTION_MAX_REGIONS, "max-regions", "N", "how many data regions the journal is laid out for",
+    { OPTION_NAME, "name", 0, "NAME", "the region's name", offsetof(Ctl, name) },
+    { OPTION_MAX_REGIONS, "max-regions", 0, "N", "how many data regions the journal is laid out for",
       offsetof(Ctl, max_regions) },
-    { OPTION_INIT_LABELS, "init-labels", NULL, "write a label area to DIMMs that have none",
+    { OPTION_INIT_LABELS, "init-labels", 0, NULL, "write a label area to DIMMs that have none",
       offsetof(Ctl, init_labels) },
-    { OPTION_NODE, "node", "N", "only on this proximity domain", offsetof(Ctl, node) },
-    { OPTION_POOL, "mgmt", "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
-    { OPTION_ALIGNMENT, "alignment", "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
-    { OPTION_WAIT, "wait", NULL, "until the content is erased", offsetof(Ctl, wait) },
-    { 0, "bus", "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },
-    { 0, "format", "FORMAT", "table (the default), json or xen-ndctl", offsetof(Ctl, format_name) },
-    { 0, "json", NULL, "the same as --format=json", offsetof(Ctl, json) },
-    { 0, "no-color", NULL, "no colours, as when NO_COLOR is set or there is no terminal", offsetof(Ctl, no_colour) },
-    { 0, "request-id", "UUID", "repeating a change with its id does it once; else a random one",
+    { OPTION_NODE, "node", 0, "N", "only on this proximity domain", offsetof(Ctl, node) },
+    { OPTION_POOL, "mgmt", 0, "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
+    { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
+    { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
+    { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
+    { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },
+    { 0, "format", 0, "FORMAT", "table (the default), json or xen-ndctl", offsetof(Ctl, format_name) },
+    { 0, "json", 0, NULL, "the same as --format=json", offsetof(Ctl, json) },
+    { 0, "no-color", 0, NULL, "no colours, as when NO_COLOR is set or there is no terminal", offsetof(Ctl, no_colour) },
+    { 0, "no-ask-password", 0, NULL, "do not let polkit ask for a password", offsetof(Ctl, no_ask_password) },
+    { 0, "request-id", 0, "UUID", "repeating a change with its id does it once; else a random one",
       offsetof(Ctl, request_id) },
-    { 0, "help", NULL, "explain, and do nothing", offsetof(Ctl, help) },
-    { 0, "version", NULL, "print the version, and do nothing", offsetof(Ctl, version) },
-    { 0, NULL, NULL, NULL, 0 },
+    { 0, "help", 'h', NULL, "explain, and do nothing", offsetof(Ctl, help) },
+    { 0, "version", 0, NULL, "print the version, and do nothing", offsetof(Ctl, version) },
+    { 0, NULL, 0, NULL, NULL, 0 },
 };
 
 const Verb *ctl_verbs(void) {
@@ -142,7 +149,7 @@ static bool parse_options(Ctl *ctl, const Verb *verb, char ***args, bool before_
         if (row->option == 0 || (verb && (verb->options & row->option)))
             entries[n++] = (GOptionEntry){
                 .long_name = row->name,
-                .short_name = strcmp(row->name, "help") == 0 ? 'h' : 0,
+                .short_name = row->short_name,
                 .arg = row->argument ? G_OPTION_ARG_STRING : G_OPTION_ARG_NONE,
                 .arg_data = G_STRUCT_MEMBER_P(ctl, row->offset),
                 .description = row->summary,
@@ -208,6 +215,8 @@ static bool settle_format(Ctl *ctl, GError **error) {
             return usage_error(error, "--json and --format=%s contradict each other", ctl->format_name);
         ctl->format = (CtlFormat) i;
     }
+    if ((ctl->columns || ctl->no_legend) && ctl->format != CTL_FORMAT_TABLE)
+        return usage_error(error, "--columns and --no-legend are for tables, not for --format=%s", names[ctl->format]);
     if (ctl->format == CTL_FORMAT_XEN_NDCTL && (!ctl->verb->xen_format || ctl->plan_only))
         return usage_error(error, "'%s' knows no --format=xen-ndctl: xen-ndctl has nothing like it",
                            ctl->plan_only ? "plan" : ctl->verb->name);
@@ -244,6 +253,8 @@ static bool parse_command_line(Ctl *ctl, char ***args, GError **error) {
     if (ctl->request_id && !pmemd_uuid_parse(ctl->request_id, &uuid))
         return usage_error(error, "--request-id takes a uuid such as 0f6e6a3e-5b39-4b8f-9d43-7a4bb37be3c0, not '%s'",
                            ctl->request_id);
+    if (ctl->host && ctl->bus)
+        return usage_error(error, "--host and --bus contradict each other: on another host it is the system bus");
     return settle_format(ctl, error);
 }
 
@@ -262,14 +273,26 @@ static bool make_request_id(Ctl *ctl, GError **error) {
     return true;
 }
 
+/* Whether a password may be asked for, and there is somebody to ask. Root is not asked, and another host's polkit does not
+ * see an agent of ours. */
+static bool wants_agent(const Ctl *ctl) {
+    return ctl->verb->changes && !ctl->plan_only && !ctl->no_ask_password && geteuid() != 0 && isatty(STDIN_FILENO);
+}
+
 bool ctl_connect(Ctl *ctl, GError **error) {
     const char *bus = ctl->bus ? ctl->bus : g_getenv("PMEMCTL_BUS");
 
     if (!make_request_id(ctl, error))
         return false;
     pmemd_client_new(&ctl->client);
-    pmemd_client_set_interactive(ctl->client, isatty(STDIN_FILENO));
-    return ctl_check(ctl, pmemd_client_open(ctl->client, bus && bus[0] != '\0' ? bus : "system"), error);
+    pmemd_client_set_interactive(ctl->client, !ctl->no_ask_password);
+    if (ctl->host)
+        return ctl_check(ctl, pmemd_client_open_remote(ctl->client, ctl->host), error);
+    if (!ctl_check(ctl, pmemd_client_open(ctl->client, bus && bus[0] != '\0' ? bus : "system"), error))
+        return false;
+    if (wants_agent(ctl))
+        ctl->agent = agent_start();
+    return true;
 }
 
 static bool run(Ctl *ctl, GError **error) {
@@ -312,6 +335,7 @@ static Status report(const Ctl *ctl, const GError *error) {
 }
 
 static void ctl_clear(Ctl *ctl) {
+    agent_stop(ctl->agent);
     pmemd_client_free(ctl->client);
     for (const OptionRow *row = options; row->name; row++)
         if (row->argument)

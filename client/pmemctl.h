@@ -11,6 +11,7 @@
 
 #include "client/libpmemd.h"
 #include "client/parse.h"
+#include "client/pmemctl-agent.h"
 #include "proto/error.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdJob, pmemd_job_free)
@@ -40,6 +41,8 @@ typedef enum {
     OPTION_POOL = 1 << 10,
     OPTION_ALIGNMENT = 1 << 11,
     OPTION_WAIT = 1 << 12,
+    OPTION_COLUMNS = 1 << 13,
+    OPTION_NO_LEGEND = 1 << 14,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -50,12 +53,13 @@ typedef struct {
     CtlFormat format;
     bool colour;
     PmemdClient *client; /* NULL before ctl_connect */
+    Agent *agent;        /* NULL: none */
 
     /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
-    char *bus, *format_name, *request_id;
-    gboolean json, no_colour, help, version;
-    gboolean raw, mgmt, data, foreign, all, init_labels, wait;
-    char *profile, *name, *max_regions, *node, *pool, *alignment;
+    char *bus, *host, *format_name, *request_id;
+    gboolean json, no_colour, no_ask_password, help, version;
+    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait;
+    char *profile, *name, *max_regions, *node, *pool, *alignment, *columns;
 
     char **args; /* after the verb; as many as the verb's table row allows */
     guint n_args;
@@ -73,6 +77,7 @@ struct Verb {
     bool plannable;
     bool xen_format; /* has something to say, or nothing to say, with --format=xen-ndctl */
     VerbFunc run;
+    bool changes; /* polkit may want a password for it */
 };
 
 /* --- pmemctl.c: the table --- */
@@ -85,6 +90,7 @@ const Verb *ctl_find_verb(const char *name); /* NULL: none */
 typedef struct {
     unsigned option; /* a CtlOption; 0: taken by all verbs */
     const char *name;
+    char short_name;      /* 0: none */
     const char *argument; /* NULL: a flag */
     const char *summary;
     size_t offset; /* in Ctl: gboolean for flags, char * else */

@@ -121,6 +121,18 @@ class Lists(Case):
         for cell, title in ("0x4c0000", " START"), ("0x5c0000", " END"), ("4.0 GiB", " SIZE"):
             self.assertEqual(row.index(cell) + len(cell), head.index(title) + len(title))
 
+    def test_columns(self):
+        self.pool()
+        self.data(0x4c0000, 0x4d0000, "--name=guest0")
+        self.data(0x4d0000, 0x4e0000)
+        self.assertEqual(self.ok("list", "--mgmt", "--data", "--no-legend", "--columns=name").out,
+                         "pool0\nguest0\n-\n")
+        # A list that has none of the columns is left out.
+        self.assertEqual(self.ok("list", "--all", "--no-legend", "--columns=data_regions,name").out.split(),
+                         ["2", "pool0", "guest0", "-"])
+        self.assertEqual(self.ok("list", "--data", "--columns=name,end_frame").out,
+                         "Data regions: 2\n  NAME         END\n  guest0  0x4d0000\n  -       0x4e0000\n")
+
     def test_xen_ndctl(self):
         raw = "Raw PMEM regions:\n 0: MFN 0x480000 - 0x4c0000, PXM 3\n 1: MFN 0x4c0000 - 0x8c0000, PXM 4\n"
         empty = raw + "Management PMEM regions:\nData PMEM regions:\n"
@@ -498,6 +510,11 @@ class Absent(Case):
         usage("map", "--format=xen-ndctl")
         usage("help", "frobnicate")
         usage("list-cmds", "extra")
+        usage("list", "--columns=nothing")
+        usage("list", "--columns=")
+        usage("list", "--raw", "--columns=uuid")
+        usage("list", "--no-legend", "--format=xen-ndctl")
+        usage("list", "--host=other", "--bus=system")
         usage("plan")
         usage("plan", "list")
         usage("plan", "plan", "setup-mgmt", "1", "2")
@@ -530,6 +547,8 @@ class Absent(Case):
         for option in "--json", "--format=json":
             result = harness.run_ctl(None, "list", "extra", option)
             self.assertEqual((result.status, self.valid(result.err)["error"]["name"]), (2, "org.pmemd1.Client.Usage"))
+        result = harness.run_ctl(None, "list", "--json", "--columns=name")
+        self.assertIn("for tables", self.valid(result.err)["error"]["message"])
         result = harness.run_ctl(None, "list", "--json", "--format=table")
         self.assertIn("contradict", self.valid(result.err)["error"]["message"])
 
@@ -542,6 +561,9 @@ class Absent(Case):
             return result.out
 
         self.assertEqual(out("list-cmds").splitlines(), VERBS)
+        for verb in VERBS:
+            explained = set(re.findall(r"(?m)^  (?:-\w, )?(--[\w-]+=?)", out("help", verb)))
+            self.assertEqual({option for option in out("list-cmds", verb).split() if option.startswith("--")}, explained)
         self.assertRegex(out("--version"), r"^pmemctl \d+\.\d+\.\d+\n$")
         overview = out("help")
         self.assertEqual(overview, out("--help"))

@@ -41,11 +41,19 @@ static void fill_foreign(PmemdForeign *foreign) {
 }
 
 static void test_table(void) {
+    static const char *const keys[] = { "kind", "uuid", "bytes", NULL };
+    g_autoptr(GPtrArray) shown = columns_choose(columns_foreign(), NULL);
+    g_autoptr(GPtrArray) chosen = columns_choose(columns_foreign(), keys);
     g_autoptr(GPtrArray) rows = g_ptr_array_new();
     PmemdForeign first, second;
     Capture capture;
 
-    print_table(capture_start(&capture), "Foreign devices", columns_foreign(), rows);
+    /* A foreign device has no uuid. */
+    g_assert_cmpuint(chosen->len, ==, 2);
+    print_table(capture_start(&capture), NULL, chosen, rows);
+    capture_check(&capture, "");
+
+    print_table(capture_start(&capture), "Foreign devices", shown, rows);
     capture_check(&capture, "Foreign devices: none\n");
 
     fill_foreign(&first);
@@ -56,11 +64,14 @@ static void test_table(void) {
     second.mode = (char *) "";
     g_ptr_array_add(rows, &first);
     g_ptr_array_add(rows, &second);
-    print_table(capture_start(&capture), "Foreign devices", columns_foreign(), rows);
+    print_table(capture_start(&capture), "Foreign devices", shown, rows);
     capture_check(&capture, "Foreign devices: 2\n"
                             "  NAME              START       END     SIZE  MODE   KIND     RAW REGION\n"
                             "  namespace0.0   0x480000  0x4c0000  1.0 GiB  fsdax  foreign  region0\n"
                             "  evil?[2J?name         -         -  4.0 KiB  -      foreign  region0\n");
+    print_table(capture_start(&capture), NULL, chosen, rows);
+    capture_check(&capture, "foreign  1.0 GiB\n"
+                            "foreign  4.0 KiB\n");
 }
 
 static void test_record(void) {
