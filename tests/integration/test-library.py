@@ -40,9 +40,9 @@ class Stage(unittest.TestCase):
                            "PKG_CONFIG_LIBDIR": os.path.join(cls.libdir, "pkgconfig")}
 
     @classmethod
-    def find(cls, name):
-        """The folder below the stage that has it."""
-        [found] = [path for path, _, names in os.walk(cls.stage) if name in names]
+    def find(cls, name, below=""):
+        """The folder below the stage, whose path ends so, that has it."""
+        [found] = [path for path, _, names in os.walk(cls.stage) if name in names and path.endswith(below)]
         return found
 
     def flags(self, *options):
@@ -90,7 +90,7 @@ class Library(Stage):
         head = run("readelf", "-d", os.path.join(self.libdir, "libpmemd.so.0"))
         self.assertIn("Library soname: [libpmemd.so.0]", head)
         # What is installed does not look for libraries where it was built.
-        for path in os.path.join(self.libdir, "libpmemd.so.0"), os.path.join(self.find("pmemctl"), "pmemctl"):
+        for path in os.path.join(self.libdir, "libpmemd.so.0"), os.path.join(self.find("pmemctl", "/bin"), "pmemctl"):
             self.assertNotRegex(run("readelf", "-d", path), "RPATH|RUNPATH")
 
 

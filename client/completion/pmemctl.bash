@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+# shellcheck shell=bash
+#
+# Completion of pmemctl's command line for bash. Verbs and options come from pmemctl itself (list-cmds), names, uuids and
+# nodes from the pmemd that the command line names. On another host nothing is asked: ssh might want a password.
+
+# _pmemctl_ask FIELD... : words of the lists, of all lines, without the '-' that stands for nothing
+_pmemctl_ask() {
+    [[ -z $remote ]] || return
+    "$program" "${connection[@]}" --no-ask-password list --no-legend "$@" 2>/dev/null | tr -s ' ' '\n' | grep -vx -- -
+}
+
+# What an option that takes a value takes.
+_pmemctl_values() {
+    local keys before
+
+    case $1 in
+    --format) echo table json xen-ndctl ;;
+    --profile) echo xen linux none ;;
+    --bus) echo system session ;;
+    -H | --host) compgen -A hostname ;;
+    --mgmt) _pmemctl_ask --mgmt --columns=uuid,name ;;
+    --node) _pmemctl_ask --raw --columns=node | sort -u ;;
+    --columns)
+        keys="id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node local_node step
+            lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state dirty owner_uid
+            owner device_path"
+        # Each key after a comma, with all that stands before it.
+        before=${2%"${2##*,}"}
+        printf -- "$before%s\n" $keys
+        ;;
+    esac
+}
+
+# What the argument number $2 of verb $1 is.
+_pmemctl_arguments() {
+    case $1:$2 in
+    show:0 | release:0 | rename:0 | set-owner:0) _pmemctl_ask --mgmt --data --columns=uuid,name ;;
+    set-owner:1) compgen -u ;;
+    help:0 | list-cmds:0) "$program" list-cmds 2>/dev/null ;;
+    esac
+}
+
+_pmemctl() {
+    local program=$1 line=${COMP_LINE:0:COMP_POINT} current option='' verb='' planned='' remote='' options word replies prefix
+    local -a words connection=()
+    local -i i arguments=0
+
+    # Not COMP_WORDS, which readline breaks at '=' and ':'; pmemctl's words hold no blanks.
+    read -ra words <<<"$line"
+    [[ $line != *[[:space:]] ]] || words+=('')
+    current=${words[-1]}
+    options=$("$program" list-cmds help 2>/dev/null)
+
+    for ((i = 1; i < ${#words[@]} - 1; i++)); do
+        word=${words[i]}
+        case $word in
+        -H | --host | --host=* | -H*) remote=yes ;;
+        --bus=*) connection=("$word") ;;
+        esac
+        # An option whose value is the next word.
+        if [[ $word == -H || ($word == --* && $'\n'$options$'\n' == *$'\n'"$word="$'\n'*) ]]; then
+            if ((i == ${#words[@]} - 2)); then
+                option=$word
+            elif [[ $word == --bus ]]; then
+                connection=("--bus=${words[i + 1]}")
+            fi
+            i+=1
+        elif [[ $word != -* ]]; then
+            if [[ -z $verb || ($verb == plan && -z $planned) ]]; then
+                [[ -z $verb ]] || planned=$word
+                [[ -n $verb ]] || verb=$word
+                options=$("$program" list-cmds "$word" 2>/dev/null)
+            else
+                arguments+=1
+            fi
+        fi
+    done
+
+    if [[ -n $option ]]; then
+        replies=$(_pmemctl_values "$option" "$current")
+    elif [[ $current == --*=* ]]; then
+        option=${current%%=*}
+        replies=$(printf -- "$option=%s\n" $(_pmemctl_values "$option" "${current#*=}"))
+    elif [[ $current == -* ]]; then
+        replies=$options
+    elif [[ -z $verb ]]; then
+        replies=$("$program" list-cmds 2>/dev/null)
+    elif [[ $verb == plan && -z $planned ]]; then
+        replies='setup-mgmt setup-data allocate-mgmt allocate-data'
+    else
+        replies=$(_pmemctl_arguments "$verb" "$arguments")
+    fi
+
+    mapfile -t COMPREPLY < <(compgen -W "$replies" -- "$current")
+    # After an option that takes a value stands the value, not a blank.
+    [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null
+    # Readline puts in only what follows the last character that breaks words.
+    prefix=${current%"${current##*[=:]}"}
+    [[ -z $prefix || $COMP_WORDBREAKS != *"${prefix: -1}"* ]] || COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+}
+
+complete -F _pmemctl pmemctl

@@ -1,0 +1,91 @@
+#compdef pmemctl
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+#
+# Completion of pmemctl's command line for zsh. Verbs and options come from pmemctl itself (list-cmds), names, uuids and
+# nodes from the pmemd that the command line names. On another host nothing is asked: ssh might want a password.
+
+# Words of the lists, of all lines, without the '-' that stands for nothing.
+_pmemctl_ask() {
+    [[ -z $remote ]] || return 0
+    print -rl -- ${(u)${=${(f)"$($program $connection --no-ask-password list --no-legend $@ 2>/dev/null)"}}:#-}
+}
+
+# What an option that takes a value takes.
+_pmemctl_values() {
+    case $1 in
+    --format) compadd -- table json xen-ndctl ;;
+    --profile) compadd -- xen linux none ;;
+    --bus) compadd -- system session ;;
+    -H | --host) _hosts ;;
+    --mgmt) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
+    --node) compadd -- ${(f)"$(_pmemctl_ask --raw --columns=node)"} ;;
+    --columns)
+        compset -P '*,'
+        compadd -S '' -- id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node \
+            local_node step lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state \
+            dirty owner_uid owner device_path
+        ;;
+    *) _message value ;;
+    esac
+}
+
+# What the argument number $2 of verb $1 is.
+_pmemctl_arguments() {
+    case $1:$2 in
+    show:0 | release:0 | rename:0 | set-owner:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --data --columns=uuid,name)"} ;;
+    set-owner:1) _users ;;
+    help:0 | list-cmds:0) compadd -- ${(f)"$($program list-cmds 2>/dev/null)"} ;;
+    *) _message argument ;;
+    esac
+}
+
+_pmemctl() {
+    local program=$words[1] current=$words[CURRENT] option verb planned remote word
+    local -a options connection
+    local -i i arguments=0
+
+    options=(${(f)"$($program list-cmds help 2>/dev/null)"})
+    for ((i = 2; i < CURRENT; i++)); do
+        word=$words[i]
+        case $word in
+        (-H | --host | --host=* | -H*) remote=yes ;;
+        (--bus=*) connection=($word) ;;
+        esac
+        # An option whose value is the next word.
+        if [[ $word == -H || ( $word == --* && -n ${options[(re)$word=]} ) ]]; then
+            if ((i == CURRENT - 1)); then
+                option=$word
+            elif [[ $word == --bus ]]; then
+                connection=(--bus=$words[i+1])
+            fi
+            ((i++))
+        elif [[ $word != -* ]]; then
+            if [[ -z $verb || ( $verb == plan && -z $planned ) ]]; then
+                [[ -z $verb ]] || planned=$word
+                [[ -n $verb ]] || verb=$word
+                options=(${(f)"$($program list-cmds $word 2>/dev/null)"})
+            else
+                ((arguments++))
+            fi
+        fi
+    done
+
+    if [[ -n $option ]]; then
+        _pmemctl_values $option
+    elif [[ $current == --*=* ]]; then
+        compset -P '*='
+        _pmemctl_values ${current%%=*}
+    elif [[ $current == -* ]]; then
+        compadd -S '' -- ${(M)options:#*=}
+        compadd -- ${options:#*=}
+    elif [[ -z $verb ]]; then
+        compadd -- ${(f)"$($program list-cmds 2>/dev/null)"}
+    elif [[ $verb == plan && -z $planned ]]; then
+        compadd -- setup-mgmt setup-data allocate-mgmt allocate-data
+    else
+        _pmemctl_arguments $verb $arguments
+    fi
+}
+
+_pmemctl "$@"
