@@ -107,13 +107,19 @@ static bool chunks_overlap(const FileIndex *index, FrameRange range) {
     return frame_range_overlaps(chunk->extents[at], range);
 }
 
-/* Moves the upper half of a full chunk into one of its own. */
-static void chunk_split(FileIndex *index, guint i) {
+/* Moves the upper half of a full chunk, for an extent that belongs at `at`, into one of its own. Extents that come in
+ * ascending order leave full chunks behind. */
+static void chunk_split(FileIndex *index, guint i, guint at, FrameRange range) {
     Chunk *chunk = index->chunks->pdata[i], *upper = g_new(Chunk, 1);
 
-    upper->n = chunk->n / 2;
-    chunk->n -= upper->n;
-    memcpy(upper->extents, chunk->extents + chunk->n, upper->n * sizeof upper->extents[0]);
+    if (at == chunk->n) {
+        upper->n = 1;
+        upper->extents[0] = range;
+    } else {
+        upper->n = chunk->n / 2;
+        chunk->n -= upper->n;
+        memcpy(upper->extents, chunk->extents + chunk->n, upper->n * sizeof upper->extents[0]);
+    }
     g_ptr_array_insert(index->chunks, (int) i + 1, upper);
 }
 
@@ -126,12 +132,17 @@ static void extent_add(FileIndex *index, FrameRange range) {
         g_ptr_array_add(index->chunks, g_new0(Chunk, 1));
 
     guint i = chunk_for(index, range.start);
-    if (((const Chunk *) index->chunks->pdata[i])->n == CHUNK_EXTENTS) {
-        chunk_split(index, i);
-        i = chunk_for(index, range.start);
-    }
     Chunk *chunk = index->chunks->pdata[i];
     guint at = extent_from(chunk, range.start);
+    if (chunk->n == CHUNK_EXTENTS) {
+        chunk_split(index, i, at, range);
+        if (at == CHUNK_EXTENTS)
+            return;
+        if (at > chunk->n) {
+            at -= chunk->n;
+            chunk = index->chunks->pdata[i + 1];
+        }
+    }
     memmove(chunk->extents + at + 1, chunk->extents + at, (chunk->n - at) * sizeof chunk->extents[0]);
     chunk->extents[at] = range;
     chunk->n++;

@@ -18,6 +18,7 @@
 #include "proto/error.h"
 
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -465,6 +466,8 @@ int main(int argc, char **argv) {
     (void) setlocale(LC_ALL, ""); /* else it stays "C" */
     umask(0077);
     log_install();
+    /* A fixed limit: else what a large block's end teaches malloc() is to keep the next ones. */
+    (void) mallopt(M_MMAP_THRESHOLD, 128 << 10);
     (void) signal(SIGPIPE, SIG_IGN); /* cannot fail with these two */
     medium_guard_install();
     /* Before any thread: the loop alone takes them. */

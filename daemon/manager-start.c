@@ -10,6 +10,7 @@
 #include "daemon/recovery.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <string.h>
 
 /* A complete device with the role mgmt, and the medium the worker opened on it. */
@@ -339,49 +340,68 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         manager_tell_region_removed(m, uuid, pool_uuid);
 }
 
-/* Several may have one uuid, when labels were copied: a list for each. */
-static void add_by_uuid(GHashTable *devices, BackendDevice *device) {
-    GPtrArray *same = g_hash_table_lookup(devices, &device->uuid);
+/* A listing's devices by uuid. Several may have one, when labels were copied. */
+typedef struct {
+    GHashTable *first;  /* sd_id128_t * -> BackendDevice * */
+    GHashTable *others; /* sd_id128_t * -> GPtrArray of BackendDevice *: those behind the first */
+} DeviceTable;
 
-    if (!same) {
-        same = g_ptr_array_new();
-        g_hash_table_insert(devices, &device->uuid, same);
+static void device_table_clear(DeviceTable *table) {
+    g_clear_pointer(&table->first, g_hash_table_unref);
+    g_clear_pointer(&table->others, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DeviceTable, device_table_clear)
+
+static void device_table_fill(DeviceTable *table, const BackendListing *listing) {
+    table->first = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+    table->others = g_hash_table_new_full(pmemd_uuid_hash, pmemd_uuid_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
+    for (guint i = 0; i < listing->devices->len; i++) {
+        BackendDevice *device = g_ptr_array_index(listing->devices, i);
+
+        if (sd_id128_is_null(device->uuid))
+            continue;
+        if (!g_hash_table_contains(table->first, &device->uuid)) {
+            g_hash_table_insert(table->first, &device->uuid, device);
+            continue;
+        }
+        GPtrArray *others = g_hash_table_lookup(table->others, &device->uuid);
+        if (!others) {
+            others = g_ptr_array_new();
+            g_hash_table_insert(table->others, &device->uuid, others);
+        }
+        g_ptr_array_add(others, device);
     }
-    g_ptr_array_add(same, device);
 }
 
 /* The one in the region's place, else the first: a copy elsewhere does not make the region's own one go missing. */
-static const BackendDevice *find_by_uuid(GHashTable *devices, const Region *region) {
-    GPtrArray *same = g_hash_table_lookup(devices, &region->device_uuid);
+static const BackendDevice *device_table_find(const DeviceTable *table, const Region *region) {
+    const BackendDevice *first = g_hash_table_lookup(table->first, &region->device_uuid);
+    GPtrArray *others = g_hash_table_lookup(table->others, &region->device_uuid);
 
-    for (guint i = 0; same && i < same->len; i++) {
-        const BackendDevice *device = g_ptr_array_index(same, i);
+    if (first && frame_range_equal(first->device, region_device(region)))
+        return first;
+    for (guint i = 0; others && i < others->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(others, i);
 
         if (frame_range_equal(device->device, region_device(region)))
             return device;
     }
-    return same ? g_ptr_array_index(same, 0) : NULL;
+    return first;
 }
 
 static void compare_regions(Op *op) {
     Manager *m = op->m;
-    g_autoptr(GHashTable) devices =
-        g_hash_table_new_full(pmemd_uuid_hash, pmemd_uuid_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
+    g_auto(DeviceTable) devices = { 0 };
     g_autoptr(GPtrArray) regions = g_ptr_array_new();
 
-    for (guint i = 0; i < op->listing->devices->len; i++) {
-        BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
-
-        if (!sd_id128_is_null(device->uuid))
-            add_by_uuid(devices, device);
-    }
+    device_table_fill(&devices, op->listing);
     /* Settling removes regions: collect them first. */
     for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
         g_ptr_array_add(regions, region);
     for (guint i = 0; i < regions->len; i++) {
         Region *region = g_ptr_array_index(regions, i);
 
-        settle_region(op, region, find_by_uuid(devices, region));
+        settle_region(op, region, device_table_find(&devices, region));
     }
 }
 
@@ -449,7 +469,14 @@ static void doom_fillers(Op *op) {
 
 static void start_destroy_next(Op *op);
 
+/* A listing of many devices has come and gone, in between of what stays: the allocator would keep its pages. */
+static void drop_listing(Op *op) {
+    g_clear_pointer(&op->listing, backend_listing_free);
+    (void) malloc_trim(0);
+}
+
 static void start_done(Op *op) {
+    drop_listing(op);
     op->m->recovering = false;
     manager_tell_platform(op->m);
     op_finish(op, SD_ID128_NULL, NULL);
@@ -576,6 +603,7 @@ static void on_refreshed(void *data) {
     else
         log_event(EVENT_PLATFORM_UNREADABLE, NULL, "the platform could not be read again, ignoring: %s",
                   op->error->message);
+    drop_listing(op);
     op_finish(op, SD_ID128_NULL, NULL);
 }
 

@@ -21,7 +21,7 @@ typedef struct {
     void *value;
 } Pair;
 
-#define PAIR_TREE_LEVELS 18 /* a node but the root has at least 16 pairs, or is the last of its level */
+#define PAIR_TREE_LEVELS 20 /* inner nodes have at least 16 children, but the last one of a level */
 
 /* Where a pair is, or would be put. Valid until the tree changes. Private to pair-tree.c. */
 typedef struct {
