@@ -132,7 +132,6 @@ static void setup_failed(Op *op) {
 
 static void run_take_back(void *data) {
     Op *op = data;
-    Backend *backend = op->m->backend;
     g_autoptr(GError) error = NULL;
 
     /* Its superblocks first: should the device stay, it is nobody's pool. */
@@ -142,9 +141,9 @@ static void run_take_back(void *data) {
     }
     g_clear_pointer(&op->medium, medium_free);
     op->outcome = BACKEND_UNKNOWN;
-    op->cleaned = backend->ops->destroy(backend, op->device_uuid, op->tag, &op->outcome, &error);
+    op->cleaned = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &error);
     g_clear_pointer(&op->listing, backend_listing_free);
-    op->listing = backend->ops->list(backend, NULL);
+    op->listing = manager_backend_list(op->m, NULL);
 }
 
 static void on_taken_back(void *data) {

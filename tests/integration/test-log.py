@@ -333,7 +333,7 @@ class Regions(Log):
         return self.connection.send(harness.NAME, harness.ROOT, harness.MANAGER, member, signature, *body)
 
     def test_note_stays(self):
-        """The state directory became read-only while a set-up ran: it is done all the same."""
+        """The state directory became read-only while a set-up ran: it is taken back, and refused."""
         hints = os.path.join(self.daemon.state_folder, "setup")
         hold = self.hold("create")
         serial = self.send("SetupMgmt", "tta{sv}", 0x4C0000, 0x4D0000, [])
@@ -342,7 +342,8 @@ class Regions(Log):
         subprocess.run(["mount", "--bind", "-o", "ro", hints, hints], check=True)
         self.addCleanup(subprocess.run, ["umount", hints], check=True)
         os.unlink(hold)
-        self.connection.wait(serial)
+        with self.assertRaisesRegex(wire.Error, "ReadOnly.*setup"):
+            self.connection.wait(serial)
         self.event("state-dir-failed", "warning")
 
     def test_stuck(self):
