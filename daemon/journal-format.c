@@ -320,24 +320,27 @@ static size_t record_len(const uint8_t *buf, size_t avail) {
     return len >= JF_RECORD_MIN && len <= JF_RECORD_MAX && len % 8 == 0 && len <= avail ? len : 0;
 }
 
-bool jf_record_decode(const uint8_t *buf, size_t avail, uint32_t seed, JfRecord *ret_rec) {
-    size_t len = record_len(buf, avail);
-    if (len == 0)
-        return false;
-    uint32_t crc = get_le32(buf + RC_CRC);
-    if (crc != record_crc(buf, len, seed))
-        return false;
-
-    *ret_rec = (JfRecord){
-        .crc = crc,
+JfRecord jf_record_view(const uint8_t *buf) {
+    return (JfRecord){
+        .crc = get_le32(buf + RC_CRC),
         .prev_crc = get_le32(buf + RC_PREV_CRC),
         .seq = get_le64(buf + RC_SEQ),
         .txid = get_le64(buf + RC_TXID),
         .type = get_le16(buf + RC_TYPE),
         .flags = get_le16(buf + RC_FLAGS),
         .payload = buf + RC_PAYLOAD,
-        .payload_len = len - JF_RECORD_MIN,
+        .payload_len = get_le32(buf + RC_LEN) - JF_RECORD_MIN,
     };
+}
+
+bool jf_record_decode(const uint8_t *buf, size_t avail, uint32_t seed, JfRecord *ret_rec) {
+    size_t len = record_len(buf, avail);
+    if (len == 0)
+        return false;
+    if (get_le32(buf + RC_CRC) != record_crc(buf, len, seed))
+        return false;
+
+    *ret_rec = jf_record_view(buf);
     return true;
 }
 

@@ -141,6 +141,8 @@ uint32_t jf_record_seed(sd_id128_t journal_uuid, uint64_t epoch);
 size_t jf_record_encode(JfRecord *rec, uint32_t seed, uint8_t *buf);
 /* false: no whole record with a good checksum starts at buf. ret_rec->payload points into buf. */
 bool jf_record_decode(const uint8_t *buf, size_t avail, uint32_t seed, JfRecord *ret_rec);
+/* The same of a record that jf_record_decode() has found good. */
+JfRecord jf_record_view(const uint8_t *buf);
 /* Recomputes the checksum of what is at buf when its length is possible (for fuzzing and for tests that forge). */
 void jf_record_fix_crc(uint8_t *buf, size_t avail, uint32_t seed);
 
