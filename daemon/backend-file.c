@@ -158,7 +158,10 @@ static BackendDevice *device_new(FileBackend *b, const char *name, const FileRec
         FileImageFacts facts = { 0 };
 
         device->name = image_name(record->tag, device->uuid);
-        int r = file_image_look(b->dirfd, device->name, file_record_usable_bytes(record), &facts);
+        /* Who holds a whole data device matters once it is to be erased or destroyed, and is asked then. */
+        int r = file_image_look(b->dirfd, device->name, file_record_usable_bytes(record),
+                                device->role == BACKEND_ROLE_DATA ? FILE_IMAGE_ASK_UNLESS_WHOLE : FILE_IMAGE_ASK_ALWAYS,
+                                &facts);
         if (r < 0) {
             g_autofree char *path = g_build_filename(b->dir, device->name, NULL);
             set_errno(error, r, path, "cannot look at it");
@@ -416,7 +419,7 @@ static bool file_destroy(Backend *backend, sd_id128_t uuid, const char *tag, Bac
     g_autofree char *image = image_name(record->tag, uuid);
     g_autofree char *temp = file_io_temp_name(image);
     g_autofree char *path = g_build_filename(b->dir, image, NULL);
-    int r = file_image_look(b->dirfd, image, file_record_usable_bytes(record), &facts);
+    int r = file_image_look(b->dirfd, image, file_record_usable_bytes(record), FILE_IMAGE_ASK_ALWAYS, &facts);
     if (r < 0) {
         set_errno(error, r, path, "cannot look at it");
         return false;

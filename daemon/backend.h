@@ -76,7 +76,8 @@ typedef struct {
     FrameRange usable; /* frames a map of it shows; empty when not COMPLETE */
     BackendDeviceState state;
     char *path; /* "/dev/dax0.1", path of the file; NULL: none now */
-    bool held;  /* somebody has it open exclusively, mounted, mapped or stacked upon */
+    bool held;  /* somebody has it open exclusively, mounted, mapped or stacked upon. Of a complete data device an
+                   implementation may leave it false: open_content and destroy ask again, and refuse with BUSY */
 } BackendDevice;
 
 typedef struct {

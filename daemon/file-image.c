@@ -30,14 +30,14 @@ bool file_image_held(int fd) {
     return false;
 }
 
-int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageFacts *ret_facts) {
+int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageAsk ask, FileImageFacts *ret_facts) {
     FileImageFacts facts = { 0 };
     struct stat st;
 
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         facts.exists = true;
         facts.whole = S_ISREG(st.st_mode) && (uint64_t) st.st_size == bytes;
-        if (S_ISREG(st.st_mode)) {
+        if (S_ISREG(st.st_mode) && (ask == FILE_IMAGE_ASK_ALWAYS || !facts.whole)) {
             /* O_NONBLOCK: who holds a lease on it must not make the daemon wait. */
             int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 

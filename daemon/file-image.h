@@ -15,11 +15,17 @@
 typedef struct {
     bool exists;
     bool whole; /* a regular file of the size that was asked about */
-    bool held;  /* as file_image_held() */
+    bool held;  /* as file_image_held(), if that was asked */
 } FileImageFacts;
 
+/* When to ask who holds it: that takes an open of the image, and a lease. */
+typedef enum {
+    FILE_IMAGE_ASK_ALWAYS,
+    FILE_IMAGE_ASK_UNLESS_WHOLE,
+} FileImageAsk;
+
 /* Returns 0 also when it does not exist. */
-int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageFacts *ret_facts);
+int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageAsk ask, FileImageFacts *ret_facts);
 #define FILE_IMAGE_ANY_SIZE UINT64_MAX
 
 /* The descriptor for reading and writing of an image of exactly that size (or any). -EMEDIUMTYPE: it is something

@@ -32,53 +32,70 @@ static bool refuse(const char *path, const char *key, const char *value, const c
     return false;
 }
 
+#define PLAIN_LINES 16u
+
 /* What a description says, by key. */
 typedef struct {
-    GHashTable *plain; /* char * -> char *, both within text; NULL: */
-    GKeyFile *file;    /* read by GLib */
+    const char *keys[PLAIN_LINES], *values[PLAIN_LINES]; /* both within text */
+    guint n;
     char *text;
+    GKeyFile *file; /* NULL, or read by GLib */
 } Content;
 
 static void content_clear(Content *content) {
-    g_clear_pointer(&content->plain, g_hash_table_unref);
     g_clear_pointer(&content->file, g_key_file_unref);
     g_clear_pointer(&content->text, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Content, content_clear)
 
+static const char *content_find(const Content *content, const char *key) {
+    for (guint i = 0; i < content->n; i++)
+        if (strcmp(content->keys[i], key) == 0)
+            return content->values[i];
+    return NULL;
+}
+
+/* Takes one line apart, which begins at `line`; the start of the next one, or NULL: it is no KEY=VALUE of plain ASCII
+ * whose key is new. */
+static char *content_take_line(Content *content, char *line) {
+    char *at = line, *value;
+
+    while (g_ascii_isalpha(*at))
+        at++;
+    if (at == line || *at != '=' || content->n == PLAIN_LINES)
+        return NULL;
+    *at++ = '\0';
+    for (value = at; g_ascii_isgraph(*at) && *at != '\\';)
+        at++;
+    if (*at != '\n' || content_find(content, line))
+        return NULL;
+    *at = '\0';
+    content->keys[content->n] = line;
+    content->values[content->n++] = value;
+    return at + 1;
+}
+
 /* Reads a text that has nothing but the header and lines KEY=VALUE of plain ASCII, each key once, as pmemd writes them:
  * a start reads every description, and GKeyFile takes most of the time for that. false: something else is in it. */
 static bool content_read_plain(Content *content, const char *text) {
-    g_autoptr(GHashTable) plain = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autofree char *copy = NULL;
+    g_auto(Content) plain = { 0 };
 
-    if (!g_str_has_prefix(text, "[" GROUP "]\n") || strchr(text, '\\') || !g_str_is_ascii(text))
+    if (!g_str_has_prefix(text, "[" GROUP "]\n"))
         return false;
-    copy = g_strdup(text + strlen("[" GROUP "]\n"));
-    for (char *line = copy; *line;) {
-        char *end = strchr(line, '\n'), *equals = strchr(line, '=');
-
-        if (!end || !equals || equals > end)
+    plain.text = g_strdup(text + strlen("[" GROUP "]\n"));
+    for (char *line = plain.text; *line;) {
+        line = content_take_line(&plain, line);
+        if (!line)
             return false;
-        *end = *equals = '\0';
-        for (const char *c = line; *c; c++)
-            if (!g_ascii_isalpha(*c))
-                return false;
-        for (const char *c = equals + 1; *c; c++)
-            if (!g_ascii_isgraph(*c))
-                return false;
-        if (!*line || !g_hash_table_insert(plain, line, equals + 1))
-            return false;
-        line = end + 1;
     }
-    content->plain = g_steal_pointer(&plain);
-    content->text = g_steal_pointer(&copy);
+    *content = plain;
+    plain = (Content){ 0 };
     return true;
 }
 
 static char *value_of(const Content *content, const char *key, const char *otherwise) {
-    char *value = content->plain ? g_strdup(g_hash_table_lookup(content->plain, key))
-                                 : g_key_file_get_string(content->file, GROUP, key, NULL);
+    char *value =
+        content->file ? g_key_file_get_string(content->file, GROUP, key, NULL) : g_strdup(content_find(content, key));
 
     return value ? value : g_strdup(otherwise);
 }
