@@ -40,6 +40,11 @@ LEVELS = [
 
 # Further files of a module: variants behind its header, and private headers, which no other module includes.
 PARTS = {
+    "daemon/backend-file-create": "daemon/backend-file",
+    "daemon/backend-file-destroy": "daemon/backend-file",
+    "daemon/backend-file-internal": "daemon/backend-file",
+    "daemon/backend-file-list": "daemon/backend-file",
+    "daemon/backend-file-open": "daemon/backend-file",
     "daemon/medium-file": "daemon/medium",
     "daemon/medium-mapped": "daemon/medium",
     "daemon/journal-payload": "daemon/journal-format",
