@@ -12,8 +12,12 @@ static _Thread_local sigjmp_buf *volatile innermost;
 
 static void on_sigbus(int signum, siginfo_t *info, void *context) {
     (void) context;
+    /* News of an error somewhere in a map of ours, sent when the kernel found it: whoever touches the place gets a
+     * fault of his own, and nothing that runs now has to do with it. */
+    if (info->si_code == BUS_MCEERR_AO)
+        return;
     /* Memory errors only: a SIGBUS that somebody sent says nothing about the medium. */
-    if (innermost && (info->si_code == BUS_ADRERR || info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO))
+    if (innermost && (info->si_code == BUS_ADRERR || info->si_code == BUS_MCEERR_AR))
         siglongjmp(*innermost, 1);
 
     struct sigaction sa = { .sa_handler = SIG_DFL };

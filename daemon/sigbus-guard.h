@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * Turns a SIGBUS (poisoned memory, a file cut short under its mapping) inside of a guarded call into -EIO.
- * Promises: a SIGBUS outside of a guarded call ends the process as if nobody handled it. Guards are per thread and
- * nest.
+ * Promises: a memory error that the kernel only tells of (BUS_MCEERR_AO) changes nothing; a SIGBUS outside of a guarded
+ * call ends the process as if nobody handled it. Guards are per thread and nest.
  */
 #pragma once
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +217,31 @@ static void raise_guarded(Medium *m) {
     medium_guard_run(raise_sigbus, m);
 }
 
+/* As the kernel sends it to all who have a page mapped in which it found an error. */
+static void tell_of_error(void *data) {
+    siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AO };
+
+    g_assert_cmpint(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGBUS, &info), ==, 0);
+    *(bool *) data = true;
+}
+
+/* ... is news of a place that nobody touches now: nothing fails, and the guard goes on to hold. */
+static void test_guard_told_of_error(void) {
+    bool went_on = false;
+    int fd;
+
+    if (no_faults_here())
+        return;
+    g_autoptr(Medium) m = mapped_new(&fd);
+    g_assert_cmpint(ftruncate(fd, SIZE / 2), ==, 0);
+    g_assert_cmpint(medium_guard_run(tell_of_error, &went_on), ==, 0);
+    g_assert_true(went_on);
+    went_on = false;
+    tell_of_error(&went_on);
+    g_assert_true(went_on);
+    g_assert_cmpint(medium_readable(m, 0, SIZE), ==, -EIO);
+}
+
 /* Nobody's SIGBUS is swallowed: neither one outside of a guard nor one that was sent. */
 static void test_guard_default_action(void) {
     int fd;
@@ -331,6 +357,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/medium/file/removed", test_file_removed);
     g_test_add_func("/medium/file/shortened", test_file_shortened);
     g_test_add_func("/medium/guard/nests", test_guard_nests);
+    g_test_add_func("/medium/guard/told-of-error", test_guard_told_of_error);
     g_test_add_func("/medium/guard/default-action", test_guard_default_action);
     g_test_add_func("/medium/file/operations", test_file);
     g_test_add_func("/medium/file/unread-page", test_file_unread_page);
