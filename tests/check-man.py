@@ -5,7 +5,8 @@
 
 usage: check-man.py ROOT PMEMD
 
-Prints TAP. Every page of docs/man is linted; org.pmemd1(5) is made again; pmemd(8) has every option, exit status, event and state.
+Prints TAP. Every page of docs/man is linted; org.pmemd1(5) is made again; pmemd(8) has every option, exit status, event and state; pmemd.conf(5)
+and the pmemd.conf that is installed have every key, with its default.
 """
 
 import glob
@@ -13,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 
 def read(root, path):
@@ -80,8 +82,33 @@ def check_states(root, _):
         assert len(states) >= 3 and set(states) <= words, f"not in the page: {set(states) - words}"
 
 
+def check_config(root, pmemd):
+    def effective(path):
+        done = subprocess.run([pmemd, "--check-config", "--config=" + path], capture_output=True, text=True, check=True)
+        assert done.stderr == "", done.stderr
+        return re.findall(r"^(\w+)=(.*)$", done.stdout, re.M)
+
+    defaults = effective("/dev/null")
+    assert len(defaults) > 10, defaults
+    page = text_of(root, "pmemd.conf.5")
+    section = page.split("\nKEYS\n")[1].split("\nQUOTAS\n")[0]
+    documented = re.findall(r"^ +(\w+)=(.*)$", section, re.M)
+    assert documented == defaults, set(documented) ^ set(defaults)
+
+    # The file as it is installed says nothing, and without its comment signs the same.
+    shipped = os.path.join(root, "daemon/pmemd.conf")
+    assert effective(shipped) == defaults
+    text, quotas = read(root, "daemon/pmemd.conf").split("#[quota default]\n")
+    assert quotas == "#Bytes=unlimited\n", quotas
+    assert re.findall(r"^#(\w+)=(.*)$", text, re.M) == defaults, "daemon/pmemd.conf"
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(re.sub(r"^#(\w+=)", r"\1", text, flags=re.M))
+        file.flush()
+        assert effective(file.name) == defaults
+
+
 def main():
-    checks = [check_roff, check_api_page, check_options, check_events, check_states]
+    checks = [check_roff, check_api_page, check_options, check_events, check_states, check_config]
     print(f"1..{len(checks)}")
     failed = 0
     for number, check in enumerate(checks, 1):

@@ -192,9 +192,10 @@ static void test_refused(void) {
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *text = g_strdup_printf("[pmemd]\n%s\n", rows[i].text);
         g_autofree char *place = g_strdup_printf("b.conf:%d: ", strchr(rows[i].text, '\n') ? 3 : 2);
+        g_autofree char *shown = g_strescape(rows[i].text, NULL);
         g_autoptr(GError) error = NULL;
 
-        g_test_message("%s", rows[i].text);
+        g_test_message("%s", shown);
         g_assert_null(load("[pmemd]\n\n\n\n", text, NULL, &error));
         g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT);
         g_test_message("%s", error->message);
