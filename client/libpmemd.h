@@ -188,7 +188,7 @@ typedef struct PmemdRaw {
     uint64_t step, lead, minimum, free_bytes, largest_gap; /* bytes */
     char *kind;                                            /* "labelled", "unlabelled", "file" */
     char *persistence;
-    char *state; /* "ok", or why it is unusable */
+    char *state; /* "ok", "not managed", or why it is unusable */
 } PmemdRaw;
 
 typedef struct PmemdMgmt {
