@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
- * takes. manager.c is the queue and the public face; manager-journal.c the journals; manager-start.c reads the
- * platform; manager-backend.c calls the backend; manager-create.c, manager-pool.c and manager-release.c are the operations. Nobody else includes it.
+ * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
+ * manager-start.c reads the platform; manager-backend.c calls the backend; manager-create.c, manager-pool.c and
+ * manager-release.c are the operations. Nobody else includes it.
  */
 #pragma once
 

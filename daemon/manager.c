@@ -363,41 +363,6 @@ void manager_start(Manager *m) {
     op_enqueue(op_new(m, start_op_begin), true);
 }
 
-void manager_set_limits(Manager *m, ManagerLimits limits) {
-    m->limits = limits;
-}
-
-bool manager_is_managed(const Manager *m, const Raw *raw) {
-    const char *name = g_strcmp0(raw->kind, "file") == 0 ? raw->id : NULL;
-
-    return !m->manage || manage_list_has(m->manage, raw->range.start, name, (const char *const *) raw->dimms);
-}
-
-void manager_set_manage(Manager *m, const ManageList *manage) {
-    GPtrArray *raws = state_raws(m->state);
-
-    manage_list_unref(m->manage);
-    m->manage = manage_list_ref(manage);
-    for (guint i = 0; i < raws->len; i++) {
-        Raw *raw = g_ptr_array_index(raws, i);
-
-        raw->unmanaged = !manager_is_managed(m, raw);
-    }
-    manager_update_summary(m);
-}
-
-OwnerLimits manager_owner_limits(const Manager *m, uint32_t uid, const QuotaLimit *quota) {
-    if (uid == 0)
-        return (OwnerLimits){ .uid = 0 };
-    return (OwnerLimits){
-        .uid = uid,
-        .has_quota = quota->limited,
-        .quota_bytes = quota->bytes,
-        .quota_source = quota->source,
-        .max_regions = m->limits.max_regions_per_uid,
-    };
-}
-
 void manager_refresh(Manager *m) {
     if (m->refreshing || m->stopping)
         return;

@@ -60,6 +60,7 @@ PARTS = {
     "daemon/manager-create": "daemon/manager",
     "daemon/manager-internal": "daemon/manager",
     "daemon/manager-journal": "daemon/manager",
+    "daemon/manager-limits": "daemon/manager",
     "daemon/manager-pool": "daemon/manager",
     "daemon/manager-release": "daemon/manager",
     "daemon/manager-start": "daemon/manager",
