@@ -3,15 +3,16 @@
 # SPDX-FileCopyrightText: The pmemd authors
 """Checks the manual pages: their roff, and that they say what the programs and contracts say.
 
-usage: check-man.py ROOT PMEMD
+usage: check-man.py ROOT PMEMD PMEMCTL
 
 Prints TAP. Every page of docs/man is linted; org.pmemd1(5) is made again; pmemd(8) has every option, exit status, event and state; pmemd.conf(5)
-and the pmemd.conf that is installed have every key, with its default.
+and the pmemd.conf that is installed have every key, with its default; pmemctl(1) has every verb and option, libpmemd(3) every function.
 """
 
 import glob
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -107,8 +108,55 @@ def check_config(root, pmemd):
         assert effective(file.name) == defaults
 
 
+def ask_pmemctl(*arguments):
+    return subprocess.run([sys.argv[3], *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def tags_of(section):
+    """What the paragraphs with tags of roff begin with, as it reads."""
+    tags = [" ".join(line.split(" ")[1:]) for line in re.findall(r"^\.TP\n(.*)$", section, re.M)]
+    return [re.sub(r"\\f.", "", "".join(shlex.split(tag.replace("\\-", "-").replace("\\f", "\\\\f")))) for tag in tags]
+
+
+def check_pmemctl(root, _):
+    page = text_of(root, "pmemctl.1")
+    verbs = ask_pmemctl("list-cmds").split()
+    written = [tag.split(" ", 1) for tag in tags_of(read(root, "docs/man/pmemctl.1").split("\n.SH VERBS\n")[1].split("\n.SH ")[0])]
+    assert [tag[0] for tag in written] == verbs, set(tag[0] for tag in written) ^ set(verbs)
+    shown = re.findall(r"^  ([a-z][a-z-]*.*)\n      ", ask_pmemctl("help"), re.M)
+    assert [" ".join(tag) for tag in written] == shown, set(" ".join(tag) for tag in written) ^ set(shown)
+
+    section = page.split("\nOPTIONS\n")[1].split("\nOUTPUT\n")[0]
+    options = {option for verb in verbs for option in ask_pmemctl("list-cmds", verb).split()}
+    documented = set()
+    for short, option in re.findall(r"^ {7}(?:(-\w), )?(--[\w-]+=?)", section, re.M):
+        documented |= {option, short} - {""}
+    assert documented == options, documented ^ options
+    formats = re.search(r"--format=FORMAT\s+(\w.*?) \(the default\), (\w+) or ([\w-]+)", section)
+    section = page.split("\nOUTPUT\n")[1].split("\nPASSWORDS\n")[0]
+    assert re.findall(r"^ {7}([a-z-]+)(?:  |$)", section, re.M) == list(formats.groups()), formats
+    section = page.split("\nEXIT STATUS\n")[1].split("\nENVIRONMENT\n")[0]
+    assert re.findall(r"^ {7}(\d) ", section, re.M) == re.findall(r"(\d) (?:done|refused|bad)", ask_pmemctl("help")), section
+
+
+def functions_of(text):
+    """{name: declaration} of C text, blanks evened out."""
+    found = re.findall(r"^ *((?:const )?\w+ \**)(pmemd_\w+)(\([^;]*\));", text, re.M)
+    return {name: " ".join((kind + name + arguments).replace(" )", ")").split()) for kind, name, arguments in found}
+
+
+def check_libpmemd(root, _):
+    header = functions_of(re.sub(r"/\*.*?\*/", "", read(root, "client/libpmemd.h"), flags=re.S))
+    page = text_of(root, "libpmemd.3")
+    documented = functions_of(page)
+    assert header and header == documented, set(header.items()) ^ set(documented.items())
+    names = set(re.findall(r"\b(PMEMD_(?:ERROR_NAME|EVENT|OPERATION)_\w+)", read(root, "client/libpmemd.h")))
+    missing = [name for name in names if not re.search(rf"\b{name}\b", page)]
+    assert names and not missing, missing
+
+
 def main():
-    checks = [check_roff, check_api_page, check_options, check_events, check_states, check_config]
+    checks = [check_roff, check_api_page, check_options, check_events, check_states, check_config, check_pmemctl, check_libpmemd]
     print(f"1..{len(checks)}")
     failed = 0
     for number, check in enumerate(checks, 1):

@@ -282,6 +282,25 @@ class Changes(Case):
         self.daemon_refused("NoSpace", "allocate-data", "1P")
 
 
+class Page(Case):
+    """What pmemctl(1) has a newcomer do, is done as it stands there."""
+
+    def test_from_nothing_to_a_data_region(self):
+        with open(os.path.join(HERE, "..", "..", "docs", "man", "pmemctl.1"), encoding="utf-8") as f:
+            section = f.read().split("\n.SH FROM NOTHING TO A DATA REGION\n")[1].split("\n.SH ")[0]
+        examples = "\n".join(re.findall(r"(?s)\n\.EX\n(.*?)\n\.EE", section)).replace("\\-", "-").splitlines()
+        self.assertEqual([line.split()[1] for line in examples],
+                         ["list", "map", "plan", "allocate-mgmt", "plan", "allocate-data", "show", "release", "release"])
+        for line in examples:
+            command = line.split()
+            self.assertEqual(command.pop(0), "pmemctl")
+            out = self.ok(*command).out
+            if command[0] == "show":
+                self.assertRegex(out, r"(?m)^ *Device: /")
+                self.assertRegex(out, r"(?m)^ *Size: 4.0 GiB$")
+        self.assertEqual(self.json("list")["mgmt"] + self.json("list")["data"], [])
+
+
 class Map(Case):
     def bars(self, *arguments, columns="42"):
         out = self.ok("map", *arguments, environment={"COLUMNS": columns}).out
