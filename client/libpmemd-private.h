@@ -122,8 +122,8 @@ struct PmemdRequest {
 };
 
 /* PmemdFillFunc's of a PmemdRequest. */
-int pmemd_request_fill(sd_bus_message *message, const void *request);
-int pmemd_request_fill_plan(sd_bus_message *message, const void *request);
+int pmemd_request_fill(sd_bus_message *m, const void *arguments);
+int pmemd_request_fill_plan(sd_bus_message *m, const void *arguments);
 
 /* --- libpmemd-results.c --- */
 

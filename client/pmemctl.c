@@ -139,6 +139,14 @@ static bool usage_error(GError **error, const char *format, ...) {
     return false;
 }
 
+/* text: taken. */
+static void take_unless_given(char **at, char *text) {
+    if (*at)
+        g_free(text);
+    else
+        *at = text;
+}
+
 /* Takes the options of the verb (NULL: those of all) out of args. before_verb: stops at the first argument. */
 static bool parse_options(Ctl *ctl, const Verb *verb, char ***args, bool before_verb, GError **error) {
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
@@ -159,8 +167,17 @@ static bool parse_options(Ctl *ctl, const Verb *verb, char ***args, bool before_
     g_option_context_set_strict_posix(context, before_verb);
     g_option_context_add_main_entries(context, entries, NULL);
 
+    /* What stood before the verb counts unless it stands after it, too; GOption knows only what it has read itself. */
+    char *before[G_N_ELEMENTS(options)] = { NULL };
+    for (size_t i = 0; options[i].name; i++)
+        if (options[i].argument)
+            before[i] = g_steal_pointer(&G_STRUCT_MEMBER(char *, ctl, options[i].offset));
     GError *option_error = NULL;
-    if (!g_option_context_parse_strv(context, args, &option_error)) {
+    gboolean ok = g_option_context_parse_strv(context, args, &option_error);
+    for (size_t i = 0; options[i].name; i++)
+        if (options[i].argument)
+            take_unless_given(&G_STRUCT_MEMBER(char *, ctl, options[i].offset), before[i]);
+    if (!ok) {
         usage_error(error, "%s", option_error->message);
         g_clear_error(&option_error);
         return false;
