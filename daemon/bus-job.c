@@ -17,6 +17,7 @@ typedef struct {
 
 struct BusJob {
     BusView *view;
+    BusAuthority *authority;
     Eraser *eraser; /* NULL: not yet, or no longer */
     sd_bus_slot *objects, *enumerator;
     JobFacts facts; /* of the object that sd-bus asks about now; filled by find() before its properties are read */
@@ -27,24 +28,36 @@ static int get_path(sd_bus *bus, const char *path, const char *interface, const 
     return sd_bus_message_append_basic(reply, 'o', text);
 }
 
-static int handle_pause_resume(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    BusJob *jobs = userdata;
-    const char *member = sd_bus_message_get_member(call);
-    g_autoptr(GError) error = NULL;
-    sd_id128_t region;
-    Caller caller;
+static bool describe_job(void *data, sd_bus_message *call, const Caller *caller, BusPurpose *purpose, GError **error) {
+    /* Of what has no path of a job there is no job either: run_on_job() says so. */
+    purpose->has_target = pmemd_job_path_parse(sd_bus_message_get_path(call), &purpose->target);
+    return true;
+}
 
-    if (!caller_resolve(jobs->view->callers, call, &caller, &error) ||
-        !caller_authorize(&caller, PMEMD_IFACE_JOB, member, &error))
-        return bus_view_refuse(jobs->view, call, error, ret_error);
-    bool done = false;
-    if (jobs->eraser && pmemd_job_path_parse(sd_bus_message_get_path(call), &region))
-        done = g_str_equal(member, "Pause") ? eraser_pause(jobs->eraser, region, &error)
-                                            : eraser_resume(jobs->eraser, region, &error);
-    else
-        g_set_error_literal(&error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "the job has ended");
-    return done ? bus_view_answered(jobs->view, call, sd_bus_reply_method_return(call, NULL))
-                : bus_view_refuse(jobs->view, call, error, ret_error);
+static bool run_on_job(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const BusJob *jobs = data;
+    sd_id128_t region;
+
+    if (!jobs->eraser || !pmemd_job_path_parse(sd_bus_message_get_path(call), &region)) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "the job has ended");
+        return false;
+    }
+    if (!(g_str_equal(sd_bus_message_get_member(call), "Pause") ? eraser_pause(jobs->eraser, region, error)
+                                                                : eraser_resume(jobs->eraser, region, error)))
+        return false;
+    bus_view_answered(jobs->view, call, sd_bus_reply_method_return(call, NULL));
+    return true;
+}
+
+static int handle_pause_resume(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = {
+        .interface = PMEMD_IFACE_JOB,
+        .describe = describe_job,
+        .run = run_on_job,
+    };
+    BusJob *jobs = userdata;
+
+    return bus_authorize(jobs->authority, call, &operation, jobs);
 }
 
 #define FACT(member) offsetof(BusJob, facts.member)
@@ -171,10 +184,11 @@ void bus_job_set_eraser(BusJob *jobs, Eraser *eraser) {
     jobs->eraser = eraser;
 }
 
-BusJob *bus_job_new(BusView *view, GError **error) {
+BusJob *bus_job_new(BusView *view, BusAuthority *authority, GError **error) {
     g_autoptr(BusJob) jobs = g_new0(BusJob, 1);
 
     jobs->view = view;
+    jobs->authority = authority;
     int r = sd_bus_add_fallback_vtable(view->bus, &jobs->objects, PMEMD_ROOT_PATH "/job", PMEMD_IFACE_JOB, job_vtable,
                                        find, jobs);
     if (r >= 0)

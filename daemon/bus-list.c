@@ -22,8 +22,9 @@ typedef struct {
 /* A page in the making. */
 typedef struct {
     sd_bus_message *reply;
-    bool privileged;
-    uint32_t max; /* entries, 0 = by size alone */
+    const Caller *viewer;
+    bool privileged; /* the viewer is */
+    uint32_t max;    /* entries, 0 = by size alone */
     uint32_t count;
     uint64_t bytes; /* at least what the entries so far take */
     char *next;     /* cursor behind the last entry */
@@ -87,7 +88,7 @@ static int append_mgmt(Page *page, const void *item) {
     const Pool *pool = item;
     RegionFacts f;
 
-    region_facts_of_pool(pool, page->privileged, &f);
+    region_facts_of_pool(pool, page->viewer, &f);
     page_count(page, pool->sb.range.start, f.uuid, 6,
                strlen(f.uuid) + strlen(f.name) + strlen(f.profile) + strlen(f.state) + strlen(f.owner) +
                    strlen(f.device_path));
@@ -100,7 +101,7 @@ static int append_data(Page *page, const void *item) {
     const Region *region = item;
     RegionFacts f;
 
-    region_facts_of_region(region, page->privileged, &f);
+    region_facts_of_region(region, page->viewer, &f);
     page_count(page, region_device(region).start, f.uuid, 6,
                strlen(f.uuid) + strlen(f.name) + strlen(f.pool) + strlen(f.state) + strlen(f.owner) +
                    strlen(f.device_path));
@@ -220,10 +221,11 @@ static int fill_from_regions(const State *state, Region *region, Page *page) {
     return r;
 }
 
-bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, bool privileged, GError **error) {
+bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, const Caller *viewer, GError **error) {
+    const bool privileged = bus_view_is_privileged(viewer);
     const State *state = manager_state(view->manager);
     const Kind *kind = &kind_table[list];
-    Page page = { .privileged = privileged };
+    Page page = { .viewer = viewer, .privileged = privileged };
     Region *region = NULL;
     const char *after;
     guint index = 0;

@@ -16,6 +16,6 @@ typedef enum {
     BUS_LIST_FOREIGN,
 } BusList;
 
-/* Sends the page that call (its arguments unread) asks for. INVALID_ARGUMENT: the cursor; INTERNAL: the reply
- * cannot be built. */
-bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, bool privileged, GError **error);
+/* Sends the page that call (its arguments unread) asks for, as viewer may see it. INVALID_ARGUMENT: the cursor;
+ * INTERNAL: the reply cannot be built. */
+bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, const Caller *viewer, GError **error);

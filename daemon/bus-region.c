@@ -59,7 +59,7 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
     sd_id128_t uuid;
 
     if (!pmemd_region_path_parse(path, &uuid) ||
-        !region_facts_by_uuid(regions->view, uuid, bus_view_is_privileged(regions->view), &regions->facts))
+        !region_facts_by_uuid(regions->view, uuid, bus_view_viewer(regions->view), &regions->facts))
         return 0;
     *ret_found = regions;
     return 1;

@@ -7,6 +7,7 @@
 #include "proto/error.h"
 #include "proto/names.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define BIT(option) BUS_OPTION_BIT(BUS_OPTION_##option)
@@ -221,6 +222,44 @@ bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, const Bus
     fill(row, &arguments, &options, caller, defaults, &request);
     *ret_request = request;
     return true;
+}
+
+static void describe_range(FrameRange range, BusPurpose *purpose) {
+    g_snprintf(purpose->range, sizeof purpose->range, "0x%" PRIx64 "-0x%" PRIx64, range.start, range.end);
+}
+
+static void describe_bytes(uint64_t bytes, BusPurpose *purpose) {
+    g_snprintf(purpose->bytes, sizeof purpose->bytes, "%" PRIu64, bytes);
+}
+
+void bus_request_purpose(const BusRequest *request, BusPurpose *ret_purpose) {
+    const ManagerRequest *m = &request->manager;
+    BusPurpose purpose = { .kind = REGION_KIND_DATA };
+
+    switch (m->method) {
+    case MANAGER_SETUP_MGMT:
+        purpose.kind = REGION_KIND_MGMT;
+        describe_range(m->mgmt.range, &purpose);
+        break;
+    case MANAGER_ALLOCATE_MGMT:
+        purpose.kind = REGION_KIND_MGMT;
+        describe_bytes(m->mgmt.bytes, &purpose);
+        break;
+    case MANAGER_SETUP_DATA:
+        describe_range(m->data.range, &purpose);
+        break;
+    case MANAGER_ALLOCATE_DATA:
+        describe_bytes(m->data.bytes, &purpose);
+        break;
+    case MANAGER_RELEASE_DATA:
+    case MANAGER_RELEASE_MGMT:
+    case MANAGER_RENAME:
+    case MANAGER_SET_OWNER:
+        purpose.has_target = true;
+        purpose.target = m->target.uuid;
+        break;
+    }
+    *ret_purpose = purpose;
 }
 
 int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t result) {

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/bus-authorize.h"
 #include "daemon/caller.h"
 #include "daemon/manager.h"
 
@@ -29,6 +30,9 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefau
 /* Reads a call of Plan. */
 bool bus_request_read_plan(sd_bus_message *call, const Caller *caller, const BusDefaults *defaults,
                            BusRequest *ret_request, GError **error);
+
+/* What polkit is to be asked about request, and about which region. */
+void bus_request_purpose(const BusRequest *request, BusPurpose *ret_purpose);
 
 /* Answers call with what method returns when it was done. Negative errno: not sent. */
 int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t result);

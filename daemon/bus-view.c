@@ -3,35 +3,49 @@
 #include "daemon/bus-view.h"
 
 #include "daemon/bus-error.h"
+#include "daemon/log.h"
 #include "proto/error.h"
 
 #include <errno.h>
 
-void bus_view_count(const BusView *view, sd_bus_message *call, const GError *error) {
+static void count(const BusView *view, sd_bus_message *call, const GError *error) {
     int code = !error ? -1 : error->domain == PMEMD_ERROR ? error->code : PMEMD_ERROR_INTERNAL;
 
     stats_count_call(manager_stats(view->manager), sd_bus_message_get_member(call), code);
 }
 
-int bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error, sd_bus_error *ret_error) {
-    bus_view_count(view, call, error);
-    return bus_error_set(ret_error, error);
+void bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error) {
+    count(view, call, error);
+    bus_error_reply(call, error);
 }
 
-int bus_view_answered(const BusView *view, sd_bus_message *call, int r) {
+void bus_view_answered(const BusView *view, sd_bus_message *call, int r) {
     if (r >= 0 || r == -ENOTCONN)
-        bus_view_count(view, call, NULL);
-    return r;
+        count(view, call, NULL);
+    else
+        log_message(LOG_WARNING, NULL, sd_bus_message_get_sender(call), "cannot send a reply, ignoring: %s",
+                    g_strerror(-r));
 }
 
-bool bus_view_is_privileged(const BusView *view) {
+const Caller *bus_view_viewer(const BusView *view) {
     sd_bus_message *message = sd_bus_get_current_message(view->bus);
-    Caller caller;
 
     /* A signal that is made while a call is answered is not for that caller alone. */
     if (bus_news_is_sending(view->news) || !message)
-        return false;
-    return caller_resolve(view->callers, message, &caller, NULL) && caller.privileged;
+        return NULL;
+    return view->on_behalf ? view->on_behalf : caller_known(view->callers, message);
+}
+
+bool bus_view_is_privileged(const Caller *viewer) {
+    return viewer && viewer->privileged;
+}
+
+bool bus_view_shows_region(const Caller *viewer, const Region *region) {
+    return viewer && (viewer->privileged || rules_is_own(region->owner_uid, region->user, viewer->uid, viewer->user));
+}
+
+bool bus_view_shows_pool(const Caller *viewer, const Pool *pool) {
+    return viewer && (viewer->privileged || rules_is_own(pool->owner_uid, pool->user, viewer->uid, viewer->user));
 }
 
 bool bus_view_is_introspecting(const BusView *view) {
@@ -52,7 +66,7 @@ static void facts_of_raw(const Raw *raw, RegionFacts *facts) {
     facts->local_node = raw ? raw->local_node : -1;
 }
 
-void region_facts_of_pool(const Pool *pool, bool privileged, RegionFacts *ret_facts) {
+void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *ret_facts) {
     Profile profile;
     RegionFacts facts = {
         .kind = region_kind_to_string(REGION_KIND_MGMT),
@@ -77,12 +91,12 @@ void region_facts_of_pool(const Pool *pool, bool privileged, RegionFacts *ret_fa
     pmemd_uuid_format(pool->sb.member_uuid, facts.uuid);
     pmemd_uuid_format(pool->sb.member_uuid, facts.pool);
     facts_of_raw(pool->occupant.raw, &facts);
-    if (!privileged)
+    if (!bus_view_shows_pool(viewer, pool))
         hide(&facts);
     *ret_facts = facts;
 }
 
-void region_facts_of_region(const Region *region, bool privileged, RegionFacts *ret_facts) {
+void region_facts_of_region(const Region *region, const Caller *viewer, RegionFacts *ret_facts) {
     RegionFacts facts = {
         .kind = region_kind_to_string(REGION_KIND_DATA),
         .name = region->name ?: "",
@@ -104,22 +118,22 @@ void region_facts_of_region(const Region *region, bool privileged, RegionFacts *
     pmemd_uuid_format(region->uuid, facts.uuid);
     pmemd_uuid_format(region->pool->sb.member_uuid, facts.pool);
     facts_of_raw(region->occupant.raw, &facts);
-    if (!privileged)
+    if (!bus_view_shows_region(viewer, region))
         hide(&facts);
     *ret_facts = facts;
 }
 
-bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, bool privileged, RegionFacts *ret_facts) {
+bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, const Caller *viewer, RegionFacts *ret_facts) {
     const State *state = manager_state(view->manager);
     const Region *region = state_region_by_uuid(state, uuid);
 
     if (region) {
-        region_facts_of_region(region, privileged, ret_facts);
+        region_facts_of_region(region, viewer, ret_facts);
         return true;
     }
     const Pool *pool = state_pool_by_uuid(state, uuid);
     if (!pool)
         return false;
-    region_facts_of_pool(pool, privileged, ret_facts);
+    region_facts_of_pool(pool, viewer, ret_facts);
     return true;
 }

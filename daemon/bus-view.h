@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * What the exported objects share: the manager they show, and how much of it whoever asks may see.
- * Promises: physical addresses, device paths and owners leave pmemd only in answers to the privileged, never in
- * signals and never in an answer to somebody unknown. Used by bus, bus-list, bus-region, bus-job.
+ * Promises: physical addresses, device paths and owners leave pmemd only in answers to the privileged and, of
+ * a region, to its owner; never in signals and never in an answer to somebody unknown. Used by bus, bus-list, bus-region, bus-job.
  */
 #pragma once
 
@@ -21,17 +21,19 @@ typedef struct {
     Manager *manager;
     CallerCache *callers;
     BusNews *news;
+    const Caller *on_behalf; /* of whom the message that is being answered was sent; NULL: of its sender */
 } BusView;
 
-/* The two ends of a method's handler, which count the call; they return what the handler is to return. */
-int bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error, sd_bus_error *ret_error);
-/* r: what came of sending the answer. */
-int bus_view_answered(const BusView *view, sd_bus_message *call, int r);
-/* The same for an answer that is given later. error NULL: done. */
-void bus_view_count(const BusView *view, sd_bus_message *call, const GError *error);
+/* The two ends of a method's handler, now or later; both count the call. */
+void bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error);
+/* r: what came of sending the answer: nobody could be told that it failed. */
+void bus_view_answered(const BusView *view, sd_bus_message *call, int r);
 
-/* May whoever sent the message that is being answered see everything? */
-bool bus_view_is_privileged(const BusView *view);
+/* Whoever sent the message that is being answered; NULL: not known, or it goes to more than one. Valid while it is
+ * answered. */
+const Caller *bus_view_viewer(const BusView *view);
+/* May viewer (NULL: anyone) see all of everything? */
+bool bus_view_is_privileged(const Caller *viewer);
 /* Is the message that is being answered an Introspect, and not GetManagedObjects? */
 bool bus_view_is_introspecting(const BusView *view);
 
@@ -45,7 +47,11 @@ typedef struct {
     int dirty;
 } RegionFacts;
 
-void region_facts_of_pool(const Pool *pool, bool privileged, RegionFacts *ret_facts);
-void region_facts_of_region(const Region *region, bool privileged, RegionFacts *ret_facts);
+/* viewer NULL: what anyone may see. */
+void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *ret_facts);
+void region_facts_of_region(const Region *region, const Caller *viewer, RegionFacts *ret_facts);
 /* false: neither a pool nor a data region has this uuid. */
-bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, bool privileged, RegionFacts *ret_facts);
+bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, const Caller *viewer, RegionFacts *ret_facts);
+/* May viewer see all of the region, or of the pool? */
+bool bus_view_shows_region(const Caller *viewer, const Region *region);
+bool bus_view_shows_pool(const Caller *viewer, const Pool *pool);

@@ -2,7 +2,10 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus.h"
 
+#include "daemon/bus-authorize.h"
 #include "daemon/bus-error.h"
+#include "daemon/bus-find.h"
+#include "daemon/bus-hold.h"
 #include "daemon/bus-job.h"
 #include "daemon/bus-list.h"
 #include "daemon/bus-metrics.h"
@@ -28,6 +31,8 @@ struct Bus {
     BusDefaults defaults;
     BusEvents events;
     void *events_data;
+    BusAuthority *authority;
+    BusHold *hold;
     BusRegion *regions;
     BusJob *jobs;
     const Eraser *eraser; /* NULL: not yet, or no longer */
@@ -43,74 +48,103 @@ typedef struct {
     ManagerMethod method;
 } Pending;
 
-static bool resolve_and_authorize(Bus *bus, sd_bus_message *call, Caller *ret_caller, GError **error) {
-    return caller_resolve(bus->view.callers, call, ret_caller, error) &&
-           caller_authorize(ret_caller, PMEMD_IFACE_MANAGER, sd_bus_message_get_member(call), error);
-}
-
 /* --- methods --- */
 
 static void on_change_done(void *data, sd_id128_t result, const GError *error) {
     Pending *pending = data;
 
-    bus_view_count(pending->view, pending->call, error);
-    if (error) {
-        bus_error_reply(pending->call, error);
-    } else {
-        int r = bus_request_reply(pending->call, pending->method, result);
-        if (r < 0 && r != -ENOTCONN)
-            log_message(LOG_WARNING, NULL, sd_bus_message_get_sender(pending->call),
-                        "cannot send a reply, ignoring: %s", g_strerror(-r));
-    }
+    if (error)
+        bus_view_refuse(pending->view, pending->call, error);
+    else
+        bus_view_answered(pending->view, pending->call, bus_request_reply(pending->call, pending->method, result));
     sd_bus_message_unref(pending->call);
     g_free(pending);
 }
 
-static int handle_change(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    Bus *bus = userdata;
-    g_autoptr(GError) error = NULL;
+static bool describe_change(void *data, sd_bus_message *call, const Caller *caller, BusPurpose *purpose,
+                            GError **error) {
+    const Bus *bus = data;
     BusRequest request;
-    Caller caller;
 
-    if (!resolve_and_authorize(bus, call, &caller, &error) ||
-        !bus_request_read(call, &caller, &bus->defaults, &request, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
+    if (!bus_request_read(call, caller, &bus->defaults, &request, error))
+        return false;
+    bus_request_purpose(&request, purpose);
+    return true;
+}
 
+static bool run_change(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    Bus *bus = data;
+    BusRequest request;
+
+    if (!bus_request_read(call, caller, &bus->defaults, &request, error))
+        return false;
+    request.manager.others = others;
     Pending *pending = g_new(Pending, 1);
     *pending = (Pending){ .view = &bus->view, .call = sd_bus_message_ref(call), .method = request.manager.method };
     if (request.manager.method == MANAGER_SET_OWNER)
         request.manager.target.owner_user = request.owner_user;
     manager_submit(bus->view.manager, &request.manager, request.hash, on_change_done, pending);
-    return 1;
+    return true;
+}
+
+static int handle_change(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = {
+        .interface = PMEMD_IFACE_MANAGER,
+        .describe = describe_change,
+        .run = run_change,
+    };
+    Bus *bus = userdata;
+
+    return bus_authorize(bus->authority, call, &operation, bus);
+}
+
+static bool describe_plan(void *data, sd_bus_message *call, const Caller *caller, BusPurpose *purpose, GError **error) {
+    const Bus *bus = data;
+    BusRequest request;
+
+    if (!bus_request_read_plan(call, caller, &bus->defaults, &request, error))
+        return false;
+    bus_request_purpose(&request, purpose);
+    return true;
+}
+
+static bool run_plan(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
+    BusRequest request;
+    RegionPlan plan;
+
+    if (!bus_request_read_plan(call, caller, &bus->defaults, &request, error) ||
+        !manager_plan(bus->view.manager, &request.manager, &plan, error))
+        return false;
+    bus_view_answered(&bus->view, call, bus_request_reply_plan(call, &plan));
+    return true;
 }
 
 static int handle_plan(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = {
+        .interface = PMEMD_IFACE_MANAGER,
+        .describe = describe_plan,
+        .run = run_plan,
+    };
     Bus *bus = userdata;
-    g_autoptr(GError) error = NULL;
-    BusRequest request;
-    RegionPlan plan;
-    Caller caller;
 
-    if (!resolve_and_authorize(bus, call, &caller, &error) ||
-        !bus_request_read_plan(call, &caller, &bus->defaults, &request, &error) ||
-        !manager_plan(bus->view.manager, &request.manager, &plan, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
-    return bus_view_answered(&bus->view, call, bus_request_reply_plan(call, &plan));
+    return bus_authorize(bus->authority, call, &operation, bus);
 }
 
-static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    Bus *bus = userdata;
+static bool unreadable(int r, GError **error) {
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "the arguments cannot be read: %s", g_strerror(-r));
+    return false;
+}
+
+static bool run_count(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
     const State *state = manager_state(bus->view.manager);
-    g_autoptr(GError) error = NULL;
     const char *kind;
-    Caller caller;
     guint count;
 
-    if (!resolve_and_authorize(bus, call, &caller, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
     int r = sd_bus_message_read_basic(call, 's', &kind);
     if (r < 0)
-        return r;
+        return unreadable(r, error);
     if (g_str_equal(kind, "raw")) {
         count = state_raws(state)->len;
     } else if (g_str_equal(kind, "mgmt")) {
@@ -121,150 +155,82 @@ static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_
         count = state_foreigns(state)->len;
     } else {
         g_autofree char *quoted = bus_quote(kind);
-        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "kind '%s' is none of raw, mgmt, data, foreign",
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "kind '%s' is none of raw, mgmt, data, foreign",
                     quoted);
-        return bus_view_refuse(&bus->view, call, error, ret_error);
+        return false;
     }
-    return bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "u", (uint32_t) count));
+    bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "u", (uint32_t) count));
+    return true;
 }
 
-static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    const char *member = sd_bus_message_get_member(call);
+static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_count };
     Bus *bus = userdata;
-    g_autoptr(GError) error = NULL;
-    Caller caller;
+
+    return bus_authorize(bus->authority, call, &operation, bus);
+}
+
+static bool run_list(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const char *member = sd_bus_message_get_member(call);
+    const Bus *bus = data;
     BusList list = g_str_equal(member, "ListRaw")    ? BUS_LIST_RAW
                    : g_str_equal(member, "ListMgmt") ? BUS_LIST_MGMT
                    : g_str_equal(member, "ListData") ? BUS_LIST_DATA
                                                      : BUS_LIST_FOREIGN;
 
-    if (!resolve_and_authorize(bus, call, &caller, &error) ||
-        !bus_list_reply(&bus->view, list, call, caller.privileged, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
-    return bus_view_answered(&bus->view, call, 1);
-}
-
-/* The regions and pools that a name without POOL/ may mean: how many, and the first one. matches: for the error
- * message. */
-static guint find_by_name(const State *state, const char *name, sd_id128_t *ret_uuid, GString *matches) {
-    const GPtrArray *pools = state_pools(state);
-    guint n = 0;
-
-    for (guint i = 0; i < pools->len; i++) {
-        const Pool *pool = pools->pdata[i];
-        const Region *region = g_hash_table_lookup(pool->by_name, name);
-
-        if (g_strcmp0(pool->name, name) == 0) {
-            if (n++ == 0)
-                *ret_uuid = pool->sb.member_uuid;
-            g_string_append_printf(matches, " pool %s", pool->name);
-        }
-        if (region) {
-            char uuid[PMEMD_UUID_STRING_MAX];
-
-            if (n++ == 0)
-                *ret_uuid = region->uuid;
-            g_string_append_printf(matches, " %s/%s", pool->name ?: pmemd_uuid_format(pool->sb.member_uuid, uuid),
-                                   name);
-        }
-    }
-    return n;
-}
-
-static bool find_in_pool(const State *state, const char *key, sd_id128_t *ret_uuid) {
-    const char *slash = strchr(key, '/');
-    g_autofree char *pool_key = g_strndup(key, (gsize) (slash - key));
-    sd_id128_t uuid;
-    const Pool *pool =
-        pmemd_uuid_parse(pool_key, &uuid) ? state_pool_by_uuid(state, uuid) : state_pool_by_name(state, pool_key);
-    const Region *region = pool ? g_hash_table_lookup(pool->by_name, slash + 1) : NULL;
-
-    if (region)
-        *ret_uuid = region->uuid;
-    return region != NULL;
-}
-
-static bool find_by_path(const State *state, const char *key, bool privileged, sd_id128_t *ret_uuid) {
-    Region *region = NULL;
-    Pool *pool = NULL;
-
-    /* Device paths are not for everyone (DevicePath is ""): nor is finding out by them. */
-    if (!privileged || !state_find_path(state, key, &region, &pool))
+    if (!bus_list_reply(&bus->view, list, call, caller, error))
         return false;
-    *ret_uuid = region ? region->uuid : pool->sb.member_uuid;
+    bus_view_answered(&bus->view, call, 1);
     return true;
 }
 
-static bool find_by_uuid(const State *state, sd_id128_t uuid) {
-    return state_region_by_uuid(state, uuid) || state_pool_by_uuid(state, uuid);
+static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_list };
+    Bus *bus = userdata;
+
+    return bus_authorize(bus->authority, call, &operation, bus);
 }
 
-static bool find_region(const State *state, const char *key, bool privileged, sd_id128_t *ret_uuid, GError **error) {
+static bool run_get_region(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
+    char path[PMEMD_PATH_MAX];
     sd_id128_t uuid;
-    bool found;
+    const char *key;
 
-    if (!bus_check_text("the key", key, error))
+    int r = sd_bus_message_read_basic(call, 's', &key);
+    if (r < 0)
+        return unreadable(r, error);
+    if (!bus_find_region(manager_state(bus->view.manager), key, caller, &uuid, error))
         return false;
-    if (pmemd_uuid_parse(key, &uuid) || pmemd_region_path_parse(key, &uuid)) {
-        found = find_by_uuid(state, uuid);
-    } else if (key[0] == '/') {
-        found = find_by_path(state, key, privileged, &uuid);
-    } else if (strchr(key, '/')) {
-        found = find_in_pool(state, key, &uuid);
-    } else {
-        g_autoptr(GString) matches = g_string_new(NULL);
-        guint n = find_by_name(state, key, &uuid, matches);
-        if (n > 1) {
-            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
-                        "'%s' is the name of %u regions; say which:%s", key, n, matches->str);
-            return false;
-        }
-        found = n == 1;
-    }
-    if (!found) {
-        g_autofree char *quoted = bus_quote(key);
-        g_set_error(
-            error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
-            "no region is '%s': give a uuid, a name, POOL/NAME or a device path, as ListMgmt and ListData show them",
-            quoted);
-        return false;
-    }
-    *ret_uuid = uuid;
+    bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "o", pmemd_region_path(uuid, path)));
     return true;
 }
 
 static int handle_get_region(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_get_region };
     Bus *bus = userdata;
-    g_autoptr(GError) error = NULL;
-    char path[PMEMD_PATH_MAX];
-    sd_id128_t uuid;
-    const char *key;
-    Caller caller;
 
-    if (!resolve_and_authorize(bus, call, &caller, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
-    int r = sd_bus_message_read_basic(call, 's', &key);
-    if (r < 0)
-        return r;
-    if (!find_region(manager_state(bus->view.manager), key, caller.privileged, &uuid, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
-    return bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "o", pmemd_region_path(uuid, path)));
+    return bus_authorize(bus->authority, call, &operation, bus);
+}
+
+static bool run_get_metrics(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
+
+    bus_view_answered(&bus->view, call, bus_metrics_reply(&bus->view, bus->eraser, call));
+    return true;
 }
 
 static int handle_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_get_metrics };
     Bus *bus = userdata;
-    g_autoptr(GError) error = NULL;
-    Caller caller;
 
-    if (!resolve_and_authorize(bus, call, &caller, &error))
-        return bus_view_refuse(&bus->view, call, error, ret_error);
-    return bus_view_answered(&bus->view, call, bus_metrics_reply(&bus->view, bus->eraser, call));
+    return bus_authorize(bus->authority, call, &operation, bus);
 }
 
 /* --- the object --- */
 
 #define FACT(member) offsetof(Bus, facts.member)
-#define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* sd-bus asks nobody: caller_authorize() does */
+#define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* sd-bus asks nobody: bus_authorize() does */
 #define EMITS SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
 static const sd_bus_vtable manager_vtable[] = {
@@ -342,7 +308,7 @@ static int find(sd_bus *connection, const char *path, const char *interface, voi
 
     if (!g_str_equal(path, PMEMD_ROOT_PATH))
         return 0;
-    bus->facts = manager_facts(bus, bus_view_is_privileged(&bus->view));
+    bus->facts = manager_facts(bus, bus_view_is_privileged(bus_view_viewer(&bus->view)));
     *ret_found = bus;
     return 1;
 }
@@ -489,7 +455,6 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->events = *events;
     bus->events_data = data;
     bus->view.manager = manager;
-    bus->view.callers = caller_cache_new();
     int r = connect_to(address, &bus->view.bus);
     if (r < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot connect to the message bus '%s': %s", address,
@@ -510,7 +475,13 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->view.news = bus_news_new(bus->view.bus, event, error);
     if (!bus->view.news)
         return NULL;
-    bus->jobs = bus_job_new(&bus->view, error);
+    bus->authority = bus_authority_new(&bus->view, error);
+    if (!bus->authority)
+        return NULL;
+    bus->hold = bus_hold_new(&bus->view, error);
+    if (!bus->hold)
+        return NULL;
+    bus->jobs = bus_job_new(&bus->view, bus->authority, error);
     if (!bus->jobs)
         return NULL;
     /* The last that may fail: from here on the manager knows us as a listener. */
@@ -525,6 +496,8 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
 void bus_free(Bus *bus) {
     if (!bus)
         return;
+    bus_hold_free(bus->hold);
+    bus_authority_free(bus->authority);
     if (bus->view.bus) {
         sd_bus_flush(bus->view.bus);
         sd_bus_detach_event(bus->view.bus);
@@ -537,7 +510,6 @@ void bus_free(Bus *bus) {
     sd_bus_slot_unref(bus->object);
     sd_bus_slot_unref(bus->object_manager);
     sd_bus_close_unref(bus->view.bus);
-    caller_cache_free(bus->view.callers);
     quota_table_unref(bus->defaults.quotas);
     g_free(bus);
 }
@@ -550,6 +522,10 @@ const EraserEvents *bus_get_eraser_events(Bus *bus, void **ret_data) {
 void bus_set_eraser(Bus *bus, Eraser *eraser) {
     bus->eraser = eraser;
     bus_job_set_eraser(bus->jobs, eraser);
+}
+
+void bus_refuse_pending(Bus *bus) {
+    bus_authority_refuse_pending(bus->authority);
 }
 
 bool bus_acquire_name(Bus *bus, GError **error) {

@@ -31,6 +31,9 @@ void bus_free(Bus *bus);
 const EraserEvents *bus_get_eraser_events(Bus *bus, void **ret_data);
 void bus_set_eraser(Bus *bus, Eraser *eraser); /* NULL before it is freed */
 
+/* Refuses what still waits for a verdict. Before the manager is freed; the loop has ended. */
+void bus_refuse_pending(Bus *bus);
+
 /* Takes org.pmemd1 without queueing for it. EXISTS: somebody has it; NOT_AUTHORIZED: the bus' policy. */
 bool bus_acquire_name(Bus *bus, GError **error);
 

@@ -3,57 +3,71 @@
 #include "daemon/caller.h"
 
 #include "proto/error.h"
-#include "proto/names.h"
 #include "proto/types.h"
 
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
+#define DRIVER "org.freedesktop.DBus"
+#define DRIVER_PATH "/org/freedesktop/DBus"
+
 /* Connections remembered; one that does not fit costs its bus one question more, so forgetting all is fine. */
 #define CACHE_MAX 4096u
 
 struct CallerCache {
+    sd_bus *bus;
+    sd_bus_slot *ended;
+    CallerGone gone;
+    void *data;
     GHashTable *by_name; /* unique name -> Caller * */
 };
 
-typedef struct {
-    const char *interface, *member;
-    bool anyone; /* else: the privileged only */
-} Action;
-
-/* Every method of proto/org.pmemd1.xml has its row here; what has none is refused. */
-static const Action action_table[] = {
-    { PMEMD_IFACE_MANAGER, "SetupMgmt", false },
-    { PMEMD_IFACE_MANAGER, "SetupData", false },
-    { PMEMD_IFACE_MANAGER, "AllocateMgmt", false },
-    { PMEMD_IFACE_MANAGER, "AllocateData", false },
-    { PMEMD_IFACE_MANAGER, "Plan", false }, /* a plan names frames */
-    { PMEMD_IFACE_MANAGER, "ReleaseData", false },
-    { PMEMD_IFACE_MANAGER, "ReleaseMgmt", false },
-    { PMEMD_IFACE_MANAGER, "Rename", false },
-    { PMEMD_IFACE_MANAGER, "SetOwner", false },
-    { PMEMD_IFACE_MANAGER, "CountRegions", true },
-    { PMEMD_IFACE_MANAGER, "ListRaw", true },
-    { PMEMD_IFACE_MANAGER, "ListMgmt", true },
-    { PMEMD_IFACE_MANAGER, "ListData", true },
-    { PMEMD_IFACE_MANAGER, "ListForeign", true },
-    { PMEMD_IFACE_MANAGER, "GetRegion", true },
-    { PMEMD_IFACE_MANAGER, "GetMetrics", true }, /* no addresses, no owners */
-    { PMEMD_IFACE_JOB, "Pause", false },
-    { PMEMD_IFACE_JOB, "Resume", false },
+struct CallerLookup {
+    CallerCache *cache;
+    sd_bus_slot *call;
+    char *sender;
+    CallerFound found;
+    void *data;
 };
 
-CallerCache *caller_cache_new(void) {
-    CallerCache *cache = g_new0(CallerCache, 1);
+static int on_connection_ended(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+    const CallerCache *cache = userdata;
+    const char *name, *old_owner, *new_owner;
 
+    /* Anyone may send a signal that looks like this. */
+    if (g_strcmp0(sd_bus_message_get_sender(message), DRIVER) != 0 ||
+        sd_bus_message_read(message, "sss", &name, &old_owner, &new_owner) < 0 || name[0] != ':' || new_owner[0])
+        return 0;
+    g_hash_table_remove(cache->by_name, name);
+    if (cache->gone)
+        cache->gone(cache->data, name);
+    return 0;
+}
+
+CallerCache *caller_cache_new(sd_bus *bus, CallerGone gone, void *data, GError **error) {
+    g_autoptr(CallerCache) cache = g_new0(CallerCache, 1);
+
+    cache->bus = bus;
+    cache->gone = gone;
+    cache->data = data;
     cache->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    return cache;
+    int r = sd_bus_add_match_async(bus, &cache->ended,
+                                   "type='signal',sender='" DRIVER "',path='" DRIVER_PATH "',interface='" DRIVER
+                                   "',member='NameOwnerChanged',arg2=''",
+                                   on_connection_ended, NULL, cache);
+    if (r < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot listen for connections that end: %s",
+                    g_strerror(-r));
+        return NULL;
+    }
+    return g_steal_pointer(&cache);
 }
 
 void caller_cache_free(CallerCache *cache) {
     if (!cache)
         return;
+    sd_bus_slot_unref(cache->ended);
     g_hash_table_unref(cache->by_name);
     g_free(cache);
 }
@@ -67,58 +81,89 @@ void caller_user_name(uint32_t uid, char ret_user[static PMEMD_USER_MAX + 1]) {
         g_strlcpy(ret_user, found->pw_name, PMEMD_USER_MAX + 1);
 }
 
-bool caller_resolve(CallerCache *cache, sd_bus_message *message, Caller *ret_caller, GError **error) {
-    /* Without a driver that stamps the sender, nobody vouches for who it is. */
+const Caller *caller_known(const CallerCache *cache, sd_bus_message *message) {
     const char *sender = sd_bus_message_get_sender(message);
-    if (!sender || sender[0] != ':' || sd_bus_is_bus_client(sd_bus_message_get_bus(message)) <= 0) {
-        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
-                            "the message names no sender: pmemd answers on a message bus only");
-        return false;
-    }
 
-    const Caller *known = g_hash_table_lookup(cache->by_name, sender);
-    if (known) {
-        *ret_caller = *known;
-        return true;
-    }
+    return sender ? g_hash_table_lookup(cache->by_name, sender) : NULL;
+}
 
-    sd_bus_creds *creds = NULL;
-    uid_t uid;
-    int r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-    if (r >= 0)
-        r = sd_bus_creds_get_euid(creds, &uid);
-    sd_bus_creds_unref(creds);
-    if (r < 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "the bus does not say which user %s is: %s", sender,
-                    g_strerror(-r));
-        return false;
-    }
+/* The driver's answer: a{sv} with the user's number among what else it knows of the connection. */
+static int read_uid(sd_bus_message *reply, uint32_t *ret_uid) {
+    const char *key;
 
-    if (g_hash_table_size(cache->by_name) >= CACHE_MAX)
-        g_hash_table_remove_all(cache->by_name);
+    int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+    while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+        r = sd_bus_message_read_basic(reply, 's', &key);
+        if (r >= 0 && g_str_equal(key, "UnixUserID"))
+            return sd_bus_message_read(reply, "v", "u", ret_uid);
+        if (r >= 0)
+            r = sd_bus_message_skip(reply, "v");
+        if (r >= 0)
+            r = sd_bus_message_exit_container(reply);
+    }
+    return r < 0 ? r : -ENODATA;
+}
+
+static const Caller *remember(CallerCache *cache, const char *sender, uint32_t uid) {
     Caller *caller = g_new0(Caller, 1);
+
     caller->uid = uid;
     caller->privileged = uid == 0 || uid == geteuid();
     caller_user_name(uid, caller->user);
+    if (g_hash_table_size(cache->by_name) >= CACHE_MAX)
+        g_hash_table_remove_all(cache->by_name);
     g_hash_table_insert(cache->by_name, g_strdup(sender), caller);
-    *ret_caller = *caller;
-    return true;
+    return caller;
 }
 
-bool caller_authorize(const Caller *caller, const char *interface, const char *member, GError **error) {
-    for (size_t i = 0; i < G_N_ELEMENTS(action_table); i++) {
-        const Action *action = &action_table[i];
-        if (g_strcmp0(action->interface, interface) != 0 || g_strcmp0(action->member, member) != 0)
-            continue;
-        if (action->anyone || caller->privileged)
-            return true;
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
-                    "%s is for root and the user that runs pmemd; user %" G_GUINT32_FORMAT
-                    " may only list: call it as root",
-                    member, caller->uid);
-        return false;
+static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+    CallerLookup *lookup = userdata;
+    const sd_bus_error *refusal = sd_bus_message_get_error(reply);
+    g_autoptr(GError) error = NULL;
+    uint32_t uid = UINT32_MAX;
+
+    int r = refusal ? -sd_bus_error_get_errno(refusal) : read_uid(reply, &uid);
+    if (r >= 0 && uid == UINT32_MAX)
+        r = -ENODATA;
+    if (r < 0)
+        error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "the bus does not say which user %s is: %s",
+                            lookup->sender, refusal && refusal->message ? refusal->message : g_strerror(-r));
+    const Caller *caller = error ? NULL : remember(lookup->cache, lookup->sender, uid);
+    lookup->found(lookup->data, caller, error);
+    caller_lookup_cancel(lookup);
+    return 0;
+}
+
+CallerLookup *caller_lookup(CallerCache *cache, sd_bus_message *message, CallerFound found, void *data,
+                            GError **error) {
+    /* Without a driver that stamps the sender, nobody vouches for who it is. */
+    const char *sender = sd_bus_message_get_sender(message);
+    if (!sender || sender[0] != ':' || sd_bus_is_bus_client(cache->bus) <= 0) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
+                            "the message names no sender: pmemd answers on a message bus only");
+        return NULL;
     }
-    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "%s.%s has no entry in pmemd's table of actions",
-                interface, member);
-    return false;
+
+    CallerLookup *lookup = g_new0(CallerLookup, 1);
+    lookup->cache = cache;
+    lookup->sender = g_strdup(sender);
+    lookup->found = found;
+    lookup->data = data;
+    int r = sd_bus_call_method_async(cache->bus, &lookup->call, DRIVER, DRIVER_PATH, DRIVER, "GetConnectionCredentials",
+                                     on_credentials, lookup, "s", sender);
+    if (r < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "the bus cannot be asked which user %s is: %s",
+                    sender, g_strerror(-r));
+        caller_lookup_cancel(lookup);
+        return NULL;
+    }
+    return lookup;
+}
+
+void caller_lookup_cancel(CallerLookup *lookup) {
+    if (!lookup)
+        return;
+    sd_bus_slot_unref(lookup->call);
+    g_free(lookup->sender);
+    g_free(lookup);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Who asks, and whether that method is theirs to ask for.
- * Promises: credentials come from the bus driver alone, once per connection; a method without a row in the action
- * table is refused. Knows no manager. Used by bus, bus-region, bus-job.
+ * Who asks: the user behind a connection to the message bus.
+ * Promises: credentials come from the bus driver alone, are asked for once a connection and never waited for, and are
+ * forgotten when the connection ends. Knows no manager; calls back. Used by bus-view and bus-authorize.
  */
 #pragma once
 
@@ -18,16 +18,26 @@ typedef struct {
     bool privileged; /* root, or the daemon's own user: sees frames and owners, may change things */
 } Caller;
 
-/* Remembers the credentials of connections by unique name (never used twice in the life of a bus). */
 typedef struct CallerCache CallerCache;
-CallerCache *caller_cache_new(void);
+typedef struct CallerLookup CallerLookup;
+
+/* The connection of this unique name has ended. */
+typedef void (*CallerGone)(void *data, const char *sender);
+/* Exactly once, unless cancelled. caller: valid during the call; NULL: error (NOT_AUTHORIZED) says why. */
+typedef void (*CallerFound)(void *data, const Caller *caller, const GError *error);
+
+/* Remembers the users of connections by unique name (never used twice in the life of a bus). gone may be NULL. NULL:
+ * HARDWARE, the bus cannot be listened to. */
+CallerCache *caller_cache_new(sd_bus *bus, CallerGone gone, void *data, GError **error);
+/* All lookups have ended or are cancelled. */
 void caller_cache_free(CallerCache *cache);
 
-/* false: NOT_AUTHORIZED (the peer is gone, or the bus does not say who it is). */
-bool caller_resolve(CallerCache *cache, sd_bus_message *message, Caller *ret_caller, GError **error);
-
-/* May caller use this member of that interface at all? NOT_AUTHORIZED says what is missing. */
-bool caller_authorize(const Caller *caller, const char *interface, const char *member, GError **error);
+/* Whoever sent message, if known by now. Valid until the cache is told something new. */
+const Caller *caller_known(const CallerCache *cache, sd_bus_message *message);
+/* Asks the driver. NULL: NOT_AUTHORIZED, nobody vouches for the sender, or the driver cannot be asked. */
+CallerLookup *caller_lookup(CallerCache *cache, sd_bus_message *message, CallerFound found, void *data, GError **error);
+/* found will not be called; not after it was. */
+void caller_lookup_cancel(CallerLookup *lookup);
 
 /* The name of uid, cut to 32 bytes; "" when it has none. */
 void caller_user_name(uint32_t uid, char ret_user[static 33]);

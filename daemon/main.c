@@ -87,8 +87,10 @@ static void daemon_free(Daemon *d) {
     if (!d)
         return;
     /* The manager answers what waits, by the bus, and tells the eraser of what it had at hand for it. */
-    if (d->bus)
+    if (d->bus) {
         bus_set_eraser(d->bus, NULL);
+        bus_refuse_pending(d->bus);
+    }
     watch_free(d->watch);
     manager_free(d->manager);
     alarm_free(d->alarm);

@@ -21,6 +21,18 @@ static Region *find_region(Op *op, sd_id128_t uuid, GError **error) {
     return region;
 }
 
+/* Whose it is now decides, not whose it was when the request was made. */
+static bool check_owner(const Op *op, uint32_t owner_uid, const char *owner_user, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+
+    if (op->request.others || rules_is_own(owner_uid, owner_user, op->request.uid, op->user))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
+                "region %s is not user %" PRIu32 "'s: ask its owner, or an administrator for org.pmemd1.manage-all",
+                pmemd_uuid_format(op->request.target.uuid, text), op->request.uid);
+    return false;
+}
+
 /* --- ReleaseData --- */
 
 void release_data_start(Op *op) {
@@ -29,7 +41,7 @@ void release_data_start(Op *op) {
     uint8_t buf[JF_PAYLOAD_MAX];
     Region *region = find_region(op, op->request.target.uuid, &error);
 
-    if (!region) {
+    if (!region || !check_owner(op, region->owner_uid, region->user, &error)) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
@@ -262,7 +274,8 @@ void release_mgmt_start(Op *op) {
         error =
             g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
                         "there is no management region %s (pmemctl list --mgmt)", pmemd_uuid_format(op->uuid, text));
-    if (!pool || !rules_pool_writable(pool, &error) || !rules_release_mgmt(m->state, pool, &error)) {
+    if (!pool || !check_owner(op, pool->owner_uid, pool->user, &error) || !rules_pool_writable(pool, &error) ||
+        !rules_release_mgmt(m->state, pool, &error)) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
@@ -294,7 +307,9 @@ static bool find_target(Op *op, Region **ret_region, Pool **ret_pool, GError **e
                     pmemd_uuid_format(op->request.target.uuid, text));
         return false;
     }
-    if (!rules_pool_writable(pool, error))
+    if (!(region ? check_owner(op, region->owner_uid, region->user, error)
+                 : check_owner(op, pool->owner_uid, pool->user, error)) ||
+        !rules_pool_writable(pool, error))
         return false;
     if (region && region->intent && region->intent->deleting) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s was released and is being erased",

@@ -437,6 +437,7 @@ static void compare_hints(Op *op, HintKind kind) {
 
             release->uuid = uuid;
             release->request.target.uuid = uuid;
+            release->request.others = true; /* who asked was allowed to before the hint was written */
             op_enqueue(release, true);
         } else if (device && !pool) {
             RecoveryDeviceAction action = recovery_decide_device(device, true);

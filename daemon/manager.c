@@ -485,8 +485,8 @@ static bool submit_repeated(Manager *m, const ManagerRequest *request, uint64_t 
     return true;
 }
 
-static bool check_limits(Manager *m, uint32_t uid, GError **error) {
-    guint own = 0;
+bool manager_check_limits(const Manager *m, uint32_t uid, guint elsewhere, guint elsewhere_of_uid, GError **error) {
+    guint all = m->queue.length + elsewhere, own = elsewhere_of_uid;
 
     for (const GList *l = m->queue.head; l; l = l->next) {
         const Op *op = l->data;
@@ -494,10 +494,10 @@ static bool check_limits(Manager *m, uint32_t uid, GError **error) {
         if (op->request.method != 0 && op->request.uid == uid)
             own++;
     }
-    if (m->queue.length >= m->limits.max_queue) {
+    if (all >= m->limits.max_queue) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
-                    "%u requests are waiting, the limit is %u (MaxQueue= in pmemd.conf); repeat the request later",
-                    m->queue.length, m->limits.max_queue);
+                    "%u requests are waiting, the limit is %u (MaxQueue= in pmemd.conf); repeat the request later", all,
+                    m->limits.max_queue);
         return false;
     }
     if (uid != 0 && own >= m->limits.max_queue_per_uid) {
@@ -533,7 +533,7 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
     }
     if (!sd_id128_is_null(request->request_id) && submit_repeated(m, request, hash, done, data))
         return;
-    if (!check_limits(m, request->uid, &error)) {
+    if (!manager_check_limits(m, request->uid, 0, 0, &error)) {
         done(data, SD_ID128_NULL, error);
         return;
     }

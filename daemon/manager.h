@@ -35,6 +35,7 @@ typedef struct {
     uint32_t uid;          /* of the caller: becomes the owner */
     const char *user;      /* its name, "" unknown */
     QuotaLimit quota;      /* of whoever the data region is to belong to */
+    bool others;           /* the caller may change what belongs to other users */
     sd_id128_t request_id; /* null: none */
     union {
         MgmtRequest mgmt;           /* SETUP_MGMT, ALLOCATE_MGMT */
@@ -108,8 +109,12 @@ guint manager_queued(const Manager *m);
 Stats *manager_stats(const Manager *m);
 /* Bytes of the pool's journal that are in use, of those that one area has; 0 while it is not open. */
 void manager_journal_usage(const Pool *pool, uint64_t *ret_used, uint64_t *ret_area);
+/* Is there room for one more request of this user, when so many more wait elsewhere to be submitted, in total and of the
+ * user? LIMITS_EXCEEDED. */
+bool manager_check_limits(const Manager *m, uint32_t uid, guint elsewhere, guint elsewhere_of_uid, GError **error);
 
-/* A change. Authorization has been done. hash: of all arguments (for request-ids: the same id with another hash is
+/* A change. Authorization has been done, but for whose the region is: that is decided when its turn has come, as
+ * requests before it may give the region to somebody else (NOT_AUTHORIZED). hash: of all arguments (for request-ids: the same id with another hash is
  * refused). */
 void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, ManagerDone done, void *data);
 

@@ -177,6 +177,10 @@ bool rules_release_data(const State *state, const Region *region, GError **error
     return true;
 }
 
+bool rules_is_own(uint32_t owner_uid, const char *owner_user, uint32_t uid, const char *user) {
+    return owner_uid == uid && strcmp(owner_user ?: "", user ?: "") == 0;
+}
+
 /* "2 data regions", after a comma if something was added before. */
 static void add_holder(GString *holders, guint n, const char *one, const char *many) {
     g_string_append_printf(holders, "%s%u %s", holders->len > 0 ? ", " : "", n, n == 1 ? one : many);

@@ -65,6 +65,9 @@ bool rules_allocate_data(const State *state, const DataRequest *request, RegionP
 
 /* May the owner have one more data region of so many bytes? LIMITS_EXCEEDED. */
 bool rules_owner(const State *state, const OwnerLimits *owner, uint64_t bytes, GError **error);
+/* Is what (owner_uid, owner_user) was recorded for this user's? A number that has another name now than then is somebody
+ * else: it is root's alone. Names "" or NULL: none. */
+bool rules_is_own(uint32_t owner_uid, const char *owner_user, uint32_t uid, const char *user);
 /* May it be released now? region / pool as found by the manager. */
 bool rules_release_data(const State *state, const Region *region, GError **error);
 bool rules_release_mgmt(const State *state, const Pool *pool, GError **error);

@@ -20,7 +20,7 @@ LEVELS = [
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "state-dir"}),
-    ("0", {"bus-news", "stats"}),
+    ("0", {"action", "bus-news", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
@@ -33,7 +33,8 @@ LEVELS = [
     ("2", {"backend-ndctl", "backend-file", "rules", "recovery"}),
     ("3", {"manager"}),
     ("4", {"alarm", "eraser", "health", "bus-view", "watch"}),
-    ("4.1", {"bus-region", "bus-job", "bus-list", "bus-metrics", "bus-request"}),
+    ("4.1", {"bus-authorize", "bus-find", "bus-hold", "bus-list", "bus-metrics", "bus-region"}),
+    ("4.2", {"bus-job", "bus-request"}),
     ("5", {"bus"}),
     ("6", {"main"}),
 ]

@@ -717,7 +717,7 @@ static void ask(Host *h) {
     GPtrArray *pools = state_pools(state);
     const Pool *pool = pools->len > 0 ? g_ptr_array_index(pools, input_below(&h->in, pools->len)) : NULL;
     const Region *region = any_region(h);
-    ManagerRequest request = { .uid = 0, .user = "root" };
+    ManagerRequest request = { .uid = 0, .user = "root", .others = true };
     const BackendRaw *raw = any_raw(h);
     FrameRange range = any_device_range(h, raw);
     Reply reply = { false };

@@ -209,8 +209,9 @@ static inline ManagerRequest allocate_data(uint64_t bytes, const char *name) {
 }
 
 static inline ManagerRequest target(ManagerMethod method, sd_id128_t uuid) {
-    return (
-        ManagerRequest){ .method = method, .user = "root", .target = { .uuid = uuid, .name = "", .owner_user = "" } };
+    return (ManagerRequest){
+        .method = method, .user = "root", .others = true, .target = { .uuid = uuid, .name = "", .owner_user = "" }
+    };
 }
 
 static inline sd_id128_t make_pool(Host *host) {

@@ -72,6 +72,58 @@ static void test_rename_and_owner(void) {
     g_assert_cmpstr(find(host, again)->name, ==, "c");
 }
 
+/* The requests of somebody who may not touch what others own. */
+static ManagerRequest of_jo(ManagerMethod method, sd_id128_t uuid) {
+    ManagerRequest request = target(method, uuid);
+
+    request.uid = 1000;
+    request.user = "jo";
+    request.others = false;
+    return request;
+}
+
+static void test_owners(void) {
+    static const ManagerMethod methods[] = { MANAGER_RENAME, MANAGER_SET_OWNER, MANAGER_RELEASE_DATA };
+    g_autoptr(Host) host = host_new("file");
+    sd_id128_t pool = make_pool(host), a = make_region(host, "a");
+    ManagerRequest give = target(MANAGER_SET_OWNER, a), take = give;
+
+    give.target.owner_uid = 1000;
+    give.target.owner_user = "jo";
+    take.target.owner_user = "root";
+    for (guint i = 0; i < G_N_ELEMENTS(methods); i++) {
+        ManagerRequest request = of_jo(methods[i], a);
+
+        g_assert_cmpint(host_ask(host, &request).code, ==, PMEMD_ERROR_NOT_AUTHORIZED);
+    }
+    ManagerRequest rename = of_jo(MANAGER_RENAME, a), release = of_jo(MANAGER_RELEASE_DATA, a);
+    ManagerRequest release_pool = of_jo(MANAGER_RELEASE_MGMT, pool), rename_pool = of_jo(MANAGER_RENAME, pool);
+    g_assert_cmpint(host_ask(host, &release_pool).code, ==, PMEMD_ERROR_NOT_AUTHORIZED);
+    g_assert_cmpint(host_ask(host, &rename_pool).code, ==, PMEMD_ERROR_NOT_AUTHORIZED);
+    g_assert_cmpint(host_ask(host, &give).code, ==, -1);
+    g_assert_cmpint(host_ask(host, &rename).code, ==, -1);
+
+    /* The number is another user's by now: what it owned is root's. */
+    ManagerRequest stranger = release;
+    stranger.user = "kim";
+    g_assert_cmpint(host_ask(host, &stranger).code, ==, PMEMD_ERROR_NOT_AUTHORIZED);
+
+    /* It was jo's when the request came, and no longer when its turn has come. */
+    Reply taken = { 0 }, released = { 0 };
+    manager_submit(host->manager, &take, 1, on_reply, &taken);
+    manager_submit(host->manager, &release, 1, on_reply, &released);
+    while (!released.done)
+        host_run(host);
+    g_assert_cmpint(taken.code, ==, -1);
+    g_assert_cmpint(released.code, ==, PMEMD_ERROR_NOT_AUTHORIZED);
+    g_assert_nonnull(strstr(released.message, "org.pmemd1.manage-all"));
+    g_clear_pointer(&taken.message, g_free);
+    g_clear_pointer(&released.message, g_free);
+    g_assert_cmpint(find(host, a)->state, ==, REGION_OK);
+    g_assert_cmpint(host_ask(host, &give).code, ==, -1);
+    g_assert_cmpint(host_ask(host, &release).code, ==, -1);
+}
+
 static void test_request_ids(void) {
     g_autoptr(Host) host = host_new("mapped");
     ManagerRequest mgmt = setup_mgmt(BASE, BASE + 4096, "pool"), data = allocate_data(1 << 20, "guest");
@@ -319,6 +371,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/manager/life/file", "file", test_life);
     g_test_add_data_func("/manager/life/mapped", "mapped", test_life);
     g_test_add_func("/manager/rename-and-owner", test_rename_and_owner);
+    g_test_add_func("/manager/owners", test_owners);
     g_test_add_func("/manager/request-ids", test_request_ids);
     g_test_add_func("/manager/create-fails", test_create_fails);
     g_test_add_func("/manager/setup-fails", test_setup_fails);
