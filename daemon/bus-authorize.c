@@ -108,37 +108,36 @@ static const char *remedy(Action action) {
     return action_is_of_group(action) ? ", or join group pmemd" : ", or call as root";
 }
 
+static const char *explain_no(PolkitVerdict verdict, bool interactive) {
+    if (verdict == POLKIT_DISMISSED)
+        return ", as nobody authenticated";
+    if (verdict != POLKIT_CHALLENGE)
+        return "";
+    return interactive ? " without authentication, and nothing is there to ask for it"
+                       : " without authentication, which the request does not allow to ask for";
+}
+
 static GError *refusal(const Pending *pending, PolkitVerdict verdict, const char *why) {
+    bool interactive = sd_bus_message_get_allow_interactive_authorization(pending->call) > 0;
     const char *member = pending->row->member, *id = action_id(pending->asked);
-    uint32_t uid = pending->caller.uid;
-    g_autofree char *reason = NULL;
+    g_autofree char *quoted = bus_quote(why);
+    bool others = pending->asked == ACTION_MANAGE_ALL && pending->row->mgmt != ACTION_MANAGE_ALL;
 
     if (verdict == POLKIT_TIMED_OUT)
         return g_error_new(PMEMD_ERROR, PMEMD_ERROR_TIMED_OUT,
                            "%s needs %s, and polkit gave no verdict within %" PRIu64
                            " s; nothing was changed: repeat the request, or call as root",
-                           member, id,
-                           polkit_timeout(sd_bus_message_get_allow_interactive_authorization(pending->call) > 0) /
-                               G_USEC_PER_SEC);
-    if (verdict == POLKIT_ABSENT || verdict == POLKIT_FAILED) {
-        g_autofree char *quoted = bus_quote(why);
-
-        reason = g_strdup_printf("%s (%s): only root may, until polkit runs",
-                                 verdict == POLKIT_ABSENT ? "there is no polkit on this bus to grant it"
-                                                          : "polkit cannot be asked for it",
-                                 quoted);
-    } else {
-        reason = g_strdup_printf("which user %" PRIu32 " does not have%s%s: ask an administrator for %s%s", uid,
-                                 pending->asked == ACTION_MANAGE_ALL && pending->row->mgmt != ACTION_MANAGE_ALL
-                                     ? ", and the region is not this user's"
-                                     : "",
-                                 verdict == POLKIT_CHALLENGE
-                                     ? " without authentication, which the request does not allow to ask for"
-                                 : verdict == POLKIT_DISMISSED ? ", as nobody authenticated"
-                                                               : "",
-                                 id, remedy(pending->asked));
-    }
-    return g_error_new(PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "%s needs %s, %s", member, id, reason);
+                           member, id, polkit_timeout(interactive) / G_USEC_PER_SEC);
+    if (verdict == POLKIT_ABSENT || verdict == POLKIT_FAILED)
+        return g_error_new(PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
+                           "%s needs %s, %s (%s): only root may, until polkit runs", member, id,
+                           verdict == POLKIT_ABSENT ? "and there is no polkit on this bus to grant it"
+                                                    : "and polkit cannot be asked for it",
+                           quoted);
+    return g_error_new(PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
+                       "%s%s needs %s, which user %" PRIu32 " does not have%s: ask an administrator for %s%s", member,
+                       others ? " of a region that somebody else owns" : "", id, pending->caller.uid,
+                       explain_no(verdict, interactive), id, remedy(pending->asked));
 }
 
 static bool ask(Pending *pending, Action action, GError **error) {

@@ -9,37 +9,13 @@ import unittest
 import xml.etree.ElementTree as xml
 
 import harness
+import system_bus
 import wire
 
 POLICY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "policy", "org.pmemd1.conf")
 NOBODY = 65534
 GROUP = "daemon"  # stands for pmemd, which needs not exist where the tests run
 GROUP_ID = 1
-
-# What the system bus has before it reads the files of services.
-CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path={path}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/>
-    <deny own="*"/>
-    <deny send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
-  </policy>
-  POLICY
-</busconfig>
-"""
-
 
 def listen_and_ask(address, ask_path):
     """Everything that reaches this user while another one changes something: pings mark the begin and the end."""
@@ -61,7 +37,7 @@ class Policy(unittest.TestCase):
         rules = re.search(r"<busconfig>(.*)</busconfig>", text, re.S).group(1).replace('group="pmemd"',
                                                                                        f'group="{GROUP}"')
         self.assertIn(f'group="{GROUP}"', rules)
-        self.host = harness.Host(bus_config=CONFIG.replace("POLICY", rules)).__enter__()
+        self.host = harness.Host(bus_config=system_bus.CONFIG.replace("RULES", rules)).__enter__()
         self.addCleanup(self.host.__exit__)
         self.address = self.host.bus.address
 
@@ -125,7 +101,7 @@ class Policy(unittest.TestCase):
 class Syntax(unittest.TestCase):
     def test_dbus_daemon_takes_the_file(self):
         """As it is, with its group that this machine may not have; that is a warning at most."""
-        host = harness.Host(start=False, bus_config=CONFIG.replace("POLICY",
+        host = harness.Host(start=False, bus_config=system_bus.CONFIG.replace("RULES",
                                                                    f"<include>{os.path.abspath(POLICY)}</include>"))
         with host:
             self.assertIsNone(host.bus.process.poll())

@@ -13,6 +13,7 @@ import unittest
 import xml.etree.ElementTree as xml
 
 import harness
+import system_bus
 import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -31,32 +32,14 @@ AUTHORITY = "/org/freedesktop/PolicyKit1/Authority"
 AUTHORITY_IFACE = "org.freedesktop.PolicyKit1.Authority"
 MOCK = "org.freedesktop.DBus.Mock"
 
-# What the system bus has before it reads the files of services, and what polkit's own file adds.
-BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type>
-  <listen>unix:path={path}</listen>
-  <auth>EXTERNAL</auth>
+# The bus lets root be polkit, as python-dbusmock is run by root here.
+POLKIT_RULES = """
   <policy context="default">
-    <allow user="*"/>
-    <deny own="*"/>
-    <deny send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
     <allow send_destination="org.freedesktop.PolicyKit1"/>
   </policy>
   <policy user="root">
     <allow own="org.freedesktop.PolicyKit1"/>
   </policy>
-  RULES
-</busconfig>
 """
 
 
@@ -64,18 +47,7 @@ def bus_config():
     """With the rules of policy/org.pmemd1.conf; the group daemon stands for pmemd, which needs not exist here."""
     with open(POLICY, encoding="utf-8") as f:
         rules = re.search(r"<busconfig>(.*)</busconfig>", f.read(), re.S).group(1)
-    return BUS.replace("RULES", rules.replace('group="pmemd"', 'group="daemon"'))
-
-
-def connect_as(address, uid):
-    """A connection that the bus takes for that user's."""
-    os.setegid(65534)
-    os.seteuid(uid)
-    try:
-        return wire.Connection(address)
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
+    return system_bus.CONFIG.replace("RULES", POLKIT_RULES + rules.replace('group="pmemd"', 'group="daemon"'))
 
 
 class Polkit:
@@ -148,7 +120,7 @@ class Case(unittest.TestCase):
             self.addCleanup(lambda: self.polkit.stop())
 
     def connect(self, uid):
-        connection = connect_as(self.address, uid)
+        connection = system_bus.connect_as(self.address, uid)
         self.addCleanup(connection.close)
         return connection
 
