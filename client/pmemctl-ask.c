@@ -16,6 +16,7 @@ static const char *const names[] = {
     [CTL_ERROR_UNREACHABLE] = PMEMD_ERROR_NAME_UNREACHABLE,
     [CTL_ERROR_LOST] = PMEMD_ERROR_NAME_LOST,
     [CTL_ERROR_PROTOCOL] = PMEMD_ERROR_NAME_PROTOCOL,
+    [CTL_ERROR_OUTPUT] = "org.pmemd1.Client.Output", /* none of the library's */
 };
 
 const char *ctl_error_name(const GError *error) {

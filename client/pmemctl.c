@@ -73,6 +73,11 @@ static const Verb verbs[] = {
       "runs. "
       "With --json each line is a JSON document. Only root and group pmemd receive events.",
       0, 0, 0, false, false, verb_monitor },
+    { "metrics", "", "Print what pmemd counts and measures, for monitoring",
+      "OpenMetrics text, or with --format=prometheus what the textfile collector of node_exporter reads. With --output "
+      "the file is replaced at once; when pmemd does not answer it then says pmemd_up 0, and the exit status is 1. "
+      "Everyone may ask.",
+      0, 0, OPTION_OUTPUT, false, false, verb_metrics },
     { "list-cmds", "[VERB]", "List the verbs, or the options of a verb, one a line",
       "For shells that complete command lines. An option that takes a value ends with '='.", 0, 1, 0, false, true,
       verb_list_cmds },
@@ -100,9 +105,11 @@ static const OptionRow options[] = {
     { OPTION_POOL, "mgmt", 0, "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
     { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
+    { OPTION_OUTPUT, "output", 0, "FILE", "replace this file instead of printing", offsetof(Ctl, output) },
     { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
     { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },
-    { 0, "format", 0, "FORMAT", "table (the default), json or xen-ndctl", offsetof(Ctl, format_name) },
+    { 0, "format", 0, "FORMAT", "table (the default), json or xen-ndctl; see metrics for its own",
+      offsetof(Ctl, format_name) },
     { 0, "json", 0, NULL, "the same as --format=json", offsetof(Ctl, json) },
     { 0, "no-color", 0, NULL, "no colours, as when NO_COLOR is set or there is no terminal", offsetof(Ctl, no_colour) },
     { 0, "no-ask-password", 0, NULL, "do not let polkit ask for a password", offsetof(Ctl, no_ask_password) },
@@ -219,9 +226,10 @@ static bool take_verb(Ctl *ctl, char ***args, GError **error) {
 }
 
 static bool settle_format(Ctl *ctl, GError **error) {
-    static const char *const names[] = { "table", "json", "xen-ndctl", NULL };
+    static const char *const names[] = { "table", "json", "xen-ndctl", "openmetrics", "prometheus", NULL };
+    bool metrics = (ctl->verb->options & OPTION_OUTPUT) != 0; /* the verb metrics */
 
-    ctl->format = ctl->json ? CTL_FORMAT_JSON : CTL_FORMAT_TABLE;
+    ctl->format = ctl->json ? CTL_FORMAT_JSON : metrics ? CTL_FORMAT_OPENMETRICS : CTL_FORMAT_TABLE;
     if (ctl->format_name) {
         int i = 0;
         while (names[i] && strcmp(names[i], ctl->format_name) != 0)
@@ -232,6 +240,9 @@ static bool settle_format(Ctl *ctl, GError **error) {
             return usage_error(error, "--json and --format=%s contradict each other", ctl->format_name);
         ctl->format = (CtlFormat) i;
     }
+    if (metrics != (ctl->format == CTL_FORMAT_OPENMETRICS || ctl->format == CTL_FORMAT_PROMETHEUS))
+        return usage_error(error, "'%s' prints %s, not %s", ctl->plan_only ? "plan" : ctl->verb->name,
+                           metrics ? "openmetrics or prometheus" : "table, json or xen-ndctl", names[ctl->format]);
     if ((ctl->columns || ctl->no_legend) && ctl->format != CTL_FORMAT_TABLE)
         return usage_error(error, "--columns and --no-legend are for tables, not for --format=%s", names[ctl->format]);
     if (ctl->format == CTL_FORMAT_XEN_NDCTL && (!ctl->verb->xen_format || ctl->plan_only))

@@ -23,7 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdStatus, pmemd_status_free)
 typedef enum {
     CTL_FORMAT_TABLE,
     CTL_FORMAT_JSON,
-    CTL_FORMAT_XEN_NDCTL, /* the lines of Xen's xen-ndctl, for scripts written for it */
+    CTL_FORMAT_XEN_NDCTL,   /* the lines of Xen's xen-ndctl, for scripts written for it */
+    CTL_FORMAT_OPENMETRICS, /* these two: of metrics alone, which knows no others */
+    CTL_FORMAT_PROMETHEUS,
 } CtlFormat;
 
 /* The options of verbs; which verb takes which is in the table. */
@@ -43,6 +45,7 @@ typedef enum {
     OPTION_WAIT = 1 << 12,
     OPTION_COLUMNS = 1 << 13,
     OPTION_NO_LEGEND = 1 << 14,
+    OPTION_OUTPUT = 1 << 15,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -59,7 +62,7 @@ typedef struct {
     char *bus, *host, *format_name, *request_id;
     gboolean json, no_colour, no_ask_password, help, version;
     gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait;
-    char *profile, *name, *max_regions, *node, *pool, *alignment, *columns;
+    char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
 
     char **args; /* after the verb; as many as the verb's table row allows */
     guint n_args;
@@ -112,6 +115,7 @@ typedef enum {
     CTL_ERROR_UNREACHABLE,
     CTL_ERROR_LOST,
     CTL_ERROR_PROTOCOL,
+    CTL_ERROR_OUTPUT, /* a file that was named for it cannot be written */
 } CtlError;
 
 /* "org.pmemd1.Error.Exists", "org.pmemd1.Client.Usage", ... Static. */
@@ -140,6 +144,7 @@ bool verb_rename(Ctl *ctl, GError **error);
 bool verb_set_owner(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
+bool verb_metrics(Ctl *ctl, GError **error);
 bool verb_list_cmds(Ctl *ctl, GError **error);
 bool verb_help(Ctl *ctl, GError **error);
 
