@@ -34,6 +34,7 @@ static const struct {
     { "raw_regions", "Raw regions." },
     { "mgmt_regions", "Management regions." },
     { "data_regions", "Data regions." },
+    { "data_regions_in_state", "Data regions in the state." },
     { "foreign_devices", "Devices on the raw regions that are not pmemd's." },
     { "raw_capacity_bytes", "Bytes of the raw region." },
     { "raw_used_bytes", "Bytes of the raw region that a device has." },

@@ -155,6 +155,12 @@ static void add_totals(Metrics *m, const Manager *manager) {
     add(m, "mgmt_regions", state_pools(state)->len);
     add(m, "data_regions", state_count_regions(state));
     add(m, "foreign_devices", state_foreigns(state)->len);
+    for (int s = 0; s < N_REGION_STATES; s++) {
+        const Label labels[] = { { "state", region_state_to_string((RegionState) s) } };
+
+        add_labelled(m, "data_regions_in_state", state_count_regions_in(state, (RegionState) s), labels,
+                     G_N_ELEMENTS(labels));
+    }
 }
 
 /* --- what was done --- */

@@ -15,6 +15,7 @@ struct State {
     GHashTable *regions; /* sd_id128_t * in the Region: region_of_uuid(). A set, which has one pointer a region */
     GHashTable *usage;   /* uid -> StateUsage * of those who own a data region */
     GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
+    guint in_state[N_REGION_STATES]; /* data regions, by theirs */
 };
 
 /* uuid: Region.uuid of the region wanted. */

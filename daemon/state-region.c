@@ -146,6 +146,7 @@ Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, In
     if (intent)
         state_open_intent(region, intent);
     g_hash_table_add(state->regions, &region->uuid);
+    state->in_state[region->state]++;
     pool->n_regions++;
     pool->data_bytes += region_bytes(region);
     usage_add(state, region);
@@ -157,6 +158,7 @@ void state_remove_region(State *state, Region *region) {
     Pool *pool = region->pool;
 
     pool->snapshot_bytes -= region_snapshot_bytes(region);
+    state->in_state[region->state]--;
     pool->n_regions--;
     pool->data_bytes -= region_bytes(region);
     usage_drop(state, region);
@@ -182,8 +184,13 @@ guint state_count_regions(const State *state) {
     return g_hash_table_size(state->regions);
 }
 
+guint state_count_regions_in(const State *state, RegionState region_state) {
+    return state->in_state[region_state];
+}
+
 void state_set_region_state(State *state, Region *region, RegionState region_state, const char *reason) {
-    (void) state;
+    state->in_state[region->state]--;
+    state->in_state[region_state]++;
     region->state = region_state;
     g_free(region->reason);
     region->reason = region_state == REGION_OK ? NULL : g_strdup(reason);

@@ -228,6 +228,7 @@ Region *state_region_by_uuid(const State *state, sd_id128_t uuid);
 /* A device path of a region or pool; at most one of the two is set; false: none has it. */
 bool state_find_path(const State *state, const char *path, Region **ret_region, Pool **ret_pool);
 guint state_count_regions(const State *state);
+guint state_count_regions_in(const State *state, RegionState region_state);
 void state_set_region_state(State *state, Region *region, RegionState region_state, const char *reason);
 void region_set_path(Region *region, const char *path);
 /* Its device, or NULL: none now. Valid until the next call for a region of this pool. */

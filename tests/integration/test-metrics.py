@@ -4,6 +4,7 @@
 """GetMetrics: the numbers agree with the lists and with what was asked for, and tell nobody what lists hide."""
 
 import os
+import re
 import time
 import unittest
 
@@ -17,7 +18,7 @@ OPERATIONS = {"list", "create", "destroy", "open-medium", "open-content", "zero"
 NAMES = {
     "state": {"state"}, "pool_state": {"pool", "state"}, "pools_read_only": set(),
     "raw_bytes": set(), "mgmt_bytes": set(), "data_bytes": set(), "free_bytes": set(),
-    "raw_regions": set(), "mgmt_regions": set(), "data_regions": set(), "foreign_devices": set(),
+    "raw_regions": set(), "mgmt_regions": set(), "data_regions": set(), "data_regions_in_state": {"state"}, "foreign_devices": set(),
     **{f"raw_{what}_bytes": {"raw", "node"} for what in ("capacity", "used", "free", "largest_gap")},
     **{f"node_{what}_bytes": {"node"} for what in ("capacity", "used", "free", "largest_gap")},
     "journal_area_bytes": {"pool"}, "journal_used_bytes": {"pool"},
@@ -95,6 +96,31 @@ class Metrics(unittest.TestCase):
         self.assertEqual(value(metrics, "pool_free_mgmt_bytes", pool=pool[0]), pool[5] * FRAME)
         self.assertEqual(value(metrics, "pool_state", pool=pool[0], state="ok"), 1)
         self.assertEqual(sum(v for (name, _), v in metrics.items() if name == "pool_state"), 1)
+
+    def in_states(self):
+        metrics = ask(self.connection)
+        return {labels[0][1]: number for (name, labels), number in metrics.items() if name == "data_regions_in_state" and number}
+
+    def test_regions_by_state(self):
+        """Counted as they change, and counted anew at a start."""
+        regions = self.make()
+        self.assertEqual(self.in_states(), {"ok": 3})
+        with open(os.path.join(self.host.daemon.backend_folder, "inject.conf"), "w", encoding="utf-8") as file:
+            file.write("[zero]\nError=EIO\n")
+        self.connection.bus("AddMatch", "s", "type='signal',interface='org.pmemd1.Manager',member='JobRemoved'")
+        self.connection.manager("ReleaseData", "oa{sv}", regions[0], [])
+        self.connection.wait_signal("JobRemoved")
+        self.assertEqual(self.in_states(), {"ok": 2, "quarantined": 1})
+        # The start erases it again; what is missing is seen at the start alone.
+        path = self.connection.get_all(regions[1], harness.REGION)["DevicePath"]
+        device = os.path.join(os.path.dirname(path), re.search("data-(.*)\\.img", path)[1] + ".dev")
+        self.host.daemon.stop()
+        os.rename(device, device + ".away")
+        self.connection.signals.clear()
+        self.host.daemon.start()
+        if "quarantined" in self.in_states():
+            self.connection.wait_signal("JobRemoved")
+        self.assertEqual(self.in_states(), {"ok": 1, "missing": 1})
 
     def test_journal_fills(self):
         self.make()

@@ -346,6 +346,13 @@ static void assert_round_trip(const State *state, const Pool *pool) {
     g_assert_cmpuint(bytes, <=, pool->snapshot_bytes);
     g_assert_cmpuint(pool->snapshot_bytes - bytes, <=, 1024);
     g_assert_cmpuint(pool_copy->snapshot_bytes, ==, pool->snapshot_bytes);
+    guint counted[N_REGION_STATES] = { 0 };
+    for (const Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
+        counted[region->state]++;
+    for (int i = 0; i < N_REGION_STATES; i++) {
+        g_assert_cmpuint(state_count_regions_in(state, (RegionState) i), ==, counted[i]);
+        g_assert_cmpuint(state_count_regions_in(copy, (RegionState) i), ==, counted[i]);
+    }
     g_autofree char *a = dump(state, pool, false), *b = dump(copy, pool_copy, false);
     g_assert_cmpstr(a, ==, b);
 }
