@@ -230,14 +230,33 @@ static void test_bad_record(Fixture *f, gconstpointer unused) {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
 
+        /* It is listed, and nothing new is made as long as nobody knows which frames it has. */
         put(f->dir, "x.dev", rows[i].text);
-        g_assert_null(f->b->ops->list(f->b, &error));
-        g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT);
-        g_test_message("%s", error->message);
-        if (i > 0)
-            g_assert_nonnull(strstr(error->message, rows[i].says));
-        g_assert_nonnull(strstr(error->message, "x.dev"));
+        g_autoptr(BackendListing) listing = f->b->ops->list(f->b, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(listing->devices->len, ==, 1);
+        const BackendDevice *device = g_ptr_array_index(listing->devices, 0);
+        g_assert_cmpstr(device->name, ==, "x.dev");
+        g_assert_cmpstr(device->mode, ==, "unreadable");
+        g_assert_cmpint(device->role, ==, BACKEND_ROLE_NONE);
+        g_assert_cmphex(device->device.start, ==, device->device.end);
+        for (guint k = 0; k < listing->raws->len; k++) {
+            const BackendRaw *raw = g_ptr_array_index(listing->raws, k);
+
+            g_assert_nonnull(raw->unusable);
+            g_test_message("%s", raw->unusable);
+            if (i > 0)
+                g_assert_nonnull(strstr(raw->unusable, rows[i].says));
+            g_assert_nonnull(strstr(raw->unusable, "x.dev"));
+        }
     }
+    g_autoptr(GError) refused = NULL;
+    BackendOutcome unchanged = BACKEND_UNKNOWN;
+    g_assert_null(try_create(f->b, &data1, &unchanged, &refused));
+    g_assert_error(refused, PMEMD_ERROR, PMEMD_ERROR_CORRUPT);
+    g_assert_cmpint(unchanged, ==, BACKEND_UNCHANGED);
+    g_autofree char *bad = g_build_filename(f->dir, "x.dev", NULL);
+    g_assert_cmpint(g_unlink(bad), ==, 0);
 
     /* The same when the device is asked for by its uuid: never "not there". */
     char uuid[PMEMD_UUID_STRING_MAX];
@@ -258,6 +277,61 @@ static void test_bad_record(Fixture *f, gconstpointer unused) {
     g_assert_null(try_create(f->b, &data1, &outcome, &error));
     g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT);
     g_assert_true(there(f->dir, name));
+}
+
+/* An image whose description somebody removed is listed, takes no frames, and nothing is made of its uuid. */
+static void test_leftover(Fixture *f, gconstpointer unused) {
+    char uuid[PMEMD_UUID_STRING_MAX];
+    g_autofree char *record = g_strconcat(f->dir, "/", pmemd_uuid_format(id_of(1), uuid), ".dev", NULL);
+    g_autoptr(GError) error = NULL;
+
+    create(f->b, &data1);
+    put(f->dir, "data-1.img", "");
+    put(f->dir, "other.img", "");
+    g_assert_cmpint(g_unlink(record), ==, 0);
+    g_autoptr(BackendListing) listing = f->b->ops->list(f->b, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(listing->devices->len, ==, 1);
+    const BackendDevice *device = g_ptr_array_index(listing->devices, 0);
+    g_autofree char *image = g_strconcat("data-", uuid, ".img", NULL);
+    g_assert_cmpstr(device->name, ==, image);
+    g_assert_cmpstr(device->mode, ==, "leftover");
+    g_assert_cmpint(device->role, ==, BACKEND_ROLE_NONE);
+    g_assert_true(sd_id128_is_null(device->uuid));
+    g_assert_cmphex(device->device.start, ==, device->device.end);
+    for (guint i = 0; i < listing->raws->len; i++)
+        g_assert_null(((const BackendRaw *) g_ptr_array_index(listing->raws, i))->unusable);
+
+    /* With a description that cannot be read it is that one's. */
+    put(f->dir, strrchr(record, '/') + 1, "damaged");
+    g_autoptr(BackendListing) again = f->b->ops->list(f->b, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(again->devices->len, ==, 1);
+    device = g_ptr_array_index(again->devices, 0);
+    g_assert_cmpstr(device->mode, ==, "unreadable");
+    g_assert_true(sd_id128_equal(device->uuid, id_of(1)));
+}
+
+/* More than one thread reads: every description is listed once, by address. */
+static void test_many_foreign(Fixture *f, gconstpointer unused) {
+    enum {
+        N = 700
+    };
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < N; i++) {
+        g_autofree char *name = g_strdup_printf("%u.dev", i);
+        g_autofree char *text =
+            g_strdup_printf("[Device]\nRaw=left\nStartFrame=0x%x\nBytes=0x1000\n", 0x100000 + i * 0x1d % 0x1000);
+
+        put(f->dir, name, text);
+    }
+    g_autoptr(BackendListing) listing = f->b->ops->list(f->b, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(listing->devices->len, ==, N);
+    for (guint i = 1; i < N; i++)
+        g_assert_cmphex(((const BackendDevice *) g_ptr_array_index(listing->devices, i - 1))->device.start, <,
+                        ((const BackendDevice *) g_ptr_array_index(listing->devices, i))->device.start);
 }
 
 /* What is left of a data device can be opened to be erased. */
@@ -640,6 +714,8 @@ int main(int argc, char **argv) {
     ADD("bad-record", REGIONS("auto"), test_bad_record);
     ADD("partial", REGIONS("auto"), test_partial);
     ADD("region-gone", REGIONS("auto"), test_region_gone);
+    ADD("leftover", REGIONS("auto"), test_leftover);
+    ADD("many-foreign", REGIONS("auto"), test_many_foreign);
     ADD("held", REGIONS("auto"), test_held);
     ADD("held-partial", REGIONS("auto"), test_held_partial);
     ADD("held-race", REGIONS("auto"), test_held_race);

@@ -284,6 +284,29 @@ static void test_erase_only_released(void) {
     assert_not_erased(host, SD_ID128_NULL, PMEMD_ERROR_NO_SUCH_REGION);
 }
 
+/* A description that cannot be read stops neither the start nor the other regions, and frees nothing. */
+static void test_unreadable_description(void) {
+    g_autoptr(Host) host = host_new("file");
+    char uuid[PMEMD_UUID_STRING_MAX];
+
+    make_pool(host);
+    sd_id128_t region = make_region(host, "guest"), other = make_region(host, "other");
+    FrameRange device = region_device(find(host, region));
+    g_autofree char *folder = g_path_get_dirname(region_path(find(host, region)));
+    g_autofree char *record =
+        g_strconcat(folder, "/", pmemd_uuid_format(find(host, region)->device_uuid, uuid), ".dev", NULL);
+    host_stop(host);
+    g_assert_true(g_file_set_contents(record, "damaged", -1, NULL));
+    host_start(host);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_MISSING);
+    g_assert_nonnull(strstr(find(host, region)->reason, "unreadable description"));
+    g_assert_true(frame_range_equal(region_device(find(host, region)), device));
+    g_assert_cmpint(find(host, other)->state, ==, REGION_OK);
+
+    ManagerRequest request = allocate_data(1 << 20, "third");
+    g_assert_cmpint(host_ask(host, &request).code, ==, PMEMD_ERROR_NO_SPACE);
+}
+
 /* A device that vanished is missing, not free; nothing can be set up on its frames. */
 static void test_missing(void) {
     g_autoptr(Host) host = host_new("file");
@@ -380,6 +403,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager/release-is-remembered", test_release_is_remembered);
     g_test_add_func("/manager/erase-only-released", test_erase_only_released);
     g_test_add_func("/manager/missing", test_missing);
+    g_test_add_func("/manager/unreadable-description", test_unreadable_description);
     g_test_add_func("/manager/foreign-made-meanwhile", test_foreign_made_meanwhile);
     g_test_add_data_func("/manager/journal-removed/file", "file", test_journal_removed);
     g_test_add_data_func("/manager/journal-removed/mapped", "mapped", test_journal_removed);
