@@ -127,9 +127,10 @@ static void test_removals(void) {
         .region_removed = on_region_removed,
         .pool_removed = on_pool_removed,
     };
+    Removals seen = { 0 }; /* outlives the host, whose end tells it, too */
     g_autoptr(Host) host = host_new("file");
-    Removals seen = { .host = host };
 
+    seen.host = host;
     make_pool(host);
     seen.region = make_sized(host, PIECE);
     seen.pool = find(host, seen.region)->pool->sb.member_uuid;
