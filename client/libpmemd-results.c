@@ -219,7 +219,7 @@ typedef struct {
 #define STRUCT_LAYOUT(fields, type, func)                                                                              \
     { fields, sizeof(type), 0, 0, (GDestroyNotify) (func) }
 
-/* NULL: a kind without struct. */
+/* Without fields: a kind without struct. */
 static const Layout *layout_of(ReplyKind kind) {
     static const Layout layouts[] = {
         [REPLY_RAW_LIST] = LIST_LAYOUT(raw_fields, PmemdRaw, pmemd_raw_free),
@@ -232,7 +232,7 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_PLAN] = STRUCT_LAYOUT(plan_fields, PmemdPlan, pmemd_plan_free),
         [REPLY_METRICS] = { NULL },
     };
-    return layouts[kind].fields ? &layouts[kind] : NULL;
+    return &layouts[kind];
 }
 
 static bool set_unreadable(const char *what, int errnum, GError **error) {
@@ -482,7 +482,7 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
         r = read_page(reply, message, layout);
     else if (reply->kind == REPLY_METRICS)
         r = read_metrics(reply, message);
-    else if (layout)
+    else if (layout->fields)
         return read_properties(reply, message, layout, error);
     else if (reply->kind == REPLY_COUNT) {
         r = sd_bus_message_read(message, "u", &reply->count);

@@ -57,8 +57,10 @@ void agent_stop(Agent *agent) {
     /* It puts the terminal right before it ends; a stopped one has to be told to go on for that. */
     (void) kill(agent->pid, SIGTERM);
     (void) kill(agent->pid, SIGCONT);
-    while (waitpid(agent->pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
+    pid_t ended;
+    do
+        ended = waitpid(agent->pid, NULL, 0);
+    while (ended < 0 && errno == EINTR);
     g_spawn_close_pid(agent->pid);
     g_free(agent);
 }
