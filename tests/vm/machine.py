@@ -3,10 +3,12 @@
 """One virtual machine with NVDIMMs: Debian's kernel under QEMU's software emulation.
 
 What outlives a boot is what outlives a power cut: the NVDIMMs' backing files and the disk of /var/lib/pmemd. The
-root file system is fresh each time. A machine runs one case of tests/vm/cases and the only verdict that counts is
+root file system is fresh each time, unless the machine keeps it. A machine runs one case of tests/vm/cases and the
+only verdict that counts is
 the file the guest leaves in the scratch share; no file is a failure, whatever QEMU says.
 
-A case asks for a power cut by printing POWER_CUT: QEMU gets SIGKILL and the case runs again, with BOOT one higher.
+A case asks for a power cut by printing POWER_CUT: QEMU gets SIGKILL and the case runs again, with BOOT one higher. By
+printing REBOOT it says that it has the machine reboot in order, which it then has to do.
 """
 
 import os
@@ -18,6 +20,7 @@ import threading
 import time
 
 POWER_CUT = "@@power-cut@@"
+REBOOT = "@@reboot@@"
 MAX_BOOTS = 20
 MIB = 1 << 20
 
@@ -36,7 +39,7 @@ def parse_size(text):
 class Machine:
     """nvdimms: list of "SIZE:NODE", e.g. ["1G:0", "2G:0", "1G:1"]. Nodes 0 and 1 have memory and a processor each."""
 
-    def __init__(self, image, source, stage, logs, nvdimms, memory=2048, append="", echo=None):
+    def __init__(self, image, source, stage, logs, nvdimms, memory=2048, append="", echo=None, keep_root=False):
         self.image = pathlib.Path(image)
         self.source = pathlib.Path(source)
         self.stage = pathlib.Path(stage)
@@ -57,6 +60,11 @@ class Machine:
             # the size.
             self._sparse_file(path, parse_size(size) + 2 * MIB)
             self.nvdimms.append((path, int(node)))
+        self.root = self.image / "root.img"
+        if keep_root:
+            self.root = self.work / "root.img"
+            subprocess.run(["cp", "--sparse=always", str(self.image / "root.img"), str(self.root)], check=True)
+        self.keep_root = keep_root
         self.state = self.work / "state"
         self._sparse_file(self.state, 64 * MIB)
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", str(self.state)], check=True, stdin=subprocess.DEVNULL)
@@ -116,7 +124,8 @@ class Machine:
             "-initrd",
             str(self.image / "initrd.gz"),
             "-drive",
-            f"file={self.image}/root.img,format=raw,if=none,id=root,snapshot=on",
+            f"file={self.root},format=raw,if=none,id=root,"
+            + ("cache=unsafe" if self.keep_root else "snapshot=on"),
             "-device",
             "virtio-blk-pci,drive=root",
             "-drive",
@@ -153,10 +162,10 @@ class Machine:
         return arguments
 
     def _boot(self, case, boot, seconds):
-        """Returns the case's exit code, or None if it asked for a power cut."""
+        """Returns the case's exit code, or None if it asked for another boot."""
         verdict = self.scratch / f"boot{boot}.rc"
         log_path = self.logs / f"boot{boot}.out"
-        cut = False
+        cut = reboot = False
         with open(log_path, "w", encoding="utf-8") as log:
             qemu = subprocess.Popen(
                 self._arguments(case, boot),
@@ -180,6 +189,7 @@ class Machine:
                     if POWER_CUT in line:
                         cut = True
                         qemu.kill()
+                    reboot = reboot or REBOOT in line
                     log.write(line + "\n")
                     log.flush()
                     if self.echo:
@@ -191,7 +201,7 @@ class Machine:
                 qemu.wait()
         if late.is_set():
             raise MachineError(f"boot {boot} was not finished after {seconds:.0f} s and was killed")
-        if cut:
+        if cut or reboot:
             return None
         if not verdict.exists():
             raise MachineError(f"boot {boot} ended (QEMU's exit code {qemu.returncode}) and left no verdict")

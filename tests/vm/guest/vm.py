@@ -30,6 +30,7 @@ BOOT = int(os.environ["BOOT"])
 CASE = os.environ["CASE"]
 SCRATCH = "/mnt/scratch"
 POWER_CUT = "@@power-cut@@"
+REBOOT = "@@reboot@@"
 KERNEL_FAULTS = re.compile(r"BUG: |Oops|WARNING: |general protection fault|Kernel panic|KASAN|UBSAN")
 
 
@@ -79,6 +80,14 @@ def power_cut():
     """The host kills the machine on reading this line. Nothing is flushed or closed before."""
     check_kernel_log()
     print(POWER_CUT, flush=True)
+    while True:
+        signal.pause()
+
+
+def reboot():
+    """The machine goes down in order and comes up again. Useful to cases whose root file system is kept."""
+    print(REBOOT, flush=True)
+    run("systemctl", "--no-block", "reboot")
     while True:
         signal.pause()
 
