@@ -4,8 +4,7 @@
 
 What outlives a boot is what outlives a power cut: the NVDIMMs' backing files and the disk of /var/lib/pmemd. The
 root file system is fresh each time, unless the machine keeps it. A machine runs one case of tests/vm/cases and the
-only verdict that counts is
-the file the guest leaves in the scratch share; no file is a failure, whatever QEMU says.
+only verdict that counts is the file the guest leaves in the scratch share; no file is a failure, whatever QEMU says.
 
 A case asks for a power cut by printing POWER_CUT: QEMU gets SIGKILL and the case runs again, with BOOT one higher. By
 printing REBOOT it says that it has the machine reboot in order, which it then has to do.
