@@ -45,6 +45,8 @@ static bool run_on_job(void *data, sd_bus_message *call, const Caller *caller, b
     if (!(g_str_equal(sd_bus_message_get_member(call), "Pause") ? eraser_pause(jobs->eraser, region, error)
                                                                 : eraser_resume(jobs->eraser, region, error)))
         return false;
+    const BusAuditRegion before = bus_audit_before(jobs->view->audit, call);
+    bus_audit_done(jobs->view->audit, call, caller, &before, region, SD_ID128_NULL);
     bus_view_answered(jobs->view, call, sd_bus_reply_method_return(call, NULL));
     return true;
 }

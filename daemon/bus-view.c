@@ -16,6 +16,7 @@ static void count(const BusView *view, sd_bus_message *call, const GError *error
 
 void bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error) {
     count(view, call, error);
+    bus_audit_refused(view->audit, call, caller_known(view->callers, call), error);
     bus_error_reply(call, error);
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/bus-audit.h"
 #include "daemon/bus-news.h"
 #include "daemon/caller.h"
 #include "daemon/manager.h"
@@ -21,10 +22,12 @@ typedef struct {
     Manager *manager;
     CallerCache *callers;
     BusNews *news;
+    BusAudit *audit;
     const Caller *on_behalf; /* of whom the message that is being answered was sent; NULL: of its sender */
 } BusView;
 
-/* The two ends of a method's handler, now or later; both count the call. */
+/* The two ends of a method's handler, now or later; both count the call. A refused change leaves its line in the audit record; one
+ * that was done is told to view->audit by who did it. */
 void bus_view_refuse(const BusView *view, sd_bus_message *call, const GError *error);
 /* r: what came of sending the answer: nobody could be told that it failed. */
 void bus_view_answered(const BusView *view, sd_bus_message *call, int r);

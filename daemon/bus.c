@@ -46,6 +46,9 @@ typedef struct {
     const BusView *view;
     sd_bus_message *call;
     ManagerMethod method;
+    Caller caller; /* may be gone when it is done */
+    BusAuditRegion before;
+    sd_id128_t request_id;
 } Pending;
 
 /* --- methods --- */
@@ -53,10 +56,13 @@ typedef struct {
 static void on_change_done(void *data, sd_id128_t result, const GError *error) {
     Pending *pending = data;
 
-    if (error)
+    if (error) {
         bus_view_refuse(pending->view, pending->call, error);
-    else
+    } else {
+        bus_audit_done(pending->view->audit, pending->call, &pending->caller, &pending->before, result,
+                       pending->request_id);
         bus_view_answered(pending->view, pending->call, bus_request_reply(pending->call, pending->method, result));
+    }
     sd_bus_message_unref(pending->call);
     g_free(pending);
 }
@@ -80,7 +86,14 @@ static bool run_change(void *data, sd_bus_message *call, const Caller *caller, b
         return false;
     request.manager.others = others;
     Pending *pending = g_new(Pending, 1);
-    *pending = (Pending){ .view = &bus->view, .call = sd_bus_message_ref(call), .method = request.manager.method };
+    *pending = (Pending){
+        .view = &bus->view,
+        .call = sd_bus_message_ref(call),
+        .method = request.manager.method,
+        .caller = *caller,
+        .before = bus_audit_before(bus->view.audit, call),
+        .request_id = request.manager.request_id,
+    };
     if (request.manager.method == MANAGER_SET_OWNER)
         request.manager.target.owner_user = request.owner_user;
     manager_submit(bus->view.manager, &request.manager, request.hash, on_change_done, pending);
@@ -455,6 +468,7 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->events = *events;
     bus->events_data = data;
     bus->view.manager = manager;
+    bus->view.audit = bus_audit_new(event, manager);
     int r = connect_to(address, &bus->view.bus);
     if (r < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot connect to the message bus '%s': %s", address,
@@ -505,6 +519,7 @@ void bus_free(Bus *bus) {
     bus_job_free(bus->jobs);
     bus_region_free(bus->regions);
     bus_news_free(bus->view.news);
+    bus_audit_free(bus->view.audit);
     sd_bus_slot_unref(bus->disconnected);
     sd_bus_slot_unref(bus->name_lost);
     sd_bus_slot_unref(bus->object);

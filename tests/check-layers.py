@@ -32,6 +32,7 @@ LEVELS = [
     ("1.4", {"backend-ndctl-create"}),
     ("2", {"backend-ndctl", "backend-file", "rules", "recovery"}),
     ("3", {"manager"}),
+    ("3.1", {"bus-audit"}),
     ("4", {"alarm", "eraser", "health", "bus-view", "watch"}),
     ("4.1", {"bus-authorize", "bus-find", "bus-hold", "bus-list", "bus-metrics", "bus-region"}),
     ("4.2", {"bus-job", "bus-request"}),

@@ -11,6 +11,7 @@ import subprocess
 import time
 import unittest
 import uuid
+from xml.etree import ElementTree
 
 import harness
 import journal
@@ -18,6 +19,7 @@ import wire
 
 MIB = 1 << 20
 POOL = (0x480000, 0x490000)
+NOBODY = 65534
 HARDWARE = "org.pmemd1.Error.Hardware"
 
 
@@ -358,6 +360,113 @@ class Regions(Log):
         self.event("worker-stuck", "err")
         os.unlink(hold)
         self.connection.wait(serial)
+
+
+class Audit(Log):
+    """Who did what to which region, and who was refused what."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon.start()
+
+    def records(self, kind="change-done"):
+        return [e for e in self.journal.entries if e.get("MESSAGE_ID") == IDS[kind]]
+
+    def record(self, action, kind="change-done", **fields):
+        """The one entry of this action; who asked is always in it."""
+        self.journal.wait(lambda e: e.get("MESSAGE_ID") == IDS[kind] and e["ACTION"] == action)
+        entry, = [e for e in self.records(kind) if e["ACTION"] == action]
+        fields = {"CALLER": self.connection.name, "CALLER_UID": str(os.geteuid()), "PRIORITY": "5", **fields}
+        self.assertEqual({k: entry.get(k) for k in fields}, fields)
+        return entry
+
+    def test_a_life(self):
+        pool = self.pool()
+        self.record("SetupMgmt", REGION=pool, POOL=pool, NAME="pool0", START_FRAME="0x480000", END_FRAME="0x490000", ERROR=None)
+        ident = str(uuid.uuid4())
+        path, = self.connection.manager("AllocateData", "ta{sv}", 2 * MIB, [("name", ("s", "guest0")), ("request-id", ("s", ident))])
+        region = self.uuid(path)
+        entry = self.record("AllocateData", REGION=region, POOL=pool, NAME="guest0", REQUEST_ID=ident)
+        frames = self.connection.get_all(path, harness.REGION)
+        self.assertEqual((int(entry["START_FRAME"], 16), int(entry["END_FRAME"], 16)), (frames["StartFrame"], frames["EndFrame"]))
+        self.connection.manager("Rename", "osa{sv}", path, "guest1", [])
+        self.record("Rename", REGION=region, NAME="guest1")
+        self.connection.manager("SetOwner", "oua{sv}", path, NOBODY, [])
+        self.assertRegex(self.record("SetOwner", REGION=region)["MESSAGE"], r"now owned by \w+ \(uid 65534\)$")
+        self.connection.manager("ReleaseData", "oa{sv}", path, [])
+        self.record("ReleaseData", REGION=region, POOL=pool, NAME="guest1", START_FRAME=entry["START_FRAME"])
+        self.event("region-freed", "notice", REGION=region)
+        self.connection.manager("ReleaseMgmt", "oa{sv}", self.region_path(pool), [])
+        # Gone when it is done, and told all the same.
+        self.record("ReleaseMgmt", REGION=pool, NAME="pool0", START_FRAME="0x480000")
+        # What only asks leaves no line.
+        self.connection.manager("ListMgmt", "su", "", 0)
+        self.assertEqual(len(self.records()), 6)
+        self.assertEqual(self.records("change-refused"), [])
+
+    def refused(self, member, signature, *body, connection=None):
+        with self.assertRaises(wire.Error) as caught:
+            (connection or self.connection).manager(member, signature, *body)
+        return caught.exception
+
+    def test_refusals(self):
+        pool = self.pool()
+        error = self.refused("SetupMgmt", "tta{sv}", *POOL, [])
+        entry = self.record("SetupMgmt", "change-refused", ERROR="org.pmemd1.Error.Exists", REGION=None)
+        self.assertIn(error.text, entry["MESSAGE"])
+        self.refused("ReleaseMgmt", "oa{sv}", self.region_path(pool), [("colour", ("s", "blue"))])
+        self.record("ReleaseMgmt", "change-refused", ERROR="org.pmemd1.Error.InvalidArgument", REGION=pool, NAME="pool0")
+        absent = str(uuid.uuid4())
+        self.refused("ReleaseData", "oa{sv}", self.region_path(absent), [])
+        self.record("ReleaseData", "change-refused", ERROR="org.pmemd1.Error.NoSuchRegion", REGION=absent, POOL=None)
+        # Words of a caller's come as one line.
+        self.refused("Rename", "osa{sv}", self.region_path(pool), "a\nSetupMgmt done for root\x1b[2J", [])
+        entry = self.record("Rename", "change-refused")
+        self.assertTrue(entry["MESSAGE"].isprintable())
+        # Asking and planning in vain is no change.
+        self.refused("GetRegion", "s", "nobody")
+        self.refused("Plan", "sa{sv}", "SetupMgmt", [])
+        self.assertEqual(len(self.records("change-refused")), 4)
+
+    def test_a_stranger(self):
+        """Refused before anything was looked at, and recorded with the uid that the bus vouches for."""
+        pool = self.pool()
+        address = self.host.bus.address
+
+        def ask():
+            with wire.Connection(address) as connection:
+                names = []
+                for _ in range(30):
+                    try:
+                        connection.manager("ReleaseMgmt", "oa{sv}", self.region_path(pool), [])
+                    except wire.Error as error:
+                        names.append(error.name)
+                return connection.name, names
+        name, errors = wire.as_user(NOBODY, ask)
+        self.assertEqual(errors, ["org.pmemd1.Error.NotAuthorized"] * 30)
+        lines = self.records("change-refused")
+        # A flood does not fill the log, and does not keep others' lines out of it.
+        self.assertEqual(len(lines), 20)
+        for entry in lines:
+            self.assertEqual((entry["CALLER"], entry["CALLER_UID"], entry["REGION"], entry["ERROR"]),
+                             (name, str(NOBODY), pool, "org.pmemd1.Error.NotAuthorized"))
+        self.refused("SetupMgmt", "tta{sv}", *POOL, [])
+        self.record("SetupMgmt", "change-refused")
+        self.assertEqual(self.daemon.stop(), 0)
+        entry = self.event("refusals-omitted", "warning", CALLER_UID=str(NOBODY))
+        self.assertRegex(entry["MESSAGE"], r"^10 more refused requests of user 65534 ")
+
+    def test_every_change_is_recorded(self):
+        """The methods that take options, and those of jobs, are the ones that change something."""
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+        methods = {}
+        for interface in ElementTree.parse(os.path.join(root, "proto/org.pmemd1.xml")).getroot():
+            for method in interface.findall("method"):
+                methods[method.get("name")] = (interface.get("name") == harness.JOB
+                                               or any(a.get("name") == "options" for a in method.findall("arg")))
+        with open(os.path.join(root, "daemon/bus-audit.c"), encoding="utf-8") as file:
+            table = re.search(r"members\[\] = \{(.*?)\};", file.read(), re.S)[1]
+        self.assertEqual({name for name, changes in methods.items() if changes}, set(re.findall(r'"(\w+)"', table)))
 
 
 if __name__ == "__main__":
