@@ -313,15 +313,28 @@ class Regions(Log):
         self.event("leftover-stays", "warning")
         self.event("region-unsettled", "err", POOL=self.uuid0)
 
-    def test_waits_for_its_holder(self):
-        """Released and cut off; somebody has the image open at the next start."""
+    def test_waits_for_its_raw_region(self):
+        """Released and cut off; its raw region is not on the platform at the next start."""
+        path, = self.connection.manager("AllocateData", "ta{sv}", 2 * MIB, [("node", ("i", 4))])
         self.inject("zero", "before", "kill")
-        self.connection.manager("ReleaseData", "oa{sv}", self.region_path(self.guest), [])
+        self.connection.manager("ReleaseData", "oa{sv}", path, [])
         self.daemon.wait()
-        with open(self.file("data-*.img"), "rb"):
-            self.journal.entries.clear()
-            self.daemon.start()
-            self.event("release-waits", "warning", REGION=self.guest)
+        harness.write_regions(self.daemon.backend_folder, {"raw0": harness.TWO_NODES["raw0"]})
+        for name in self.files_on_raw1():
+            os.unlink(os.path.join(self.daemon.backend_folder, name))
+        self.journal.entries.clear()
+        self.daemon.start()
+        self.event("release-waits", "warning", REGION=self.uuid(path))
+
+    def files_on_raw1(self):
+        """Description and image of the one device there."""
+        folder = self.daemon.backend_folder
+        for name in os.listdir(folder):
+            if name.endswith(".dev"):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    if "Raw=raw1" in file.read():
+                        return [name, f"data-{name.removesuffix('.dev')}.img"]
+        raise AssertionError(os.listdir(folder))
 
     def hold(self, operation):
         """The next one waits until the file whose path is returned is gone."""
