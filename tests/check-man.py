@@ -132,7 +132,7 @@ def check_pmemctl(root, _):
     for short, option in re.findall(r"^ {7}(?:(-\w), )?(--[\w-]+=?)", section, re.M):
         documented |= {option, short} - {""}
     assert documented == options, documented ^ options
-    formats = re.search(r"--format=FORMAT\s+(\w.*?) \(the default\), (\w+) or ([\w-]+)", section)
+    formats = re.search(r"--format=FORMAT\s+(\w.*?) \(the default\), (\w+) or ([\w-]+), of metrics (\w+) or (\w+);", section)
     section = page.split("\nOUTPUT\n")[1].split("\nPASSWORDS\n")[0]
     assert re.findall(r"^ {7}([a-z-]+)(?:  |$)", section, re.M) == list(formats.groups()), formats
     section = page.split("\nEXIT STATUS\n")[1].split("\nENVIRONMENT\n")[0]

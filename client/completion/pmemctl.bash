@@ -16,7 +16,8 @@ _pmemctl_values() {
     local keys before
 
     case $1 in
-    --format) echo table json xen-ndctl ;;
+    --format) [[ $verb == metrics ]] && echo openmetrics prometheus || echo table json xen-ndctl ;;
+    --output) compgen -f -- "$2" ;;
     --profile) echo xen linux none ;;
     --bus) echo system session ;;
     -H | --host) compgen -A hostname ;;

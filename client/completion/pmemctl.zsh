@@ -14,7 +14,10 @@ _pmemctl_ask() {
 # What an option that takes a value takes.
 _pmemctl_values() {
     case $1 in
-    --format) compadd -- table json xen-ndctl ;;
+    --format)
+        if [[ $verb == metrics ]]; then compadd -- openmetrics prometheus; else compadd -- table json xen-ndctl; fi
+        ;;
+    --output) _files ;;
     --profile) compadd -- xen linux none ;;
     --bus) compadd -- system session ;;
     -H | --host) _hosts ;;

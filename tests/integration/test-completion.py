@@ -114,6 +114,7 @@ class Both:
     def test_values(self):
         self.check("pmemctl list --format=", *self.values("--format=", "table", "json", "xen-ndctl"))
         self.check("pmemctl list --format x", "xen-ndctl")
+        self.check("pmemctl metrics --format o", "openmetrics")
         self.check("pmemctl setup-mgmt 1 2 --profile=l", *self.values("--profile=", "linux"))
         pool = self.lists["mgmt"][0]["uuid"]
         self.check("pmemctl allocate-data 1G --mgmt=", *self.values("--mgmt=", "pool0", pool))
