@@ -169,7 +169,8 @@ static void test_other_machine(void) {
     g_autoptr(Host) host = host_new("file");
     sd_id128_t pool = make_pool(host), region = make_region(host, "guest"), released = make_region(host, "released");
     sd_id128_t half = make_region(host, "half");
-    g_autofree char *path = g_strdup(find_pool(host, pool)->path), *content = g_strdup(region_path(find(host, released)));
+    g_autofree char *path = g_strdup(find_pool(host, pool)->path),
+                    *content = g_strdup(region_path(find(host, released)));
     g_autofree char *bytes = NULL;
     JfOpen start = { .machine_id = SD_ID128_MAKE(99, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10),
                      .version = "0.1" };
