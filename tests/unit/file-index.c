@@ -64,6 +64,16 @@ static bool is_clear(const Fixture *f, uint64_t start, uint64_t end) {
     return clear;
 }
 
+/* What goes was never there: then the index is not believed, and made again. */
+static void test_unknown_goes(Fixture *f, gconstpointer unused) {
+    g_assert_true(is_clear(f, 0, 1000));
+    file_index_removed(f->index, "a.dev", (FrameRange){ 10, 20 });
+    g_assert_true(is_clear(f, 0, 1000));
+    file_index_added(f->index, "a.dev", (FrameRange){ 10, 20 });
+    file_index_removed(f->index, "a.dev", (FrameRange){ 10, 15 });
+    g_assert_true(is_clear(f, 0, 1000)); /* no description says otherwise */
+}
+
 /* Whoever changes a description without a word: each way of it is seen at the next look. */
 static void test_others(Fixture *f, gconstpointer unused) {
     g_assert_true(is_clear(f, 0, 1000));
@@ -167,6 +177,7 @@ static void test_many(Fixture *f, gconstpointer unused) {
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add("/file-index/others", Fixture, NULL, set_up, test_others, tear_down);
+    g_test_add("/file-index/unknown-goes", Fixture, NULL, set_up, test_unknown_goes, tear_down);
     g_test_add("/file-index/overlapping", Fixture, NULL, set_up, test_overlapping, tear_down);
     g_test_add("/file-index/unreadable", Fixture, NULL, set_up, test_unreadable, tear_down);
     g_test_add("/file-index/many", Fixture, NULL, set_up, test_many, tear_down);

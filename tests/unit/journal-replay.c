@@ -317,9 +317,36 @@ static void test_healing_fails(gconstpointer data) {
     }
 }
 
+/* The note of a torn record is written before anybody may append: when that fails there is no journal, yet. */
+static void test_noting_fails(void) {
+    bool opened = false;
+    unsigned n = 1;
+
+    for (; !opened; n++) {
+        g_autoptr(Fixture) f = fixture_new(MEDIUM_CLASS_FILE, 5);
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpuint(n, <, 1000);
+        flip(f, f->at[6] + 50);
+        g_clear_pointer(&f->j, journal_free);
+        f->n_got = 0;
+        f->m->calls = 0;
+        f->m->fail_at = n;
+        f->m->fail_errno = ENOSPC;
+        f->j = journal_open(&f->m->base, true, apply, f, &error);
+        opened = f->j && f->m->calls < n;
+        if (!f->j)
+            g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE);
+        f->m->fail_at = 0;
+        expect(f, JOURNAL_CLEAN, 6);
+    }
+    g_assert_cmpuint(n, >, 4);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     add_test("hole", test_hole);
+    g_test_add_func("/journal/noting-fails", test_noting_fails);
     add_test("last-gone", test_last_gone);
     add_test("bad-crc-in-the-middle", test_bad_crc_in_the_middle);
     add_test("bad-crc-at-the-end", test_bad_crc_at_the_end);

@@ -542,6 +542,48 @@ static void test_allocate_init_labels(void) {
     g_assert_true(!plan.init_labels && plan.raw == labelled);
 }
 
+/* What would not fit into the region either, once it had labels. */
+static void test_init_labels_no_place(void) {
+    MgmtRequest request = { .bytes = 64 * MIB, .profile = PROFILE_NONE, .max_regions = 16, .node = -1 };
+    g_autoptr(State) state = state_new();
+    g_autoptr(GError) error = NULL;
+    RegionPlan plan;
+    Raw *raw = add_raw(state, "blank", range(NEAR, NEAR + 0x40000), 0, 2 * MIB, LEAD, 16 * MIB);
+
+    raw->subdividable = false;
+    raw->initialisable = true;
+    request.init_labels = true;
+    g_assert_true(rules_allocate_mgmt(state, &request, &plan, &error));
+    request.bytes = 0x40000 * PMEMD_FRAME_SIZE;
+    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE, "no free gap");
+    request.bytes = 64 * MIB;
+    request.alignment = UINT64_C(1) << 50; /* behind the region's end, or nowhere */
+    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE, "aligned");
+    raw->lead = 1; /* a start is always one frame off what the alignment asks for */
+    request.alignment = 4 * MIB;
+    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE, "aligned");
+}
+
+/* A message names some of many nodes. */
+static void test_many_nodes(void) {
+    DataRequest request = { .bytes = 1024 * MIB, .node = -1 };
+    g_autoptr(State) state = state_new();
+    g_autoptr(GError) error = NULL;
+    RegionPlan plan;
+
+    for (int node = 0; node < 12; node++) {
+        g_autofree char *id = g_strdup_printf("raw%d", node);
+        uint64_t start = NEAR + (uint64_t) node * 0x100000;
+
+        add_raw(state, id, range(start, start + 0x8000), node, 2 * MIB, LEAD, 16 * MIB);
+    }
+    add_pool(state, range(NEAR + LEAD, NEAR + 0x8000), LEAD, 2 * MIB, PROFILE_NONE, "pool");
+    assert_refused(rules_allocate_data(state, &request, &plan, &error), &error, NO_SPACE, "bytes on node 7",
+                   "free in total");
+    request.node = 11;
+    assert_refused(rules_allocate_data(state, &request, &plan, &error), &error, NO_SPACE, "on node 11");
+}
+
 /* A region without labels goes whole: not for a small request while another has room to divide, however tight its
  * own gap is. */
 static void test_whole_last(void) {
@@ -624,6 +666,8 @@ int main(int argc, char **argv) {
     g_test_add("/rules/allocate/pool", Host, NULL, host_set_up, test_pool_choice, host_tear_down);
     g_test_add("/rules/allocate/mgmt", Host, NULL, host_set_up, test_allocate_mgmt, host_tear_down);
     g_test_add_func("/rules/allocate/init-labels", test_allocate_init_labels);
+    g_test_add_func("/rules/allocate/init-labels-no-place", test_init_labels_no_place);
+    g_test_add_func("/rules/allocate/many-nodes", test_many_nodes);
     g_test_add("/rules/allocate/extremes", Host, NULL, host_set_up, test_extremes, host_tear_down);
     return g_test_run();
 }
