@@ -25,8 +25,8 @@ typedef struct {
     Manager *manager;
     Eraser *eraser;
     bool ready;
-    uint64_t stuck_usec; /* of the manager that host_start() makes */
-    guint degraded;      /* times that a test saw the manager's state so */
+    uint64_t stuck_usec;                            /* of the manager that host_start() makes */
+    guint degraded;                                 /* times that a test saw the manager's state so */
     GError *failed;                                 /* why it is not: the platform could not be read */
     Backend *(*wrap)(Backend *backend, void *data); /* stands before the file backend; NULL: nothing does */
     void *wrap_data;
