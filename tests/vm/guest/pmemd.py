@@ -20,7 +20,7 @@ LEAD = 512  # frames that device-dax takes at the start of a device, for its inf
 INVALID = (1 << 64) - 1
 FRAME_LIMIT = 1 << (52 - 12)
 DAEMON = "/usr/libexec/pmemd"
-UNIT = "pmemd"
+UNIT = "pmemd-case"  # not the name of the installed unit, which systemd-run would not take
 
 NAME = "org.pmemd1"
 ROOT = "/org/pmemd1"
