@@ -27,7 +27,9 @@ typedef struct {
     uint32_t max;    /* entries, 0 = by size alone */
     uint32_t count;
     uint64_t bytes; /* at least what the entries so far take */
-    char *next;     /* cursor behind the last entry */
+    bool more;      /* there are entries behind the last one */
+    uint64_t start; /* position of the last one */
+    GString *key;
 } Page;
 
 static bool gone(const char *cursor, GError **error) {
@@ -64,8 +66,8 @@ static void page_count(Page *page, uint64_t start, const char *key, size_t n_str
     page->count++;
     page->bytes +=
         104 + n_strings * 12 + strings; /* all numbers of the widest entry; length, 0 and padding of a string */
-    g_free(page->next);
-    page->next = page->privileged ? g_strdup_printf("%016" PRIx64 "-%s", start, key) : g_strdup(key);
+    page->start = start;
+    g_string_assign(page->key, key);
 }
 
 static int append_raw(Page *page, const void *item) {
@@ -188,8 +190,7 @@ static int fill_from_array(const Kind *kind, const GPtrArray *items, guint index
 
     for (; r >= 0 && index < items->len && !page_is_full(page); index++)
         r = kind->append(page, items->pdata[index]);
-    if (index >= items->len)
-        g_clear_pointer(&page->next, g_free);
+    page->more = index < items->len;
     return r;
 }
 
@@ -216,9 +217,18 @@ static int fill_from_regions(const State *state, Region *region, Page *page) {
 
     for (; r >= 0 && region && !page_is_full(page); region = state_next_region(state, region))
         r = append_data(page, region);
-    if (!region)
-        g_clear_pointer(&page->next, g_free);
+    page->more = region != NULL;
     return r;
+}
+
+/* Of the page behind this one; "" when there is none. */
+static int append_cursor(const Page *page) {
+    if (!page->more)
+        return sd_bus_message_append(page->reply, "s", "");
+    if (!page->privileged)
+        return sd_bus_message_append(page->reply, "s", page->key->str);
+    g_autofree char *cursor = g_strdup_printf("%016" PRIx64 "-%s", page->start, page->key->str);
+    return sd_bus_message_append(page->reply, "s", cursor);
 }
 
 bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, const Caller *viewer, GError **error) {
@@ -244,6 +254,7 @@ bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, con
         region = state_next_region(state, NULL);
     }
 
+    page.key = g_string_new(NULL);
     r = sd_bus_message_new_method_return(call, &page.reply);
     if (r >= 0)
         r = sd_bus_message_open_container(page.reply, 'a', kind->entry);
@@ -252,11 +263,11 @@ bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, con
     if (r >= 0)
         r = sd_bus_message_close_container(page.reply);
     if (r >= 0)
-        r = sd_bus_message_append(page.reply, "s", page.next ?: "");
+        r = append_cursor(&page);
     if (r >= 0)
         r = sd_bus_send(view->bus, page.reply, NULL);
     sd_bus_message_unref(page.reply);
-    g_free(page.next);
+    g_string_free(page.key, TRUE);
     if (r < 0 && r != -ENOTCONN) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot build the list: %s", g_strerror(-r));
         return false;

@@ -11,6 +11,7 @@
 #include "daemon/bus-metrics.h"
 #include "daemon/bus-region.h"
 #include "daemon/bus-request.h"
+#include "daemon/bus-turns.h"
 #include "daemon/bus-view.h"
 #include "daemon/log.h"
 #include "proto/error.h"
@@ -35,6 +36,7 @@ struct Bus {
     BusHold *hold;
     BusRegion *regions;
     BusJob *jobs;
+    BusTurns *lists;      /* calls of the List methods */
     const Eraser *eraser; /* NULL: not yet, or no longer */
     sd_bus_slot *object, *object_manager, *name_lost, *disconnected;
     ManagerFacts facts; /* filled by find() before its properties are read */
@@ -197,11 +199,19 @@ static bool run_list(void *data, sd_bus_message *call, const Caller *caller, boo
     return true;
 }
 
-static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+/* When its turn has come. */
+static void answer_list(void *data, sd_bus_message *call) {
     static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_list };
-    Bus *bus = userdata;
+    Bus *bus = data;
 
-    return bus_authorize(bus->authority, call, &operation, bus);
+    (void) bus_authorize(bus->authority, call, &operation, bus); /* which answers whatever comes of it */
+}
+
+static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    const Bus *bus = userdata;
+
+    bus_turns_add(bus->lists, call);
+    return 1;
 }
 
 static bool run_get_region(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
@@ -489,6 +499,9 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->view.news = bus_news_new(bus->view.bus, event, error);
     if (!bus->view.news)
         return NULL;
+    bus->lists = bus_turns_new(event, answer_list, bus, error);
+    if (!bus->lists)
+        return NULL;
     bus->authority = bus_authority_new(&bus->view, error);
     if (!bus->authority)
         return NULL;
@@ -518,6 +531,7 @@ void bus_free(Bus *bus) {
     }
     bus_job_free(bus->jobs);
     bus_region_free(bus->regions);
+    bus_turns_free(bus->lists);
     bus_news_free(bus->view.news);
     bus_audit_free(bus->view.audit);
     sd_bus_slot_unref(bus->disconnected);
@@ -540,6 +554,7 @@ void bus_set_eraser(Bus *bus, Eraser *eraser) {
 }
 
 void bus_refuse_pending(Bus *bus) {
+    bus_turns_flush(bus->lists);
     bus_authority_refuse_pending(bus->authority);
 }
 

@@ -31,7 +31,7 @@ void bus_free(Bus *bus);
 const EraserEvents *bus_get_eraser_events(Bus *bus, void **ret_data);
 void bus_set_eraser(Bus *bus, Eraser *eraser); /* NULL before it is freed */
 
-/* Refuses what still waits for a verdict. Before the manager is freed; the loop has ended. */
+/* Answers the lists whose turn has not come, refuses what still waits for a verdict. Before the manager is freed; the loop has ended. */
 void bus_refuse_pending(Bus *bus);
 
 /* Takes org.pmemd1 without queueing for it. EXISTS: somebody has it; NOT_AUTHORIZED: the bus' policy. */
