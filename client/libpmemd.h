@@ -9,7 +9,7 @@
  * prints nothing and starts no thread; memory that runs out ends the program, as with every user of GLib.
  *
  * Units: a frame is 4096 bytes of host physical memory, ranges are half open, sizes are bytes unless a name says
- * frames. Callers without privilege see frames as 0, device paths and owners as "".
+ * frames. Of regions that are not theirs, callers other than root see frames as 0, device paths and owners as "".
  *
  * Results: functions return 0 (or what is said) or a negative errno; what they return through ret_... is untouched on
  * failure, and is the caller's, to be freed by the function named with it; texts and arrays by free(3). The name of an

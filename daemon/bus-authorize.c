@@ -356,11 +356,3 @@ void bus_authority_free(BusAuthority *authority) {
     polkit_free(authority->polkit);
     g_free(authority);
 }
-
-guint bus_authority_pending(const BusAuthority *authority) {
-    guint n = 0;
-
-    for (const GList *l = authority->pending.head; l; l = l->next)
-        n += ((const Pending *) l->data)->check != NULL;
-    return n;
-}

@@ -41,7 +41,5 @@ void bus_authority_refuse_pending(BusAuthority *authority);
 
 /* For the handler of a method: has operation run when whoever sent call may. What the handler is to return. */
 int bus_authorize(BusAuthority *authority, sd_bus_message *call, const BusOperation *operation, void *data);
-/* Calls that wait for polkit. */
-guint bus_authority_pending(const BusAuthority *authority);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusAuthority, bus_authority_free)

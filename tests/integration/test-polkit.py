@@ -105,8 +105,6 @@ class Polkit:
 class Case(unittest.TestCase):
     """Each test has a host with a pool of root's, pool0, and polkit."""
 
-    with_polkit = True
-
     def setUp(self):
         self.host = harness.Host(bus_config=bus_config()).__enter__()
         self.addCleanup(self.host.__exit__)
@@ -115,9 +113,8 @@ class Case(unittest.TestCase):
         self.addCleanup(self.root.close)
         self.root.bus("AddMatch", "s", "type='signal',sender='org.pmemd1'")
         self.pool, = self.root.manager("SetupMgmt", "tta{sv}", 0x480000, 0x490000, [("name", ("s", "pool0"))])
-        if self.with_polkit:
-            self.polkit = Polkit(self.address)
-            self.addCleanup(lambda: self.polkit.stop())
+        self.polkit = Polkit(self.address)
+        self.addCleanup(lambda: self.polkit.stop())  # of the one that is there by then
 
     def connect(self, uid):
         connection = system_bus.connect_as(self.address, uid)

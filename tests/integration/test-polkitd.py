@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import harness
@@ -94,7 +95,7 @@ class Polkitd(unittest.TestCase):
             "RULES", "<include>/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>"
             f"<include>{POLICY}/org.pmemd1.conf</include>"))
         # Before the bus starts: it reads users and groups once.
-        self.folder = harness.tempfile.mkdtemp(prefix="pmemd-polkitd-")
+        self.folder = tempfile.mkdtemp(prefix="pmemd-polkitd-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         os.chmod(self.folder, 0o755)
         self.mounts = []

@@ -215,9 +215,32 @@ static void test_recovery(void) {
     g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 0);
 }
 
+/* Requests that wait elsewhere to be submitted take room, too: of all, and of their user; root has no share of its own. */
+static void test_waiting_elsewhere(void) {
+    static const struct {
+        uint32_t uid;
+        guint elsewhere, of_uid;
+        bool room;
+    } rows[] = {
+        { 1000, 0, 0, true },    { 1000, 255, 63, true }, { 1000, 64, 64, false },
+        { 1000, 256, 0, false }, { 0, 255, 200, true },   { 0, 256, 0, false },
+    };
+    g_autoptr(Host) host = host_new("file");
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(manager_check_limits(host->manager, rows[i].uid, rows[i].elsewhere, rows[i].of_uid, &error), ==,
+                        rows[i].room);
+        if (!rows[i].room)
+            g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED);
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
+    g_test_add_func("/manager-limits/waiting-elsewhere", test_waiting_elsewhere);
     g_test_add_func("/manager-limits/quota", test_quota);
     g_test_add_func("/manager-limits/max-regions", test_max_regions);
     g_test_add_func("/manager-limits/set-owner", test_set_owner);
