@@ -704,15 +704,19 @@ class Player:
             raise Mismatch(f"properties of {kind} {row[0]}: wanted, got: {wrong}")
 
     def read_tenant(self, rng):
-        """Who may not change anything is refused, and sees neither frames nor owners."""
+        """Who may not change anything is refused, and sees neither frames nor owners of what is not the tenant's own."""
         if self.tenant is None:
             return
         for kind, rows, first in (("ListMgmt", self.mgmt_rows(), 2), ("ListData", self.data_rows(), 2)):
             got = self.rows(kind, rng.randrange(0, 5), self.tenant)
             self.same(kind + " of a tenant", sorted(r[0] for r in rows), sorted(r[0] for r in got))
+            wanted = {r[0]: r for r in rows}
             for row in got:
-                hidden = row[first:4] + ((row[5], row[6]) if kind == "ListData" else ())
-                if any(hidden) or row[12] or row[13]:
+                hides = lambda r: tuple(r[first:4]) + (tuple(r[5:7]) if kind == "ListData" else ())
+                if wanted[row[0]][11] == NOBODY:
+                    if hides(row) != hides(wanted[row[0]]) or row[11] != NOBODY or not row[12]:
+                        raise Mismatch(f"a tenant sees {row} of its own, wanted {wanted[row[0]]}")
+                elif any(hides(row)) or row[11] != 0xffffffff or row[12] or row[13]:
                     raise Mismatch(f"a tenant sees {row}")
         things = list(self.world.regions.values())
         calls = [("AllocateData", [4096], {}), ("SetupMgmt", [self.world.raws[0].start, self.world.raws[0].end], {})]
