@@ -21,7 +21,13 @@ IMAGES = re.compile(r"^# .*?\b(\d+) images\b", re.M)
 MODEL = re.compile(r"# model: (\d+) operations")
 MUTANTS = re.compile(r"^(\d+) of (\d+) mutants killed", re.M)
 FUZZ = re.compile(r"^(ok|FAIL)\s+(\S+): (\d+) runs", re.M)
-LOGS = {"static": "static-checks.log", "mutants": "mutants.log", "fuzz": "fuzz-run.log", "vm": "vm.log"}
+LOGS = {
+    "static": "static-checks.log",
+    "package": "package.log",
+    "mutants": "mutants.log",
+    "fuzz": "fuzz-run.log",
+    "vm": "vm.log",
+}
 
 
 def crash_programs(entries):
