@@ -207,7 +207,8 @@ void pair_tree_insert(PairTree *tree, const PairPlace *place, Pair pair) {
     node_put(root, 0, (Pair){ 0, 0, tree->root });
     node_put(root, 1, pair);
     tree->root = root;
-    g_assert(++tree->height < PAIR_TREE_LEVELS);
+    tree->height++;
+    g_assert(tree->height < PAIR_TREE_LEVELS);
 }
 
 /* Of two neighbours below parent one has too few: makes one of both, or shares evenly. */

@@ -43,7 +43,8 @@ bool pair_place_before(const PairPlace *place, Pair *ret_pair);
 /* On to the next pair. The place is for reading from then on. Not at the end. */
 void pair_place_step(PairPlace *place);
 
-/* Puts pair in, at its place as pair_tree_seek() gave it. No pair may be there twice. */
+/* Puts pair in, at its place as pair_tree_seek() gave it for this very pair: the place of a lower one may be the end of
+ * the leaf before, where it would be out of order once that leaf's neighbour is looked at. No pair may be there twice. */
 void pair_tree_insert(PairTree *tree, const PairPlace *place, Pair pair);
 /* Takes out the pair at its place as pair_tree_seek() gave it for this very pair, which is there. */
 void pair_tree_remove(PairTree *tree, const PairPlace *place);

@@ -126,7 +126,8 @@ bool region_map_reserve(RegionMap *map, RegionMapEntry *entry, FrameRange range)
 
     if (range_is_empty(range) || !frame_range_contains(map->window, range))
         return false;
-    pair_tree_seek(map->extents, range.start, 0, &place);
+    /* The place of this very pair: that of (start, 0) may be in another leaf. */
+    pair_tree_seek(map->extents, range.start, range.end, &place);
     FrameRange gap = gap_before(map, &place);
     if (gap.start > range.start || gap.end < range.end)
         return false;

@@ -557,6 +557,26 @@ static uint64_t test_seed(void) {
     return seed;
 }
 
+/* What begins a leaf makes room for something longer that begins there as well. */
+static void test_longer_again(void) {
+    enum {
+        N = 1000
+    };
+    g_autoptr(RegionMap) map = region_map_new(range(0, 10 * N));
+    g_autofree RegionMapEntry *entries = g_new0(RegionMapEntry, N);
+
+    for (unsigned i = 0; i < N; i++)
+        g_assert_true(region_map_reserve(map, &entries[i], range(10 * i, 10 * i + 5)));
+    for (unsigned i = 0; i < N; i++) {
+        region_map_release(map, &entries[i]);
+        g_assert_true(region_map_reserve(map, &entries[i], range(10 * i, 10 * i + 8)));
+        g_assert_false(region_map_reserve(map, &(RegionMapEntry){ 0 }, range(10 * i, 10 * i + 9)));
+        region_map_check(map);
+    }
+    for (unsigned i = 0; i < N; i++)
+        region_map_release(map, &entries[i]);
+}
+
 static void test_random(void) {
     enum {
         LENGTH = 2000
@@ -613,6 +633,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/region-map/balance/up", "up", test_balance);
     g_test_add_data_func("/region-map/balance/down", "down", test_balance);
     g_test_add_data_func("/region-map/balance/mixed", "mixed", test_balance);
+    g_test_add_func("/region-map/longer-again", test_longer_again);
     g_test_add_func("/region-map/shrinker", test_shrinker);
     g_test_add_func("/region-map/random", test_random);
     return g_test_run();
