@@ -153,6 +153,20 @@ class Caps(Case):
         self.holder.wait(self.held)
         self.assertEqual(self.metrics()["data_regions", ], 2)
 
+    def test_descriptors(self):
+        """Descriptors that come with calls are none of pmemd's: with many it would have none left for its own work."""
+        path, null = self.hold(), os.open(os.devnull, os.O_RDONLY)
+        self.addCleanup(os.close, null)
+        folder = f"/proc/{self.host.daemon.pid}/fd"
+        before = len(os.listdir(folder))
+        with wire.Connection(self.host.bus.address, descriptors=True) as c:
+            serials = [c.send("org.pmemd1", "/org/pmemd1", "org.pmemd1.Manager", "AllocateData", "ta{sv}", 4096, [],
+                              descriptors=[null] * 16) for _ in range(MAX_QUEUE_PER_USER)]
+            self.assertEqual(self.outcomes(c, serials), {"org.freedesktop.DBus.Error.NotSupported": len(serials)})
+        self.assertEqual(len(os.listdir(folder)), before)
+        os.unlink(path)
+        self.holder.wait(self.held)
+
     def test_gone(self):
         """Who leaves before the answer leaves nothing behind."""
         path = self.hold()

@@ -158,7 +158,8 @@ class Message:
 
 
 class Connection:
-    def __init__(self, address):
+    def __init__(self, address, descriptors=False):
+        """descriptors: send() may attach some."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address.split("unix:path=", 1)[1].split(",")[0])
@@ -168,6 +169,10 @@ class Connection:
         self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
         if not self._line().startswith(b"OK "):
             raise Closed("the bus does not know us")
+        if descriptors:
+            self.socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+            if self._line() != b"AGREE_UNIX_FD":
+                raise Closed("the bus takes no descriptors")
         self.socket.sendall(b"BEGIN\r\n")
         self.name, = self.bus("Hello")
 
@@ -193,11 +198,13 @@ class Connection:
         head = self._take(16)
         return Message.decode(head, self._take(Message.rest(head)))
 
-    def send(self, destination, path, interface, member, signature="", *body, flags=0):
+    def send(self, destination, path, interface, member, signature="", *body, flags=0, descriptors=()):
         self.serial += 1
-        self.socket.sendall(Message(METHOD_CALL, self.serial, flags, body, destination=destination, path=path,
-                                    interface=interface,
-                                    member=member, signature=signature or None).encode())
+        data = Message(METHOD_CALL, self.serial, flags, body, destination=destination, path=path, interface=interface,
+                       member=member, signature=signature or None, fds=len(descriptors) or None).encode()
+        if descriptors:
+            data = data[socket.send_fds(self.socket, [data], descriptors):]
+        self.socket.sendall(data)
         return self.serial
 
     def wait(self, serial):
