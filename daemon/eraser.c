@@ -32,8 +32,8 @@ struct Eraser {
     sd_event *event;
     Worker *worker;
     sd_event_source *start_timer; /* on: a job came that is not yet taken up */
-    RateLimit limit;        /* over all jobs */
-    sd_event_source *timer; /* until the active job may go on; NULL: it need not wait */
+    RateLimit limit;              /* over all jobs */
+    sd_event_source *timer;       /* until the active job may go on; NULL: it need not wait */
     EraserEvents events;
     void *data;
     GPtrArray *jobs;  /* Job *, in the order they came */
