@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The manager's way to the backend: its operations, and how long each took. On the worker's thread alone.
+ * The manager's way to the backend: its operations, how long each took, and what an Op's steps make of them. On the
+ * worker's thread alone.
  */
 #include "daemon/manager-internal.h"
+
+#include <inttypes.h>
 
 BackendListing *manager_backend_list(Manager *m, GError **error) {
     uint64_t begin = stats_now();
@@ -11,15 +14,6 @@ BackendListing *manager_backend_list(Manager *m, GError **error) {
 
     stats_add_since(m->stats, STATS_BACKEND_LIST, begin);
     return listing;
-}
-
-BackendDevice *manager_backend_create(Manager *m, const BackendCreate *create, BackendOutcome *ret_outcome,
-                                      GError **error) {
-    uint64_t begin = stats_now();
-    BackendDevice *device = m->backend->ops->create(m->backend, create, ret_outcome, error);
-
-    stats_add_since(m->stats, STATS_BACKEND_CREATE, begin);
-    return device;
 }
 
 bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
@@ -45,4 +39,42 @@ BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError
 
     stats_add_since(m->stats, STATS_BACKEND_OPEN_CONTENT, begin);
     return content;
+}
+
+void op_run_list(void *data) {
+    Op *op = data;
+
+    g_clear_pointer(&op->listing, backend_listing_free);
+    op->listing = manager_backend_list(op->m, &op->error);
+}
+
+void op_run_create(void *data) {
+    Op *op = data;
+    const BackendCreate create = {
+        .raw_id = op->raw_id,
+        .device = op->plan.device,
+        .uuid = op->device_uuid,
+        .tag = op->tag,
+    };
+    uint64_t begin = stats_now();
+
+    op->outcome = BACKEND_UNKNOWN;
+    op->device = op->m->backend->ops->create(op->m->backend, &create, &op->outcome, &op->error);
+    stats_add_since(op->m->stats, STATS_BACKEND_CREATE, begin);
+}
+
+bool op_check_created(const Op *op, GError **error) {
+    if (frame_range_equal(op->device->device, op->plan.device) && frame_range_equal(op->device->usable, op->plan.range))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
+                op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
+    return false;
+}
+
+void op_run_destroy(void *data) {
+    Op *op = data;
+
+    op->outcome = BACKEND_UNKNOWN;
+    op->ok = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &op->error);
 }

@@ -14,19 +14,6 @@ static Region *op_region(Op *op) {
     return state_region_by_uuid(op->m->state, op->uuid);
 }
 
-static void run_create(void *data) {
-    Op *op = data;
-    BackendCreate create = {
-        .raw_id = op->raw_id,
-        .device = op->plan.device,
-        .uuid = op->device_uuid,
-        .tag = op->tag,
-    };
-
-    op->outcome = BACKEND_UNKNOWN;
-    op->device = manager_backend_create(op->m, &create, &op->outcome, &op->error);
-}
-
 /* The region exists on the platform: make it so in the journal. */
 static void commit(Op *op, const BackendDevice *device) {
     Manager *m = op->m;
@@ -77,11 +64,7 @@ static void unsettled(Op *op, const char *reason) {
 static void on_listed_without(void *data) {
     Op *op = data;
 
-    if (op->listing)
-        manager_take_listing(op->m, op->listing);
-    else
-        log_event(EVENT_PLATFORM_UNREADABLE, NULL, "the platform could not be read again, ignoring: %s",
-                  op->error->message);
+    op_take_listing(op);
     abort_create(op);
 }
 
@@ -127,8 +110,6 @@ static void on_looked_again(void *data) {
     unsettled(op, reason ? reason : "the platform contradicts the journal");
 }
 
-static void create_data_plan(Op *op);
-
 /* The platform may have changed under the map (another tool's namespace): with the fresh listing rules may say so
  * better than the backend could, or find another place. Once. */
 static void on_relisted(void *data) {
@@ -147,27 +128,21 @@ static void on_relisted(void *data) {
     }
     manager_take_listing(op->m, op->listing);
     op->retried = true;
-    create_data_plan(op);
+    create_data_start(op);
 }
 
 static void on_created(void *data) {
     Op *op = data;
 
     g_clear_error(&op->asked_error);
-    if (op->device) {
-        if (frame_range_equal(op->device->device, op->plan.device) &&
-            frame_range_equal(op->device->usable, op->plan.range)) {
-            commit(op, op->device);
-            return;
-        }
-        op->outcome = BACKEND_UNKNOWN;
-        op->asked_error =
-            g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
-                        "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
-                        op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
-    } else {
-        op->asked_error = g_steal_pointer(&op->error);
+    if (op->device && op_check_created(op, &op->asked_error)) {
+        commit(op, op->device);
+        return;
     }
+    if (op->device)
+        op->outcome = BACKEND_UNKNOWN;
+    else
+        op->asked_error = g_steal_pointer(&op->error);
     if (op->outcome == BACKEND_UNKNOWN)
         op_work(op, op_run_list, on_looked_again);
     else if (!op->retried && g_error_matches(op->asked_error, PMEMD_ERROR, PMEMD_ERROR_BUSY))
@@ -207,7 +182,7 @@ static void intent_not_written(Op *op, const uint8_t *payload, size_t len, const
         manager_set_region_state(m, op_region(op), REGION_UNSETTLED, EVENT_REGION_UNSETTLED, reason->message);
 }
 
-static void create_data_plan(Op *op) {
+void create_data_start(Op *op) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
     uint8_t buf[JF_PAYLOAD_MAX];
@@ -252,9 +227,5 @@ static void create_data_plan(Op *op) {
     backend_tag_format(BACKEND_ROLE_DATA, pool->sb.member_uuid, op->device_uuid, op->tag);
     g_free(op->raw_id);
     op->raw_id = g_strdup(op->plan.raw->id);
-    op_work(op, run_create, on_created);
-}
-
-void create_data_start(Op *op) {
-    create_data_plan(op);
+    op_work(op, op_run_create, on_created);
 }

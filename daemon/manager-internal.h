@@ -3,8 +3,8 @@
 /*
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
- * manager-start.c reads the platform; manager-backend.c calls the backend; manager-create.c, manager-pool.c and
- * manager-release.c are the operations. Nobody else includes it.
+ * manager-start.c recovers; manager-listing.c takes in what the platform shows; manager-backend.c calls the backend;
+ * manager-create.c, manager-pool.c and manager-release.c are the operations. Nobody else includes it.
  */
 #pragma once
 
@@ -109,8 +109,8 @@ void manager_tell_region_changed(Manager *m, const Region *region);
 void manager_tell_quarantined(Manager *m, const Region *region);
 void manager_tell_platform(Manager *m);
 void manager_tell_ready(Manager *m, const GError *error);
-/* Sets the state and tells when it differs. */
-/* event: what the log calls it; EVENT_NONE: nothing that anybody must act on. */
+/* Sets the state and tells when it differs. event: what the log calls it; EVENT_NONE: nothing that anybody must act
+ * on. */
 void manager_set_region_state(Manager *m, Region *region, RegionState state, Event event, const char *reason);
 void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, Event event, const char *reason);
 
@@ -127,31 +127,43 @@ uint64_t manager_now_usec(void);
 
 /* manager-backend.c: the backend's operations, as backend.h has them, and timed. On the worker's thread. */
 BackendListing *manager_backend_list(Manager *m, GError **error);
-BackendDevice *manager_backend_create(Manager *m, const BackendCreate *create, BackendOutcome *ret_outcome,
-                                      GError **error);
 bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
 Medium *manager_backend_open_medium(Manager *m, sd_id128_t uuid, GError **error);
 BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError **error);
+/* Worker step: op->listing or op->error. */
+void op_run_list(void *data);
+/* Worker step: makes (op->plan.device, op->device_uuid, op->tag) in op->raw_id; op->device, or op->outcome and
+ * op->error. */
+void op_run_create(void *data);
+/* Whether op->device is where the plan has it. */
+bool op_check_created(const Op *op, GError **error);
+/* Worker step: destroys (op->device_uuid, op->tag); op->ok, op->outcome or op->error. */
+void op_run_destroy(void *data);
 
 /* manager-start.c */
 void start_op_begin(Op *op);
+
+/* manager-listing.c */
 void refresh_start(Op *op);
-/* Whether the raw region is listed in Manage=. */
-bool manager_is_managed(const Manager *m, const Raw *raw);
-/* Brings raw regions and foreign devices of the state up to date with a listing. */
+/* Brings the state's raw regions up to date with a listing. */
+void manager_take_raws(Manager *m, const BackendListing *listing);
+/* The same, and its foreign devices. */
 void manager_take_listing(Manager *m, const BackendListing *listing);
-/* Worker step: op->listing or op->error. */
-void op_run_list(void *data);
-/* Worker step: destroys (op->device_uuid, op->tag); op->ok, op->outcome or op->error. */
-void op_run_destroy(void *data);
+/* After op_run_list(): takes what it found; what cannot be read leaves the state as it was. */
+void op_take_listing(Op *op);
+void op_drop_listing(Op *op);
+/* A leftover that only its tag makes ours: deleted without being asked for where all is ours to use alone. */
+bool manager_may_clean(const Manager *m, const BackendDevice *device);
 const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid);
+
+/* manager-limits.c: whether the raw region is listed in Manage=. */
+bool manager_is_managed(const Manager *m, const Raw *raw);
+/* What the request's user may own; root: no limit. */
+OwnerLimits manager_owner_limits(const Manager *m, uint32_t uid, const QuotaLimit *quota);
 
 /* The decision of a setup or allocate request, name and journal room included: Plan's answer and the creation's. */
 bool manager_decide_data(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
 bool manager_decide_mgmt(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
-
-/* What the request's user may own; root: no limit. */
-OwnerLimits manager_owner_limits(const Manager *m, uint32_t uid, const QuotaLimit *quota);
 
 /* manager-create.c, manager-pool.c, manager-release.c: the starts of the operations */
 void create_data_start(Op *op);

@@ -50,15 +50,7 @@ static bool format(Op *op) {
     uint64_t bytes = frame_range_frames(op->plan.range) * PMEMD_FRAME_SIZE;
     JfGeometry *geo = &op->sb.geo;
 
-    if (!frame_range_equal(op->device->device, op->plan.device) ||
-        !frame_range_equal(op->device->usable, op->plan.range)) {
-        op->error =
-            g_error_new(PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
-                        "the platform made 0x%" PRIx64 "-0x%" PRIx64 " where 0x%" PRIx64 "-0x%" PRIx64 " was asked for",
-                        op->device->usable.start, op->device->usable.end, op->plan.range.start, op->plan.range.end);
-        return false;
-    }
-    if (!find_cookie(op))
+    if (!op_check_created(op, &op->error) || !find_cookie(op))
         return false;
     op->medium = manager_backend_open_medium(op->m, op->device_uuid, &op->error);
     if (!op->medium)
@@ -71,18 +63,16 @@ static bool format(Op *op) {
     return journal_create(op->medium, &op->sb, emit_first_records, op, &op->error);
 }
 
+/* For the loop's map of what is there now. */
+static void list_again(Op *op) {
+    g_clear_pointer(&op->listing, backend_listing_free);
+    op->listing = manager_backend_list(op->m, NULL);
+}
+
 static void run_setup(void *data) {
     Op *op = data;
-    BackendCreate create = {
-        .raw_id = op->raw_id,
-        .device = op->plan.device,
-        .uuid = op->device_uuid,
-        .tag = op->tag,
-        .init_labels = op->plan.init_labels,
-    };
 
-    op->outcome = BACKEND_UNKNOWN;
-    op->device = manager_backend_create(op->m, &create, &op->outcome, &op->error);
+    op_run_create(op);
     op->ok = op->device && format(op);
     if (op->ok)
         return;
@@ -95,9 +85,7 @@ static void run_setup(void *data) {
         g_clear_pointer(&op->medium, medium_free);
         op->cleaned = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &error);
     }
-    /* For the loop's map of what is there now. */
-    g_clear_pointer(&op->listing, backend_listing_free);
-    op->listing = manager_backend_list(op->m, NULL);
+    list_again(op);
 }
 
 static void setup_failed(Op *op) {
@@ -142,8 +130,7 @@ static void run_take_back(void *data) {
     g_clear_pointer(&op->medium, medium_free);
     op->outcome = BACKEND_UNKNOWN;
     op->cleaned = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &error);
-    g_clear_pointer(&op->listing, backend_listing_free);
-    op->listing = manager_backend_list(op->m, NULL);
+    list_again(op);
 }
 
 static void on_taken_back(void *data) {

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * The start: read the platform, replay the journals, tell ready, then compare the two and finish or undo what was cut
- * off. Decisions are recovery.c's; this file carries them out. Also how a later listing is taken in.
+ * off. Decisions are recovery.c's; this file carries them out.
  */
 #include "daemon/manager-internal.h"
 
@@ -10,8 +10,6 @@
 #include "daemon/recovery.h"
 
 #include <inttypes.h>
-#include <malloc.h>
-#include <string.h>
 
 /* A complete device with the role mgmt, and the medium the worker opened on it. */
 typedef struct {
@@ -41,139 +39,7 @@ typedef struct {
     bool hint;         /* its setup or release hint goes, too */
 } Doomed;
 
-const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid) {
-    for (guint i = 0; i < listing->devices->len; i++) {
-        const BackendDevice *device = g_ptr_array_index(listing->devices, i);
-
-        if (sd_id128_equal(device->uuid, uuid))
-            return device;
-    }
-    return NULL;
-}
-
-/* --- taking a listing in --- */
-
-static void take_raw(Manager *m, const BackendRaw *found) {
-    Raw *raw = state_raw_by_id(m->state, found->id);
-
-    if (raw && !frame_range_equal(raw->range, found->range)) {
-        g_free(raw->unusable);
-        raw->unusable =
-            g_strdup_printf("its range changed while pmemd ran (now 0x%" PRIx64 "-0x%" PRIx64 "); restart pmemd",
-                            found->range.start, found->range.end);
-        return;
-    }
-    if (!raw) {
-        raw = raw_new(found->id, found->range);
-        if (!state_add_raw(m->state, raw)) {
-            raw_free(raw);
-            return; /* it overlaps one that is listed already: the platform contradicts itself, the first one stands */
-        }
-    }
-    raw->cookie = found->cookie;
-    raw->node = found->node;
-    raw->local_node = found->local_node;
-    raw->step = found->step;
-    raw->lead = found->lead;
-    raw->minimum = found->minimum;
-    raw->free_slots = found->free_slots;
-    raw->subdividable = found->kind != BACKEND_RAW_UNLABELLED;
-    raw->initialisable = found->initialisable;
-    g_free(raw->kind);
-    raw->kind = g_strdup(found->kind == BACKEND_RAW_LABELLED     ? "labelled"
-                         : found->kind == BACKEND_RAW_UNLABELLED ? "unlabelled"
-                                                                 : "file");
-    g_free(raw->persistence);
-    raw->persistence = g_strdup(found->persistence);
-    g_free(raw->unusable);
-    raw->unusable = g_strdup(found->unusable);
-    g_strfreev(raw->dimms);
-    raw->dimms = g_strdupv(found->dimms);
-    raw->unmanaged = !manager_is_managed(m, raw);
-}
-
-/* Device uuids of all data regions, for one pass over a listing. */
-static GHashTable *index_by_device(const State *state) {
-    GHashTable *by_device = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
-
-    for (Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
-        g_hash_table_insert(by_device, &region->device_uuid, region);
-    return by_device;
-}
-
-/* A leftover that only its tag makes ours: deleted without being asked for where all is ours to use alone. */
-static bool may_be_cleaned(const Manager *m, const BackendDevice *device) {
-    const Raw *raw = state_raw_by_id(m->state, device->raw_id);
-
-    return device->role != BACKEND_ROLE_FILLER || (raw && !raw->unmanaged);
-}
-
-static void take_foreign(Manager *m, const BackendDevice *device, ForeignKind kind) {
-    Foreign *foreign = g_new0(Foreign, 1);
-
-    foreign->kind = kind;
-    foreign->device = device->device;
-    foreign->uuid = device->uuid;
-    foreign->name = g_strdup(device->name);
-    foreign->mode = g_strdup(device->mode);
-    if (kind == FOREIGN_ORPHAN)
-        backend_tag_parse(device->tag, &foreign->tag_pool, NULL);
-    state_add_foreign(m->state, foreign);
-}
-
-/* Is it the device of a region or pool, in the place that the model reserves for it? One with the same uuid that
- * stands elsewhere (it moved, or labels were copied) takes frames, too, and those must not be given to anybody. */
-static bool is_known(const Manager *m, GHashTable *by_device, const BackendDevice *device) {
-    const Pool *pool = state_pool_by_uuid(m->state, device->uuid);
-    const Region *region = g_hash_table_lookup(by_device, &device->uuid);
-
-    if (pool && frame_range_contains(pool->occupant.entry.range, device->device))
-        return true;
-    return region && frame_range_contains(region_device(region), device->device);
-}
-
-static bool hint_pending(Manager *m, sd_id128_t uuid) {
-    return hints_has(m->state_dir, HINT_SETUP, uuid) || hints_has(m->state_dir, HINT_RELEASE, uuid);
-}
-
-void manager_take_listing(Manager *m, const BackendListing *listing) {
-    g_autoptr(GHashTable) by_device = index_by_device(m->state);
-
-    state_clear_foreign(m->state);
-    for (guint i = 0; i < listing->raws->len; i++)
-        take_raw(m, g_ptr_array_index(listing->raws, i));
-    for (guint i = 0; i < listing->devices->len; i++) {
-        const BackendDevice *device = g_ptr_array_index(listing->devices, i);
-        static const ForeignKind kinds[] = {
-            [RECOVERY_DEVICE_FOREIGN] = FOREIGN_FOREIGN,
-            [RECOVERY_DEVICE_ORPHAN] = FOREIGN_ORPHAN,
-            [RECOVERY_DEVICE_UNFORMATTED] = FOREIGN_UNFORMATTED,
-            [RECOVERY_DEVICE_DESTROY] = FOREIGN_UNFORMATTED, /* until it is gone */
-        };
-
-        if (is_known(m, by_device, device))
-            continue;
-        RecoveryDeviceAction action = recovery_decide_device(device, hint_pending(m, device->uuid));
-        take_foreign(m, device, may_be_cleaned(m, device) ? kinds[action] : FOREIGN_ORPHAN);
-    }
-    manager_tell_platform(m);
-}
-
 /* --- worker steps --- */
-
-void op_run_list(void *data) {
-    Op *op = data;
-
-    g_clear_pointer(&op->listing, backend_listing_free);
-    op->listing = manager_backend_list(op->m, &op->error);
-}
-
-void op_run_destroy(void *data) {
-    Op *op = data;
-
-    op->outcome = BACKEND_UNKNOWN;
-    op->ok = manager_backend_destroy(op->m, op->device_uuid, op->tag, &op->outcome, &op->error);
-}
 
 static bool superblocks_readable(Medium *medium) {
     return medium->size >= UINT64_C(2) * JF_COPY_PAGE && medium_readable(medium, 0, JF_SUPERBLOCK_SIZE) == 0 &&
@@ -462,7 +328,7 @@ static void doom_fillers(Op *op) {
     for (guint i = 0; i < op->listing->devices->len; i++) {
         const BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
 
-        if (device->role == BACKEND_ROLE_FILLER && may_be_cleaned(op->m, device) &&
+        if (device->role == BACKEND_ROLE_FILLER && manager_may_clean(op->m, device) &&
             recovery_decide_device(device, false) == RECOVERY_DEVICE_DESTROY)
             doom(op, device->uuid, device->tag, SD_ID128_NULL, false);
     }
@@ -470,14 +336,8 @@ static void doom_fillers(Op *op) {
 
 static void start_destroy_next(Op *op);
 
-/* A listing of many devices has come and gone, in between of what stays: the allocator would keep its pages. */
-static void drop_listing(Op *op) {
-    g_clear_pointer(&op->listing, backend_listing_free);
-    (void) malloc_trim(0);
-}
-
 static void start_done(Op *op) {
-    drop_listing(op);
+    op_drop_listing(op);
     op->m->recovering = false;
     manager_tell_platform(op->m);
     op_finish(op, SD_ID128_NULL, NULL);
@@ -486,12 +346,7 @@ static void start_done(Op *op) {
 static void on_last_listing(void *data) {
     Op *op = data;
 
-    if (op->listing)
-        manager_take_listing(op->m, op->listing);
-    else
-        log_event(EVENT_PLATFORM_UNREADABLE, NULL,
-                  "the platform could not be read again, ignoring: what stands is from the start: %s",
-                  op->error->message);
+    op_take_listing(op);
     start_done(op);
 }
 
@@ -560,8 +415,7 @@ static void on_platform(void *data) {
         op_finish(op, SD_ID128_NULL, op->error);
         return;
     }
-    for (guint i = 0; i < op->listing->raws->len; i++)
-        take_raw(m, g_ptr_array_index(op->listing->raws, i));
+    manager_take_raws(m, op->listing);
     for (guint i = 0; i < op->media->len; i++)
         check_found(m, g_ptr_array_index(op->media, i));
     refuse_twins(op->media);
@@ -591,23 +445,4 @@ void start_op_begin(Op *op) {
     op->doomed = g_array_new(FALSE, FALSE, sizeof(Doomed));
     op->kept = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
     op_work(op, run_read_platform, on_platform);
-}
-
-/* --- later --- */
-
-static void on_refreshed(void *data) {
-    Op *op = data;
-
-    op->m->refreshing = false;
-    if (op->listing)
-        manager_take_listing(op->m, op->listing);
-    else
-        log_event(EVENT_PLATFORM_UNREADABLE, NULL, "the platform could not be read again, ignoring: %s",
-                  op->error->message);
-    drop_listing(op);
-    op_finish(op, SD_ID128_NULL, NULL);
-}
-
-void refresh_start(Op *op) {
-    op_work(op, op_run_list, on_refreshed);
 }

@@ -63,6 +63,7 @@ PARTS = {
     "daemon/manager-internal": "daemon/manager",
     "daemon/manager-journal": "daemon/manager",
     "daemon/manager-limits": "daemon/manager",
+    "daemon/manager-listing": "daemon/manager",
     "daemon/manager-pool": "daemon/manager",
     "daemon/manager-release": "daemon/manager",
     "daemon/manager-start": "daemon/manager",

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * A listing of the platform, and how the state takes it in: raw regions, and the devices that are no region's or pool's.
+ */
+#include "daemon/manager-internal.h"
+
+#include "daemon/hints.h"
+#include "daemon/recovery.h"
+
+#include <inttypes.h>
+#include <malloc.h>
+
+const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid) {
+    for (guint i = 0; i < listing->devices->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(listing->devices, i);
+
+        if (sd_id128_equal(device->uuid, uuid))
+            return device;
+    }
+    return NULL;
+}
+
+static void take_raw(Manager *m, const BackendRaw *found) {
+    Raw *raw = state_raw_by_id(m->state, found->id);
+
+    if (raw && !frame_range_equal(raw->range, found->range)) {
+        g_free(raw->unusable);
+        raw->unusable =
+            g_strdup_printf("its range changed while pmemd ran (now 0x%" PRIx64 "-0x%" PRIx64 "); restart pmemd",
+                            found->range.start, found->range.end);
+        return;
+    }
+    if (!raw) {
+        raw = raw_new(found->id, found->range);
+        if (!state_add_raw(m->state, raw)) {
+            raw_free(raw);
+            return; /* it overlaps one that is listed already: the platform contradicts itself, the first one stands */
+        }
+    }
+    raw->cookie = found->cookie;
+    raw->node = found->node;
+    raw->local_node = found->local_node;
+    raw->step = found->step;
+    raw->lead = found->lead;
+    raw->minimum = found->minimum;
+    raw->free_slots = found->free_slots;
+    raw->subdividable = found->kind != BACKEND_RAW_UNLABELLED;
+    raw->initialisable = found->initialisable;
+    g_free(raw->kind);
+    raw->kind = g_strdup(found->kind == BACKEND_RAW_LABELLED     ? "labelled"
+                         : found->kind == BACKEND_RAW_UNLABELLED ? "unlabelled"
+                                                                 : "file");
+    g_free(raw->persistence);
+    raw->persistence = g_strdup(found->persistence);
+    g_free(raw->unusable);
+    raw->unusable = g_strdup(found->unusable);
+    g_strfreev(raw->dimms);
+    raw->dimms = g_strdupv(found->dimms);
+    raw->unmanaged = !manager_is_managed(m, raw);
+}
+
+/* Device uuids of all data regions, for one pass over a listing. */
+static GHashTable *index_by_device(const State *state) {
+    GHashTable *by_device = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+
+    for (Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
+        g_hash_table_insert(by_device, &region->device_uuid, region);
+    return by_device;
+}
+
+bool manager_may_clean(const Manager *m, const BackendDevice *device) {
+    const Raw *raw = state_raw_by_id(m->state, device->raw_id);
+
+    return device->role != BACKEND_ROLE_FILLER || (raw && !raw->unmanaged);
+}
+
+static void take_foreign(Manager *m, const BackendDevice *device, ForeignKind kind) {
+    Foreign *foreign = g_new0(Foreign, 1);
+
+    foreign->kind = kind;
+    foreign->device = device->device;
+    foreign->uuid = device->uuid;
+    foreign->name = g_strdup(device->name);
+    foreign->mode = g_strdup(device->mode);
+    if (kind == FOREIGN_ORPHAN)
+        backend_tag_parse(device->tag, &foreign->tag_pool, NULL);
+    state_add_foreign(m->state, foreign);
+}
+
+/* Is it the device of a region or pool, in the place that the model reserves for it? One with the same uuid that
+ * stands elsewhere (it moved, or labels were copied) takes frames, too, and those must not be given to anybody. */
+static bool is_known(const Manager *m, GHashTable *by_device, const BackendDevice *device) {
+    const Pool *pool = state_pool_by_uuid(m->state, device->uuid);
+    const Region *region = g_hash_table_lookup(by_device, &device->uuid);
+
+    if (pool && frame_range_contains(pool->occupant.entry.range, device->device))
+        return true;
+    return region && frame_range_contains(region_device(region), device->device);
+}
+
+static bool hint_pending(Manager *m, sd_id128_t uuid) {
+    return hints_has(m->state_dir, HINT_SETUP, uuid) || hints_has(m->state_dir, HINT_RELEASE, uuid);
+}
+
+void manager_take_raws(Manager *m, const BackendListing *listing) {
+    for (guint i = 0; i < listing->raws->len; i++)
+        take_raw(m, g_ptr_array_index(listing->raws, i));
+}
+
+void manager_take_listing(Manager *m, const BackendListing *listing) {
+    g_autoptr(GHashTable) by_device = index_by_device(m->state);
+
+    state_clear_foreign(m->state);
+    manager_take_raws(m, listing);
+    for (guint i = 0; i < listing->devices->len; i++) {
+        const BackendDevice *device = g_ptr_array_index(listing->devices, i);
+        static const ForeignKind kinds[] = {
+            [RECOVERY_DEVICE_FOREIGN] = FOREIGN_FOREIGN,
+            [RECOVERY_DEVICE_ORPHAN] = FOREIGN_ORPHAN,
+            [RECOVERY_DEVICE_UNFORMATTED] = FOREIGN_UNFORMATTED,
+            [RECOVERY_DEVICE_DESTROY] = FOREIGN_UNFORMATTED, /* until it is gone */
+        };
+
+        if (is_known(m, by_device, device))
+            continue;
+        RecoveryDeviceAction action = recovery_decide_device(device, hint_pending(m, device->uuid));
+        take_foreign(m, device, manager_may_clean(m, device) ? kinds[action] : FOREIGN_ORPHAN);
+    }
+    manager_tell_platform(m);
+}
+
+void op_take_listing(Op *op) {
+    if (op->listing)
+        manager_take_listing(op->m, op->listing);
+    else
+        log_event(EVENT_PLATFORM_UNREADABLE, NULL, "the platform could not be read again, ignoring: %s",
+                  op->error->message);
+}
+
+void op_drop_listing(Op *op) {
+    g_clear_pointer(&op->listing, backend_listing_free);
+    /* A listing of many devices has come and gone, in between of what stays: the allocator would keep its pages. */
+    (void) malloc_trim(0);
+}
+
+static void on_refreshed(void *data) {
+    Op *op = data;
+
+    op->m->refreshing = false;
+    op_take_listing(op);
+    op_drop_listing(op);
+    op_finish(op, SD_ID128_NULL, NULL);
+}
+
+void refresh_start(Op *op) {
+    op_work(op, op_run_list, on_refreshed);
+}
