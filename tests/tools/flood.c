@@ -285,7 +285,7 @@ static double ping(const Flood *f) {
 static void find_room(Flood *f) {
     sd_bus_error error = SD_BUS_ERROR_NULL;
     sd_bus_message *reply = NULL;
-    uint64_t most = 0, start, end, used, unused, bytes, gap;
+    uint64_t most = 0, start, end, used = 0, unused, bytes, gap;
     const char *text, *name;
     int32_t node, local_node;
 
