@@ -7,6 +7,7 @@ import glob
 import os
 import re
 import resource
+import struct
 import subprocess
 import time
 import unittest
@@ -31,6 +32,15 @@ def event_ids():
 
 IDS = event_ids()
 PRIORITY = {"crit": "2", "err": "3", "warning": "4", "notice": "5"}
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
 
 
 class Log(unittest.TestCase):
@@ -224,6 +234,23 @@ class Pools(Log):
         self.event("pool-refused", "err", POOL=self.uuid0)
         self.event("unformatted-found", "warning", POOL=self.uuid0)
 
+    def set_feature(self, offset):
+        """A flag of a later format in the first copy of the superblock, which counts while its checksum is right."""
+        with open(self.file("mgmt-*.img"), "r+b") as file:
+            block = bytearray(file.read(508))
+            struct.pack_into("<I", block, offset, 1)
+            file.seek(0)
+            file.write(block + struct.pack("<I", crc32c(block)))
+
+    def test_newer_for_readers(self):
+        self.restart_without(lambda: self.set_feature(72))
+        self.event("pool-unsupported", "err", POOL=self.uuid0)
+
+    def test_newer_for_writers(self):
+        self.restart_without(lambda: self.set_feature(68))
+        self.event("pool-read-only", "err", POOL=self.uuid0)
+        self.assertEqual(self.refused("other"), "org.pmemd1.Error.ReadOnly")
+
     def test_other_machine(self):
         ident = os.path.join(self.host.folder, "machine-id")
         with open(ident, "w", encoding="utf-8") as file:
@@ -312,6 +339,26 @@ class Regions(Log):
         self.daemon.start()
         self.event("leftover-stays", "warning")
         self.event("region-unsettled", "err", POOL=self.uuid0)
+
+    def test_unreadable_platform(self):
+        """Read once at the start, and not again after what was half made is gone."""
+        self.inject("create", "partial", "kill")
+        with self.assertRaises((wire.Error, wire.Closed)):
+            self.data("guest1")
+        self.daemon.wait()
+        self.inject("list", "before", "EIO\nNth=2")
+        self.journal.entries.clear()
+        self.daemon.start()
+        self.event("platform-unreadable", "warning")
+
+    def test_unusable_raw_region(self):
+        """A description that cannot be read: nobody knows where its device is, so nothing new is made anywhere."""
+        def spoil():
+            with open(self.record(), "w", encoding="utf-8") as file:
+                file.write("no description")
+        self.restart_without(spoil)
+        for raw in self.regions:
+            self.assertIn(self.record(), self.event("raw-unusable", "warning", DEVICE=raw)["MESSAGE"])
 
     def test_waits_for_its_raw_region(self):
         """Released and cut off; its raw region is not on the platform at the next start."""
