@@ -5,7 +5,6 @@
 #include "proto/error.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,7 +23,6 @@ struct Worker {
     GQueue done;    /* Task *, back to the loop */
     sd_event_source *source;
     int event_fd;
-    _Atomic uint64_t started_usec; /* CLOCK_MONOTONIC of the task at hand; 0: idle */
 };
 
 static void task_free(Task *task) {
@@ -53,9 +51,7 @@ static void *worker_main(void *data) {
             g_free(task);
             return NULL;
         }
-        atomic_store(&worker->started_usec, (uint64_t) g_get_monotonic_time());
         task->run(task->data);
-        atomic_store(&worker->started_usec, 0);
         g_mutex_lock(&worker->lock);
         g_queue_push_tail(&worker->done, task);
         g_mutex_unlock(&worker->lock);
@@ -161,10 +157,4 @@ void worker_submit(Worker *worker, WorkerFunc run, WorkerFunc done, WorkerFunc f
     g_mutex_unlock(&worker->lock);
     /* With the lock free: the thread that wakes up is not to wait for it. */
     g_cond_signal(&worker->has_todo);
-}
-
-uint64_t worker_busy_usec(const Worker *worker) {
-    uint64_t started = atomic_load(&worker->started_usec);
-
-    return started == 0 ? 0 : (uint64_t) g_get_monotonic_time() - started;
 }

@@ -27,7 +27,4 @@ void worker_free(Worker *worker);
 /* run and free_func (may be NULL) get data; free_func is called on the loop's thread after done, or instead of it. */
 void worker_submit(Worker *worker, WorkerFunc run, WorkerFunc done, WorkerFunc free_func, void *data);
 
-/* Microseconds (CLOCK_MONOTONIC) that the task at hand has run; 0: idle. */
-uint64_t worker_busy_usec(const Worker *worker);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Worker, worker_free)

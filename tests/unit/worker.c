@@ -128,26 +128,6 @@ static void test_order(void) {
     log_clear(&log);
 }
 
-static void test_busy(void) {
-    sd_event *event;
-    g_autoptr(Worker) worker = make(&event);
-    Log log;
-    Task a = { .log = &log, .name = 'a', .waits = true };
-
-    log_init(&log);
-    g_assert_cmpuint(worker_busy_usec(worker), ==, 0);
-    worker_submit(worker, run, done, NULL, &a);
-    gate_wait(&log);
-    while (worker_busy_usec(worker) == 0) /* its clock ticks in microseconds */
-        ;
-    gate_open(&log);
-    while (!log_has(&log, "da"))
-        g_assert_cmpint(sd_event_run(event, 30 * G_USEC_PER_SEC), >, 0);
-    g_assert_cmpuint(worker_busy_usec(worker), ==, 0);
-    sd_event_unref(event);
-    log_clear(&log);
-}
-
 /* Draining runs and answers what was submitted; what an answer submits then is freed, not run. */
 static void test_drain(void) {
     sd_event *event;
@@ -189,7 +169,6 @@ static void test_free(void) {
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/worker/order", test_order);
-    g_test_add_func("/worker/busy", test_busy);
     g_test_add_func("/worker/drain", test_drain);
     g_test_add_func("/worker/free", test_free);
     return g_test_run();
