@@ -304,6 +304,7 @@ static int read_entries(sd_bus_message *message, const Layout *layout, GPtrArray
 static int read_page(PmemdReply *reply, sd_bus_message *message, const Layout *layout) {
     const char *next;
 
+    g_assert(layout->fields); /* as of each list */
     if (!reply->result)
         reply->result = g_ptr_array_new_with_free_func(layout->free_func);
     int r = read_entries(message, layout, reply->result);
@@ -500,11 +501,11 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
 
 void pmemd_reply_free_result(PmemdReply *reply) {
     void *result = g_steal_pointer(&reply->result);
+    bool is_array = pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS;
+    GDestroyNotify free_func = is_array ? (GDestroyNotify) g_ptr_array_unref : layout_of(reply->kind)->free_func;
 
     if (!result)
         return;
-    if (pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS)
-        g_ptr_array_unref(result);
-    else
-        layout_of(reply->kind)->free_func(result);
+    g_assert(free_func); /* only kinds that have one have a result */
+    free_func(result);
 }

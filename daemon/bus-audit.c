@@ -52,9 +52,7 @@ static sd_id128_t named_by(sd_bus_message *call) {
 }
 
 BusAuditRegion bus_audit_before(const BusAudit *audit, sd_bus_message *call) {
-    const sd_id128_t uuid = named_by(call);
-
-    return sd_id128_is_null(uuid) ? (BusAuditRegion){ .uuid = uuid } : look(audit, uuid);
+    return look(audit, named_by(call));
 }
 
 static void record(BusAudit *audit, sd_bus_message *call, const Caller *caller, const BusAuditRegion *region,

@@ -156,21 +156,21 @@ static void log_end(sd_id128_t region, const char *message) {
 
 static void on_job_removed(void *data, sd_id128_t region, const char *message) {
     BusJob *jobs = data;
-    char job_path[PMEMD_PATH_MAX], region_path[PMEMD_PATH_MAX];
+    char job[PMEMD_PATH_MAX], of[PMEMD_PATH_MAX];
 
-    pmemd_job_path(region, job_path);
-    pmemd_region_path(region, region_path);
+    pmemd_job_path(region, job);
+    pmemd_region_path(region, of);
     /* What an orderly end cuts off goes on at the next start. */
     if (jobs->eraser)
         log_end(region, message);
 
     bus_news_flush(jobs->view->news);
     g_autofree char *text = message ? g_utf8_make_valid(message, -1) : NULL;
-    int r = sd_bus_emit_signal(jobs->view->bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", "ooss", job_path,
-                               region_path, message ? "failed" : "done", text ?: "");
+    int r = sd_bus_emit_signal(jobs->view->bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", "ooss", job, of,
+                               message ? "failed" : "done", text ?: "");
     if (r < 0 && r != -ENOTCONN)
-        log_message(LOG_WARNING, region_path, NULL, "cannot send JobRemoved, ignoring: %s", g_strerror(-r));
-    bus_news_removed(jobs->view->news, job_path, PMEMD_IFACE_JOB);
+        log_message(LOG_WARNING, of, NULL, "cannot send JobRemoved, ignoring: %s", g_strerror(-r));
+    bus_news_removed(jobs->view->news, job, PMEMD_IFACE_JOB);
 }
 
 const EraserEvents *bus_job_events(void) {

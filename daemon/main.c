@@ -236,13 +236,13 @@ static void on_bus_lost(void *data, const char *reason) {
 static void tell_status(Daemon *d) {
     const Manager *manager = d->manager;
     const State *state = manager_state(manager);
-    const char *reason = manager_state_reason(manager), *reload = d->reload_error;
+    const char *reason = manager_state_reason(manager), *refused = d->reload_error;
 
     d->told_state = manager_get_state(manager);
     sd_notifyf(false, "STATUS=%s: %u raw, %u mgmt, %u data regions%s%s%s%s",
                manager_state_to_string(manager_get_state(manager)), state_raws(state)->len, state_pools(state)->len,
                state_count_regions(state), *reason ? "; " : "", reason,
-               reload ? "; the configuration of before counts: " : "", reload ?: "");
+               refused ? "; the configuration of before counts: " : "", refused ?: "");
 }
 
 static int on_status_timer(sd_event_source *source, uint64_t usec, void *data) {

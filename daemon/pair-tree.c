@@ -73,6 +73,7 @@ static Pair node_pair(const PairNode *node, unsigned at) {
     return (Pair){ node->a[at], node->b[at], node->to[at] };
 }
 
+/* Calls itself as deep as the tree is high. NOLINTNEXTLINE(misc-no-recursion) */
 static void node_free(PairNode *node, unsigned height) {
     for (unsigned i = 0; height > 0 && i < node->n; i++)
         node_free(node->to[i], height - 1);
@@ -278,25 +279,33 @@ static bool is_below(uint64_t a, uint64_t b, uint64_t other_a, uint64_t other_b)
     return a < other_a || (a == other_a && b < other_b);
 }
 
-/* Pairs of node are at least low and, if there is a high, below it. is_last: of its level. */
-static void check_node(Check *check, const PairNode *node, unsigned height, const Pair *low, const Pair *high,
-                       bool is_last) {
-    bool is_root = node == check->tree->root;
-
-    g_assert(node->n <= FANOUT);
-    g_assert(height == 0 ? (is_root || node->n > 0) : (node->n >= FILL_MIN || (node->n >= 2 && (is_root || is_last))));
-    for (unsigned i = height == 0 ? 0 : 1; i < node->n; i++) {
+/* Pairs of node are in order, at least low and, if there is a high, below it. */
+static void check_order(const PairNode *node, unsigned first, const Pair *low, const Pair *high) {
+    for (unsigned i = first; i < node->n; i++) {
         g_assert(!low || !is_below(node->a[i], node->b[i], low->a, low->b));
         g_assert(!high || is_below(node->a[i], node->b[i], high->a, high->b));
-        g_assert(i <= (height == 0 ? 0 : 1) || is_below(node->a[i - 1], node->b[i - 1], node->a[i], node->b[i]));
+        g_assert(i == first || is_below(node->a[i - 1], node->b[i - 1], node->a[i], node->b[i]));
     }
+}
+
+static void check_leaf(Check *check, const PairNode *leaf) {
+    g_assert(leaf->n > 0 || leaf == check->tree->root);
+    g_assert(leaf->before == check->leaf && (!check->leaf || check->leaf->after == leaf));
+    check->leaf = leaf;
+    check->leaves++;
+    check->count += leaf->n;
+}
+
+/* is_last: of its level. Calls itself as deep as the tree is high. NOLINTNEXTLINE(misc-no-recursion) */
+static void check_node(Check *check, const PairNode *node, unsigned height, const Pair *low, const Pair *high,
+                       bool is_last) {
+    g_assert(node->n <= FANOUT);
+    check_order(node, height == 0 ? 0 : 1, low, high);
     if (height == 0) {
-        g_assert(node->before == check->leaf && (!check->leaf || check->leaf->after == node));
-        check->leaf = node;
-        check->leaves++;
-        check->count += node->n;
+        check_leaf(check, node);
         return;
     }
+    g_assert(node->n >= FILL_MIN || (node->n >= 2 && (node == check->tree->root || is_last)));
     for (unsigned i = 0; i < node->n; i++) {
         Pair from = node_pair(node, i), to = i + 1 < node->n ? node_pair(node, i + 1) : (Pair){ 0, 0, NULL };
 

@@ -241,6 +241,15 @@ bool region_map_gap_around(const RegionMap *map, FrameRange range, FrameRange *r
     return true;
 }
 
+static void check_gap(const PairTree *gaps, FrameRange gap) {
+    PairPlace at;
+    Pair found;
+
+    pair_tree_seek(gaps, frame_range_frames(gap), gap.start, &at);
+    g_assert(pair_place_get(&at, &found));
+    g_assert(found.a == frame_range_frames(gap) && found.b == gap.start);
+}
+
 void region_map_check(const RegionMap *map) {
     uint64_t from = map->window.start, used = 0, gaps = 0;
     PairPlace place;
@@ -250,17 +259,13 @@ void region_map_check(const RegionMap *map) {
         pair_tree_check(map->gaps->tree);
     pair_tree_seek(map->extents, 0, 0, &place);
     for (bool more = true; more;) {
-        Pair pair = { map->window.end, map->window.end, NULL }, gap;
+        Pair pair = { map->window.end, map->window.end, NULL };
 
         more = pair_place_get(&place, &pair);
         g_assert(pair.a >= from && pair.b >= pair.a && pair.b <= map->window.end);
         g_assert(!more || frame_range_equal(((const RegionMapEntry *) pair.value)->range, pair_range(pair)));
-        if (pair.a > from && map->gaps->tree) {
-            PairPlace at;
-
-            pair_tree_seek(map->gaps->tree, pair.a - from, from, &at);
-            g_assert(pair_place_get(&at, &gap) && gap.a == pair.a - from && gap.b == from);
-        }
+        if (pair.a > from && map->gaps->tree)
+            check_gap(map->gaps->tree, (FrameRange){ from, pair.a });
         gaps += pair.a > from;
         used += pair.b - pair.a;
         from = pair.b;
