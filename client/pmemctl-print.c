@@ -11,8 +11,10 @@ typedef enum {
     COLUMN_START, /* PmemdRange, its first frame; [0, 0) is hidden from the caller, or does not apply */
     COLUMN_END,   /* PmemdRange, its end */
     COLUMN_BYTES, /* uint64_t */
+    COLUMN_SIZE,  /* uint64_t; 0 is hidden from the caller, as no region has 0 bytes */
     COLUMN_COUNT, /* uint64_t */
     COLUMN_COUNT32,
+    COLUMN_UID,  /* uint32_t, UINT32_MAX: hidden from the caller */
     COLUMN_NODE, /* int32_t, -1: unknown */
     COLUMN_BOOL,
     COLUMN_TIME, /* uint64_t, microseconds since the epoch */
@@ -35,7 +37,7 @@ const Column *columns_raw(void) {
     static const Column columns[] = {
         { "id", "ID", COLUMN_TEXT, offsetof(PmemdRaw, id), true },
         FRAMES(PmemdRaw, frames, "start_frame", "end_frame", "START", "END", true),
-        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdRaw, bytes), true },
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(PmemdRaw, bytes), true },
         { "free_bytes", "FREE", COLUMN_BYTES, offsetof(PmemdRaw, free_bytes), true },
         { "largest_gap", "LARGEST GAP", COLUMN_BYTES, offsetof(PmemdRaw, largest_gap), true },
         { "node", "NODE", COLUMN_NODE, offsetof(PmemdRaw, node), true },
@@ -56,7 +58,7 @@ const Column *columns_mgmt(void) {
         { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdMgmt, uuid), true },
         { "name", "NAME", COLUMN_TEXT, offsetof(PmemdMgmt, name), true },
         FRAMES(PmemdMgmt, frames, "start_frame", "end_frame", "START", "END", true),
-        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdMgmt, bytes), true },
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(PmemdMgmt, bytes), true },
         { "used_frames", "USED FRAMES", COLUMN_COUNT, offsetof(PmemdMgmt, used_frames), true },
         { "free_frames", "FREE FRAMES", COLUMN_COUNT, offsetof(PmemdMgmt, free_frames), true },
         { "node", "NODE", COLUMN_NODE, offsetof(PmemdMgmt, node), true },
@@ -64,7 +66,7 @@ const Column *columns_mgmt(void) {
         { "data_regions", "DATA REGIONS", COLUMN_COUNT32, offsetof(PmemdMgmt, data_regions), true },
         { "profile", "PROFILE", COLUMN_TEXT, offsetof(PmemdMgmt, profile), true },
         { "state", "STATE", COLUMN_TEXT, offsetof(PmemdMgmt, state), true },
-        { "owner_uid", "OWNER UID", COLUMN_COUNT32, offsetof(PmemdMgmt, owner_uid), false },
+        { "owner_uid", "OWNER UID", COLUMN_UID, offsetof(PmemdMgmt, owner_uid), false },
         { "owner", "OWNER", COLUMN_TEXT, offsetof(PmemdMgmt, owner), true },
         { "device_path", "DEVICE", COLUMN_TEXT, offsetof(PmemdMgmt, device_path), false },
         { NULL },
@@ -77,14 +79,14 @@ const Column *columns_data(void) {
         { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdData, uuid), true },
         { "name", "NAME", COLUMN_TEXT, offsetof(PmemdData, name), true },
         FRAMES(PmemdData, frames, "start_frame", "end_frame", "START", "END", true),
-        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdData, bytes), true },
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(PmemdData, bytes), true },
         { "pool", "POOL", COLUMN_TEXT, offsetof(PmemdData, pool), false },
         FRAMES(PmemdData, extent, "extent_start", "extent_end", "MGMT START", "MGMT END", true),
         { "node", "NODE", COLUMN_NODE, offsetof(PmemdData, node), true },
         { "local_node", "LOCAL NODE", COLUMN_NODE, offsetof(PmemdData, local_node), false },
         { "state", "STATE", COLUMN_TEXT, offsetof(PmemdData, state), true },
         { "dirty", "DIRTY", COLUMN_BOOL, offsetof(PmemdData, dirty), false },
-        { "owner_uid", "OWNER UID", COLUMN_COUNT32, offsetof(PmemdData, owner_uid), false },
+        { "owner_uid", "OWNER UID", COLUMN_UID, offsetof(PmemdData, owner_uid), false },
         { "owner", "OWNER", COLUMN_TEXT, offsetof(PmemdData, owner), true },
         { "device_path", "DEVICE", COLUMN_TEXT, offsetof(PmemdData, device_path), false },
         { NULL },
@@ -96,7 +98,7 @@ const Column *columns_foreign(void) {
     static const Column columns[] = {
         { "name", "NAME", COLUMN_TEXT, offsetof(PmemdForeign, name), true },
         FRAMES(PmemdForeign, frames, "start_frame", "end_frame", "START", "END", true),
-        { "bytes", "SIZE", COLUMN_BYTES, offsetof(PmemdForeign, bytes), true },
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(PmemdForeign, bytes), true },
         { "mode", "MODE", COLUMN_TEXT, offsetof(PmemdForeign, mode), true },
         { "kind", "KIND", COLUMN_TEXT, offsetof(PmemdForeign, kind), true },
         { "raw", "RAW REGION", COLUMN_TEXT, offsetof(PmemdForeign, raw), true },
@@ -111,7 +113,7 @@ const Column *columns_foreign(void) {
         { "uuid", "Uuid", COLUMN_TEXT, offsetof(PmemdRegion, uuid), true },                                            \
         { "name", "Name", COLUMN_TEXT, offsetof(PmemdRegion, name), true },                                            \
         FRAMES(PmemdRegion, frames, "start_frame", "end_frame", "Start frame", "End frame", true),                     \
-        { "bytes", "Size", COLUMN_BYTES, offsetof(PmemdRegion, bytes), true }, {                                       \
+        { "bytes", "Size", COLUMN_SIZE, offsetof(PmemdRegion, bytes), true }, {                                        \
         "pool", "Pool", COLUMN_TEXT, offsetof(PmemdRegion, pool), true                                                 \
     }
 
@@ -121,7 +123,7 @@ const Column *columns_foreign(void) {
         { "device_path", "Device", COLUMN_TEXT, offsetof(PmemdRegion, device_path), true },                            \
         { "state", "State", COLUMN_TEXT, offsetof(PmemdRegion, state), true },                                         \
         { "state_reason", "Reason", COLUMN_TEXT, offsetof(PmemdRegion, state_reason), true },                          \
-        { "owner_uid", "Owner uid", COLUMN_COUNT32, offsetof(PmemdRegion, owner_uid), true },                          \
+        { "owner_uid", "Owner uid", COLUMN_UID, offsetof(PmemdRegion, owner_uid), true },                              \
         { "owner", "Owner", COLUMN_TEXT, offsetof(PmemdRegion, owner), true }, {                                       \
         "created_usec", "Created", COLUMN_TIME, offsetof(PmemdRegion, created_usec), true                              \
     }
@@ -208,6 +210,7 @@ static uint64_t column_unsigned(const Column *column, const void *row) {
     case COLUMN_END:
         return G_STRUCT_MEMBER(const PmemdRange, row, column->offset).end;
     case COLUMN_COUNT32:
+    case COLUMN_UID:
         return G_STRUCT_MEMBER(const uint32_t, row, column->offset);
     default:
         return G_STRUCT_MEMBER(const uint64_t, row, column->offset);
@@ -234,6 +237,12 @@ static char *column_text(const Column *column, const void *row) {
         return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", column_unsigned(column, row));
     case COLUMN_BYTES:
         return format_size(column_unsigned(column, row));
+    case COLUMN_SIZE:
+        return column_unsigned(column, row) == 0 ? g_strdup("-") : format_size(column_unsigned(column, row));
+    case COLUMN_UID:
+        if (column_unsigned(column, row) == UINT32_MAX)
+            return g_strdup("-");
+        G_GNUC_FALLTHROUGH;
     case COLUMN_COUNT:
     case COLUMN_COUNT32:
         return g_strdup_printf("%" G_GUINT64_FORMAT, column_unsigned(column, row));

@@ -105,6 +105,23 @@ static void test_json(void) {
                   "\"raw\":\"region0\"}}\n");
 }
 
+/* What the caller may not see is a dash, and never a number that looks like one. */
+static void test_hidden(void) {
+    PmemdRegion region = { .path = (char *) "", .kind = (char *) "data", .owner_uid = UINT32_MAX };
+    PmemdForeign foreign;
+
+    fill_foreign(&foreign);
+    foreign.frames = (PmemdRange){ 0, 0 };
+    foreign.bytes = 0;
+    g_autofree char *size = print_field(columns_foreign(), "bytes", &foreign);
+    g_assert_cmpstr(size, ==, "-");
+    g_autofree char *hidden = print_field(columns_region(&region), "owner_uid", &region);
+    g_assert_cmpstr(hidden, ==, "-");
+    region.owner_uid = 0;
+    g_autofree char *root = print_field(columns_region(&region), "owner_uid", &region);
+    g_assert_cmpstr(root, ==, "0");
+}
+
 static void check_keys(const Column *columns, const void *row, const char *with, const char *without) {
     g_autofree char *text = print_field(columns, with, row);
     g_assert_nonnull(text);
@@ -132,6 +149,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/print/table", test_table);
     g_test_add_func("/print/record", test_record);
     g_test_add_func("/print/json", test_json);
+    g_test_add_func("/print/hidden", test_hidden);
     g_test_add_func("/print/kinds", test_kinds);
     return g_test_run();
 }
