@@ -41,16 +41,6 @@ static bool checkpoint(Manager *m, Pool *pool, GError **error) {
     return journal_checkpoint(pool->journal, emit_snapshot, &from, error);
 }
 
-/* A medium that failed once is not asked again: what it holds is only known after a replay. */
-static void after_failed_write(Manager *m, Pool *pool, const GError *error) {
-    g_autofree char *reason = NULL;
-
-    if (!journal_failed(pool->journal))
-        return;
-    reason = g_strdup_printf("its journal could not be written (%s); restart pmemd to replay it", error->message);
-    manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_WRITE_FAILED, reason);
-}
-
 /* What is durable in a file that somebody removed or cut is lost all the same: nothing of it may be acknowledged. */
 static bool check_intact(Manager *m, Pool *pool, GError **error) {
     int r = medium_intact(pool->medium);
@@ -64,6 +54,25 @@ static bool check_intact(Manager *m, Pool *pool, GError **error) {
     return false;
 }
 
+/*
+ * A medium that failed once is not asked again: what it holds is only known after a replay. One that failed because its
+ * file is gone says so instead of *error, as a restart without the file would lose sight of the pool.
+ */
+static void after_failed_write(Manager *m, Pool *pool, GError **error) {
+    g_autoptr(GError) gone = NULL;
+
+    if (!journal_failed(pool->journal))
+        return;
+    if (!check_intact(m, pool, &gone)) {
+        g_clear_error(error);
+        *error = g_steal_pointer(&gone);
+        return;
+    }
+    g_autofree char *reason =
+        g_strdup_printf("its journal could not be written (%s); restart pmemd to replay it", (*error)->message);
+    manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_WRITE_FAILED, reason);
+}
+
 static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
                           GError **error) {
     g_autoptr(GError) local = NULL;
@@ -75,7 +84,7 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
     }
     /* An early checkpoint that does not fit costs nothing: the append below may still find room. */
     if (journal_wants_checkpoint(pool->journal) && !checkpoint(m, pool, &local)) {
-        after_failed_write(m, pool, local);
+        after_failed_write(m, pool, &local);
         if (!g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
             g_propagate_error(error, g_steal_pointer(&local));
             return false;
@@ -89,7 +98,7 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
         if (checkpoint(m, pool, &local) && journal_append(pool->journal, type, txid, payload, len, NULL, &local))
             return check_intact(m, pool, error);
     }
-    after_failed_write(m, pool, local);
+    after_failed_write(m, pool, &local);
     g_propagate_error(error, g_steal_pointer(&local));
     return false;
 }

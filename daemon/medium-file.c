@@ -141,6 +141,13 @@ static int file_zero(Medium *m, uint64_t off, uint64_t len) {
     return 0;
 }
 
+/* The fence has asked already; this is for who wants to know why it failed. */
+static int file_intact(Medium *m) {
+    FileMedium *f = file(m);
+
+    return medium_file_intact(f->fd, m->size, f->named);
+}
+
 static void file_free(Medium *m) {
     FileMedium *f = file(m);
     munmap(f->image, m->size);
@@ -156,6 +163,7 @@ static const MediumOps file_ops = {
     .readable = file_readable,
     .base = file_base,
     .zero = file_zero,
+    .intact = file_intact,
     .free = file_free,
 };
 

@@ -29,7 +29,7 @@ typedef struct {
     /* Zeroes [off, off + len) in the fastest way, not durable before fence. NULL: medium_zero() stores zeros. */
     int (*zero)(Medium *m, uint64_t off, uint64_t len);
     /* 0 when what was made durable will be found again, else a negative errno; dearer than a fence, so it is asked
-     * once a commit, by whoever acknowledges. NULL: the fence knows, or nothing can be lost. */
+     * once a commit, by whoever acknowledges, and by who asks why a write failed. NULL: nothing can be lost. */
     int (*intact)(Medium *m);
     void (*free)(Medium *m);
 } MediumOps;

@@ -81,9 +81,11 @@ class Log(unittest.TestCase):
 
     def event(self, name, priority, **fields):
         """Waits for it, checks that it is well formed and that it came once; the entry."""
-        entry = self.journal.wait(lambda e: e.get("MESSAGE_ID") == IDS[name])
-        same = [e for e in self.journal.entries if e.get("MESSAGE_ID") == IDS[name]
-                and all(e.get(k) == v for k, v in fields.items())]
+        def fits(e):
+            return e.get("MESSAGE_ID") == IDS[name] and all(e.get(k) == v for k, v in fields.items())
+
+        self.journal.wait(fits)
+        same = [e for e in self.journal.entries if fits(e)]
         self.assertEqual(len(same), 1, self.journal.entries)
         entry = same[0]
         self.assertEqual(entry["PRIORITY"], PRIORITY[priority])
@@ -208,13 +210,24 @@ class Pools(Log):
         entry = self.event("journal-write-failed", "crit", POOL=self.uuid0)
         self.assertEqual(entry["NAME"], "pool0")
 
+    def gone(self, pool):
+        """A change of a pool whose file is gone: refused with cause and remedy, and said in the log by its own id."""
+        with self.assertRaises(wire.Error) as caught:
+            self.connection.manager("Rename", "osa{sv}", self.region_path(pool), "other", [])
+        self.assertEqual(caught.exception.name, HARDWARE)
+        self.assertIn("removed or cut", str(caught.exception))
+        self.assertIn("bring it back", str(caught.exception))
+        self.event("journal-removed", "crit", POOL=pool)
+
     def test_file_removed(self):
         mapped = self.pool(0x4C0000, 0x4D0000, "pool1")
-        os.unlink(os.path.join(self.daemon.backend_folder, f"mgmt-{mapped}.img"))
-        with self.assertRaises(wire.Error) as caught:
-            self.connection.manager("Rename", "osa{sv}", self.region_path(mapped), "other", [])
-        self.assertEqual(caught.exception.name, HARDWARE)
-        self.event("journal-removed", "crit", POOL=mapped)
+        for pool in mapped, self.uuid0:
+            os.unlink(os.path.join(self.daemon.backend_folder, f"mgmt-{pool}.img"))
+            self.gone(pool)
+
+    def test_file_cut(self):
+        os.truncate(self.file("mgmt-*.img"), 4096)
+        self.gone(self.uuid0)
 
     def damage(self, offset, length):
         with open(self.file("mgmt-*.img"), "r+b") as file:
