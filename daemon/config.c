@@ -85,7 +85,7 @@ static bool read_alignment(Config *config, const char *text, GError **error) {
 
     if (!number_parse_bytes(text, &bytes) || (bytes != 0 && bytes < PMEMD_FRAME_SIZE) || bytes > ALIGNMENT_MAX ||
         (bytes & (bytes - 1)) != 0)
-        return will_not_do("0 (each raw region's own), or a power of two from 4K to 1T", error);
+        return will_not_do("0 (each raw region's own), or a power of two from 4K to 1T, such as 2M or 1G", error);
     config->default_alignment = bytes;
     return true;
 }
@@ -94,7 +94,7 @@ static bool read_erase_rate(Config *config, const char *text, GError **error) {
     uint64_t rate;
 
     if (!number_parse_bytes(text, &rate) || (rate != 0 && rate < ERASE_RATE_MIN))
-        return will_not_do("0 (no limit), or at least 1M bytes a second", error);
+        return will_not_do("0 (no limit), or at least 1M; bytes a second, such as 512M or 2G", error);
     config->erase_rate = rate;
     return true;
 }

@@ -168,6 +168,8 @@ static void test_refused(void) {
         { "DefaultAlignment=2T", "DefaultAlignment", "2T", "1T" },
         { "EraseRate=1", "EraseRate", "1", "1M" },
         { "EraseRate=-1", "EraseRate", "-1", "1M" },
+        { "EraseRate=512MiB", "EraseRate", "512MiB", "such as 512M" },
+        { "DefaultAlignment=2MiB", "DefaultAlignment", "2MiB", "such as 2M" },
         { "EraseRate=99999999999999T", "EraseRate", "99999999999999T", "1M" },
         { "MaxQueue=0", "MaxQueue", "0", "1 to 65536" },
         { "MaxQueue=65537", "MaxQueue", "65537", "65536" },
