@@ -17,18 +17,20 @@ static guint find_by_name(const State *state, const char *name, sd_id128_t *ret_
         const Pool *pool = pools->pdata[i];
         const Region *region = g_hash_table_lookup(pool->by_name, name);
 
+        char uuid[PMEMD_UUID_STRING_MAX];
+
         if (g_strcmp0(pool->name, name) == 0) {
             if (n++ == 0)
                 *ret_uuid = pool->sb.member_uuid;
-            g_string_append_printf(matches, " pool %s", pool->name);
+            /* By what names it alone: the name is the question. */
+            g_string_append_printf(matches, "%s %s (the pool)", n > 1 ? "," : "",
+                                   pmemd_uuid_format(pool->sb.member_uuid, uuid));
         }
         if (region) {
-            char uuid[PMEMD_UUID_STRING_MAX];
-
             if (n++ == 0)
                 *ret_uuid = region->uuid;
-            g_string_append_printf(matches, " %s/%s", pool->name ?: pmemd_uuid_format(pool->sb.member_uuid, uuid),
-                                   name);
+            g_string_append_printf(matches, "%s %s/%s", n > 1 ? "," : "",
+                                   pool->name ?: pmemd_uuid_format(pool->sb.member_uuid, uuid), name);
         }
     }
     return n;
@@ -80,7 +82,7 @@ bool bus_find_region(const State *state, const char *key, const Caller *viewer, 
         guint n = find_by_name(state, key, &uuid, matches);
         if (n > 1) {
             g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
-                        "'%s' is the name of %u regions; say which:%s", key, n, matches->str);
+                        "'%s' is the name of %u regions; give one of:%s", key, n, matches->str);
             return false;
         }
         found = n == 1;

@@ -203,6 +203,15 @@ class Changes(Case):
         for key in absent, "nobody", "/dev/nothing", "/org/pmemd1/region/" + absent.replace("-", "_"):
             self.daemon_refused("NoSuchRegion", "show", key)
 
+    def test_find_ambiguous(self):
+        """What is told when a name is that of two regions can be given instead of it."""
+        pool = self.pool()
+        region = self.data(0x4c0000, 0x4d0000, "--name=pool0")
+        error = self.daemon_refused("InvalidArgument", "show", "pool0")
+        self.assertIn(f"{pool['uuid']} (the pool), pool0/pool0", error)
+        self.assertEqual(self.json("show", pool["uuid"])["region"]["kind"], "mgmt")
+        self.assertEqual(self.json("show", "pool0/pool0")["region"], region)
+
     def test_plan(self):
         plan = self.json("plan", "setup-mgmt", "0x480000", "0x490000")["plan"]
         self.assertEqual((plan["start_frame"], plan["end_frame"], plan["raw"]), (0x480000, 0x490000, "raw0"))
