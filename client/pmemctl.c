@@ -5,6 +5,7 @@
  */
 #include "client/pmemctl.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -381,9 +382,11 @@ int main(int argc, char **argv) {
         status = report(&ctl, error);
     g_clear_error(&error);
     ctl_clear(&ctl);
-    /* A full disk must not look like success. */
+    /* A full disk must not look like success. The cause is known of the last write alone. */
+    errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "pmemctl: cannot write the output\n");
+        fprintf(stderr, "pmemctl: cannot write the output%s%s\n", errno != 0 ? ": " : "",
+                errno != 0 ? g_strerror(errno) : "");
         return STATUS_REFUSED;
     }
     return status;
