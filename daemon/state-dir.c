@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Who holds the lock, as far as the file tells; "" when it does not. For the message alone. */
@@ -28,6 +29,25 @@ static void write_holder(int fd) {
         return;
 }
 
+/* Who may write there could swap notes: those of regions that are being made or released are acted upon at the start. */
+static bool ours_alone(int fd, const char *dir, GError **error) {
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot stat the state directory %s: %s", dir,
+                    g_strerror(errno));
+        return false;
+    }
+    if (st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+        return true;
+    g_set_error(
+        error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
+        "the state directory %s is owned by uid %u with mode %04o; must be owned by uid %u, which pmemd runs as, "
+        "and not be writable by group or others (chown %u, chmod go-w)",
+        dir, (unsigned) st.st_uid, (unsigned) st.st_mode & 07777U, (unsigned) geteuid(), (unsigned) geteuid());
+    return false;
+}
+
 bool state_dir_lock(const char *dir, int *ret_fd, GError **error) {
     g_autofree char *path = g_build_filename(dir, "lock", NULL);
 
@@ -36,6 +56,16 @@ bool state_dir_lock(const char *dir, int *ret_fd, GError **error) {
                     g_strerror(errno));
         return false;
     }
+    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open the state directory %s: %s", dir,
+                    g_strerror(errno));
+        return false;
+    }
+    bool ours = ours_alone(dirfd, dir, error);
+    close(dirfd);
+    if (!ours)
+        return false;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open %s: %s", path, g_strerror(errno));

@@ -9,5 +9,6 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* BUSY: another pmemd has it; HARDWARE: it cannot be made or opened. The lock is held until ret_fd is closed. */
+/* BUSY: another pmemd has it; NOT_AUTHORIZED: others own it or may write to it; HARDWARE: it cannot be made or opened. The
+ * lock is held until ret_fd is closed. */
 bool state_dir_lock(const char *dir, int *ret_fd, GError **error);

@@ -94,6 +94,21 @@ class Usage(unittest.TestCase):
         self.assertEqual(status, 4, err)
         self.one_line(err, "/proc/nonexistent")
 
+    def test_state_dir_of_others(self):
+        """Notes are acted upon at the start: who else may write them is not trusted."""
+        state = self.folder + "/state"
+        os.mkdir(state)
+        for mode in 0o770, 0o702:
+            os.chmod(state, mode)
+            status, err, _ = run("--backend=file:/nonexistent", "--state-dir=" + state)
+            self.assertEqual(status, 4, err)
+            self.assertIn(f"state directory {state} is owned by uid {os.getuid()} with mode {mode:04o}", err)
+            self.assertIn("chmod go-w", err)
+            self.assertEqual(os.listdir(state), [])
+        os.chmod(state, 0o755)
+        status, err, _ = run("--backend=file:/nonexistent", "--state-dir=" + state)
+        self.assertEqual(status, 3, err)
+
     def test_no_bus(self):
         harness.write_regions(self.folder + "/backend", harness.TWO_NODES)
         status, err, _ = run("--bus=unix:path=/nonexistent/bus", f"--backend=file:{self.folder}/backend",
