@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/pmemctl-print.h"
+#include "proto/standard-fds.h"
 #include "proto/types.h"
 
 typedef enum {
@@ -372,6 +373,9 @@ static void ctl_clear(Ctl *ctl) {
 }
 
 int main(int argc, char **argv) {
+    if (!standard_fds_keep())
+        return STATUS_REFUSED;
+
     g_auto(GStrv) args = g_strdupv(argv);
     GError *error = NULL;
     Status status = STATUS_OK;

@@ -16,6 +16,7 @@
 #include "daemon/state-dir.h"
 #include "daemon/watch.h"
 #include "proto/error.h"
+#include "proto/standard-fds.h"
 
 #include <locale.h>
 #include <malloc.h>
@@ -465,6 +466,8 @@ int main(int argc, char **argv) {
     sigset_t stop;
     int status;
 
+    if (!standard_fds_keep())
+        return STATUS_FAILED;
     (void) setlocale(LC_ALL, ""); /* else it stays "C" */
     umask(0077);
     log_install();

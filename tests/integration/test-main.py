@@ -117,6 +117,37 @@ class Usage(unittest.TestCase):
         self.one_line(err, "unix:path=/nonexistent/bus")
 
 
+class WithoutStandardFds(unittest.TestCase):
+    """Started with 0, 1 and 2 closed: nothing that is opened takes their places, to be printed or logged into."""
+
+    def check(self, *command):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bus:  # that never answers
+            bus.bind(self.folder + "/bus")
+            bus.listen()
+            bus.settimeout(60)
+            process = subprocess.Popen([*command, f"--bus=unix:path={self.folder}/bus"],
+                                       preexec_fn=lambda: os.closerange(0, 3))
+            try:
+                with bus.accept()[0]:
+                    self.assertEqual([os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)],
+                                     ["/dev/null"] * 3)
+            finally:
+                process.kill()
+                process.wait()
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def test_pmemd(self):
+        harness.write_regions(self.folder + "/backend", harness.TWO_NODES)
+        self.check(os.environ["PMEMD_EXE"], f"--backend=file:{self.folder}/backend", f"--state-dir={self.folder}/state")
+
+    def test_pmemctl(self):
+        self.check(os.environ["PMEMCTL_EXE"], "list")
+
+
 class Running(unittest.TestCase):
     def setUp(self):
         self.host = harness.Host().__enter__()
