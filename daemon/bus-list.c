@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define REPLY_MAX (UINT64_C(8) << 20) /* bytes of one page */
 #define CURSOR_START_DIGITS 16u
 
 /* A cursor is "KEY", for the privileged "START-KEY" with START the entry's first frame in 16 hex digits: a position
@@ -27,6 +26,7 @@ typedef struct {
     uint32_t max;    /* entries, 0 = by size alone */
     uint32_t count;
     uint64_t bytes; /* at least what the entries so far take */
+    uint64_t share; /* and may take */
     bool more;      /* there are entries behind the last one */
     uint64_t start; /* position of the last one */
     GString *key;
@@ -58,7 +58,7 @@ static bool cursor_parse(const char *text, bool privileged, Cursor *ret_cursor) 
 }
 
 static bool page_is_full(const Page *page) {
-    return (page->max > 0 && page->count >= page->max) || page->bytes >= REPLY_MAX;
+    return (page->max > 0 && page->count >= page->max) || page->bytes >= page->share;
 }
 
 /* An entry was appended: fixed = bytes of its numbers, strings = of its texts together. */
@@ -235,7 +235,7 @@ bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, con
     const bool privileged = bus_view_is_privileged(viewer);
     const State *state = manager_state(view->manager);
     const Kind *kind = &kind_table[list];
-    Page page = { .viewer = viewer, .privileged = privileged };
+    Page page = { .viewer = viewer, .privileged = privileged, .share = bus_unread_share(view->unread) };
     Region *region = NULL;
     const char *after;
     guint index = 0;
@@ -266,6 +266,8 @@ bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, con
         r = append_cursor(&page);
     if (r >= 0)
         r = sd_bus_send(view->bus, page.reply, NULL);
+    if (r >= 0)
+        bus_unread_sent(view->unread, call, page.bytes);
     sd_bus_message_unref(page.reply);
     g_string_free(page.key, TRUE);
     if (r < 0 && r != -ENOTCONN) {

@@ -9,6 +9,7 @@
 
 #include "daemon/bus-audit.h"
 #include "daemon/bus-news.h"
+#include "daemon/bus-unread.h"
 #include "daemon/caller.h"
 #include "daemon/manager.h"
 
@@ -16,12 +17,14 @@
 
 /* Objects that one GetManagedObjects or Introspect may carry: what a message of 32 MiB takes with room to spare. */
 #define BUS_OBJECTS_MAX 16384u
+#define BUS_OBJECT_BYTES 2048u /* of one in GetManagedObjects, at most */
 
 typedef struct {
     sd_bus *bus;
     Manager *manager;
     CallerCache *callers;
     BusNews *news;
+    BusUnread *unread;
     BusAudit *audit;
     const Caller *on_behalf; /* of whom the message that is being answered was sent; NULL: of its sender */
 } BusView;

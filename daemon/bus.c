@@ -21,6 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* At most, about: of an answer that is no list, and of an object in Introspect's. */
+#define ANSWER_BYTES 4096u
+#define NODE_BYTES 128u
+
 #define SYSTEM_BUS_ADDRESS "unix:path=/run/dbus/system_bus_socket"
 
 /* The properties of the Manager object. */
@@ -207,7 +211,8 @@ static void answer_list(void *data, sd_bus_message *call) {
     static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_list };
     Bus *bus = data;
 
-    (void) bus_authorize(bus->authority, call, &operation, bus); /* which answers whatever comes of it */
+    if (bus_unread_pass(bus->view.unread, call))
+        (void) bus_authorize(bus->authority, call, &operation, bus); /* which answers whatever comes of it */
 }
 
 static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
@@ -230,6 +235,26 @@ static bool run_get_region(void *data, sd_bus_message *call, const Caller *calle
         return false;
     bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "o", pmemd_region_path(uuid, path)));
     return true;
+}
+
+/* Its sender has read: its turn again. */
+static void go_on_with_list(void *data, sd_bus_message *call) {
+    const Bus *bus = data;
+
+    bus_turns_add(bus->lists, call);
+}
+
+/* Of lists, what comes besides entries. */
+static uint64_t cost_of(void *data, sd_bus_message *call) {
+    const Bus *bus = data;
+    const State *state = manager_state(bus->view.manager);
+    uint64_t objects = state_pools(state)->len + state_count_regions(state);
+
+    if (sd_bus_message_is_method_call(call, NULL, "GetManagedObjects") > 0)
+        return MIN(objects, BUS_OBJECTS_MAX) * BUS_OBJECT_BYTES + ANSWER_BYTES;
+    if (sd_bus_message_is_method_call(call, NULL, "Introspect") > 0)
+        return MIN(objects, BUS_OBJECTS_MAX) * NODE_BYTES + ANSWER_BYTES;
+    return ANSWER_BYTES;
 }
 
 static int handle_get_region(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
@@ -515,6 +540,9 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->hold = bus_hold_new(&bus->view, error);
     if (!bus->hold)
         return NULL;
+    bus->view.unread = bus_unread_new(bus->view.bus, go_on_with_list, cost_of, bus, error);
+    if (!bus->view.unread)
+        return NULL;
     bus->jobs = bus_job_new(&bus->view, bus->authority, error);
     if (!bus->jobs)
         return NULL;
@@ -530,6 +558,7 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
 void bus_free(Bus *bus) {
     if (!bus)
         return;
+    bus_unread_free(bus->view.unread);
     bus_hold_free(bus->hold);
     bus_authority_free(bus->authority);
     if (bus->view.bus) {

@@ -20,7 +20,7 @@ LEVELS = [
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "state-dir"}),
-    ("0", {"action", "bus-news", "bus-turns", "polkit", "stats"}),
+    ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),

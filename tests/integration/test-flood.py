@@ -45,7 +45,9 @@ class Case(unittest.TestCase):
         return [self.connection.manager(m, "su", "", 0) for m in ("ListRaw", "ListMgmt", "ListData", "ListForeign")]
 
 
-class Flood(Case):
+class Full(Case):
+    """With REGIONS data regions."""
+
     def setUp(self):
         super().setUp()
         (row,) = self.connection.manager("ListMgmt", "su", "", 0)[0]
@@ -54,6 +56,8 @@ class Flood(Case):
             smfn = SMFN + i * 8
             self.connection.manager("SetupData", "tttta{sv}", smfn, smfn + 4, extent + i, extent + i + 1, [])
 
+
+class Flood(Full):
     def flood(self, seconds):
         done = subprocess.run([os.environ["FLOOD_EXE"], self.host.bus.address, str(seconds), "1"], capture_output=True,
                               text=True, timeout=seconds * 4 + 2 * harness.PATIENCE, check=False)
@@ -86,6 +90,83 @@ class Flood(Case):
         # And all is as it was.
         self.assertEqual(self.lists(), lists)
         self.assertLess(self.resident() - resident, harness.resident_slack())
+
+
+class Unread(Full):
+    """Callers that ask and do not read the answers: the bus keeps them, and takes no more than 127 MiB from pmemd."""
+
+    UNREAD_MAX, CROWDED, ALL_MAX = 8 << 20, 32 << 20, 80 << 20  # daemon/bus-unread.h
+
+    def stats(self, name):
+        return dict(self.connection.call("org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                         "org.freedesktop.DBus.Debug.Stats", "GetConnectionStats", "s", name)[0])
+
+    def kept(self):
+        """Bytes that the bus has from pmemd and nobody read."""
+        return self.stats(self.connection.bus("GetNameOwner", "s", "org.pmemd1")[0])["IncomingBytes"]
+
+    def ask(self, connection, member="ListData", interface="org.pmemd1.Manager", arguments=("su", "", 0)):
+        """Calls whose answers are not read, and one of another caller, which is answered."""
+        for _ in range(16):
+            connection.send("org.pmemd1", "/org/pmemd1", interface, member, *arguments)
+        self.assertEqual(self.connection.manager("CountRegions", "s", "raw"), (2,))
+
+    def fill(self, connection, *what):
+        """Until it gets no more."""
+        complaint = f"{connection.name} has not read "
+        while complaint not in self.host.daemon.log():
+            self.ask(connection, *what)
+            self.assertLess(self.stats(connection.name)["OutgoingBytes"], 2 * self.UNREAD_MAX)
+
+    def connect(self):
+        c = wire.Connection(self.host.bus.address)
+        self.addCleanup(c.close)
+        return c
+
+    def test_one(self):
+        c = self.connect()
+        self.fill(c)
+        for _ in range(100):
+            self.ask(c)
+        self.assertLess(self.stats(c.name)["OutgoingBytes"], self.UNREAD_MAX * 5 // 4)
+        # It reads at last: all that it still waits for is answered.
+        serial = c.send("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId")
+        c.wait(serial)
+        while True:
+            try:
+                self.assertEqual(len(c.manager("ListData", "su", "", 0)[0]), REGIONS)
+                break
+            except wire.Error as e:  # of the bus: too many calls wait
+                self.assertEqual(e.name, "org.freedesktop.DBus.Error.LimitsExceeded")
+
+    def test_small_answers(self):
+        """Not by lists alone."""
+        c = self.connect()
+        for _ in range(300):
+            self.ask(c, "GetManagedObjects", "org.freedesktop.DBus.ObjectManager", ("",))
+            self.ask(c, "Introspect", "org.freedesktop.DBus.Introspectable", ("",))
+            self.ask(c, "GetMetrics", "org.pmemd1.Manager", ("",))
+        self.assertLess(self.stats(c.name)["OutgoingBytes"], 3 * self.UNREAD_MAX)
+
+    def test_many(self):
+        """Together they have no more than that either, and who reads goes on in small pages meanwhile."""
+        many = [self.connect() for _ in range(40)]
+        for c in many:
+            for _ in range(10):
+                self.ask(c)
+        self.assertGreater(self.kept(), self.CROWDED)
+        self.assertLess(self.kept(), self.ALL_MAX)
+        rows, page, next_page = [], [], ""
+        while not rows or next_page:
+            page, next_page = self.connection.manager("ListData", "su", next_page, 0)
+            rows += page
+        self.assertEqual(len(rows), REGIONS)
+        self.assertLess(len(page), REGIONS)
+        for c in many:
+            c.close()
+        while len(self.connection.manager("ListData", "su", "", 0)[0]) < REGIONS:
+            pass
+        self.assertLess(self.kept(), 1 << 20)
 
 
 class Caps(Case):
