@@ -392,10 +392,10 @@ typedef enum PmemdEventType {
     PMEMD_EVENT_ADDED,          /* path, interface, values: all properties */
     PMEMD_EVENT_REMOVED,        /* path, interface */
     PMEMD_EVENT_CHANGED,        /* path, interface, values: the changed properties, as Progress of a job */
-    PMEMD_EVENT_HEALTH_CHANGED, /* path: region; values: Old, New, Reason */
-    PMEMD_EVENT_JOB_REMOVED,    /* path: job; values: Region, Result ("done", "failed"), Message */
-    PMEMD_EVENT_DAEMON_UP,      /* pmemd took its name */
-    PMEMD_EVENT_DAEMON_DOWN,    /* pmemd is gone */
+    PMEMD_EVENT_HEALTH_CHANGED, /* path: region; values: Old, New; Reason is "", see state_reason of the region */
+    PMEMD_EVENT_JOB_REMOVED, /* path: job; values: Region, Result ("done", "failed"); Message is "", see state_reason */
+    PMEMD_EVENT_DAEMON_UP,   /* pmemd took its name */
+    PMEMD_EVENT_DAEMON_DOWN, /* pmemd is gone */
     PMEMD_EVENT_DISCONNECTED, /* the bus is gone: pmemd_client_open connects again, but not from the event's function */
 } PmemdEventType;
 

@@ -15,8 +15,8 @@
 
 typedef struct {
     const char *job; /* NULL until it is known */
-    char *result;    /* "done", "failed"; NULL: not ended */
-    char *message;
+    const char *region;
+    char *result; /* "done", "failed"; NULL: not ended */
 } JobWait;
 
 static const char *value_text(const PmemdEvent *event, const char *name) {
@@ -30,7 +30,6 @@ static void on_event(PmemdClient *client, const PmemdEvent *event, void *data) {
     if (event->type != PMEMD_EVENT_JOB_REMOVED || g_strcmp0(wait->job, event->path) != 0 || wait->result)
         return;
     wait->result = g_strdup(value_text(event, "Result"));
-    wait->message = g_strdup(value_text(event, "Message"));
 }
 
 /* Events until the job ends, at most for so long. */
@@ -82,8 +81,11 @@ static bool wait_for_job(Ctl *ctl, JobWait *wait, GError **error) {
         fputs("\r\033[K", stderr);
     if (strcmp(wait->result, "done") == 0)
         return true;
+    /* Why is not for all who hear of it: the region says it to its owner. */
+    g_autoptr(PmemdRegion) region = NULL;
+    bool known = pmemd_client_region(ctl->client, wait->region, &region) >= 0 && region->state_reason[0];
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "the region stays quarantined, erasing it failed: %s",
-                wait->message);
+                known ? region->state_reason : "why is in the log of pmemd");
     return false;
 }
 
@@ -105,7 +107,7 @@ static void print_release(const Ctl *ctl, const PmemdRegion *region, const char 
 }
 
 static bool release_data(Ctl *ctl, const PmemdRegion *region, GError **error) {
-    JobWait wait = { 0 };
+    JobWait wait = { .region = region->path };
 
     /* Before the release, so that the end of a short job is not missed. */
     if (ctl->wait && !ctl_check(ctl, pmemd_client_subscribe(ctl->client, on_event, &wait), error))
@@ -119,7 +121,6 @@ static bool release_data(Ctl *ctl, const PmemdRegion *region, GError **error) {
     if (ok)
         print_release(ctl, region, job, ctl->wait);
     g_free(wait.result);
-    g_free(wait.message);
     return ok;
 }
 

@@ -165,9 +165,8 @@ static void on_job_removed(void *data, sd_id128_t region, const char *message) {
         log_end(region, message);
 
     bus_news_flush(jobs->view->news);
-    g_autofree char *text = message ? g_utf8_make_valid(message, -1) : NULL;
     int r = sd_bus_emit_signal(jobs->view->bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", "ooss", job, of,
-                               message ? "failed" : "done", text ?: "");
+                               message ? "failed" : "done", ""); /* why may name addresses and paths */
     if (r < 0 && r != -ENOTCONN)
         log_message(LOG_WARNING, of, NULL, "cannot send JobRemoved, ignoring: %s", g_strerror(-r));
     bus_news_removed(jobs->view->news, job, PMEMD_IFACE_JOB);

@@ -401,14 +401,13 @@ static void on_summary_changed(void *data) {
 
 static void on_health_changed(void *data, sd_id128_t uuid, const char *old_state, const char *new_state,
                               const char *reason) {
-    g_autofree char *text = g_utf8_make_valid(reason ?: "", -1);
     Bus *bus = data;
     char path[PMEMD_PATH_MAX];
 
     bus_news_flush(bus->view.news);
     pmemd_region_path(uuid, path);
     int r = sd_bus_emit_signal(bus->view.bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "HealthChanged", "osss", path,
-                               old_state, new_state, text);
+                               old_state, new_state, ""); /* the reason may name addresses and paths */
     if (r < 0 && r != -ENOTCONN)
         log_message(LOG_WARNING, path, NULL, "cannot send HealthChanged, ignoring: %s", g_strerror(-r));
 }

@@ -28,9 +28,13 @@ class Release(unittest.TestCase):
             f.write(f"[destroy]\nWhen={when}\nError={error}\n")
 
     def release(self):
-        """How its job ended."""
+        """How its job ended; why is not for everyone who receives signals."""
         self.connection.manager("ReleaseData", "oa{sv}", self.region, [])
-        return self.connection.wait_signal("JobRemoved").body[2]
+        result, why = self.connection.wait_signal("JobRemoved").body[2:]
+        self.assertEqual(why, "")
+        if result == "failed":
+            self.assertIn("destroy", self.connection.get_all(self.region, "org.pmemd1.Region")["StateReason"])
+        return result
 
     def test_announced_before_it_goes(self):
         """What comes and goes faster than signals are gathered is told of all the same, in order."""
@@ -73,6 +77,14 @@ class Release(unittest.TestCase):
         self.assertEqual(self.states(), ["quarantined"])
         self.assertEqual(self.release(), "done")
         self.assertEqual((self.states(), self.files()), ([], []))
+
+    def test_waited_for(self):
+        """pmemctl asks the region why, which the owner may."""
+        self.inject("before", "EBUSY")
+        uuid = self.connection.manager("ListData", "su", "", 0)[0][0][0]
+        result = self.host.ctl("release", uuid, "--wait")
+        self.assertNotEqual(result.status, 0)
+        self.assertIn("erasing it failed: before destroy: injected", result.err)
 
     def test_killed_half_way(self):
         for when in ("before", "partial", "after"):
