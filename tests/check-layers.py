@@ -7,7 +7,7 @@ usage: check-layers.py [ROOT]       check the tree, say what is wrong as FILE:LI
        check-layers.py --self-test  check that each rule finds its fault in a small bad tree, and nothing in a good one
 
 A module is a .c/.h pair of daemon/. It includes modules of a lower level, and proto/. proto/ includes proto/ only;
-client/ includes client/ and proto/. This table is the one of docs/architecture.md; a new module needs a row in both.
+client/ includes client/ and proto/. The table of docs/architecture.md says the same as the one here.
 """
 
 import os
@@ -19,7 +19,7 @@ LEVELS = [
     ("below log", {"event"}),
     # Used by modules of level 0.
     ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
-    ("0", {"region-map", "journal-format", "medium", "lease", "caller", "worker", "state-dir"}),
+    ("0", {"region-map", "journal-format", "medium", "caller", "worker", "state-dir"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
     ("0.1", {"config"}),
@@ -33,7 +33,7 @@ LEVELS = [
     ("2", {"backend-ndctl", "backend-file", "rules", "recovery"}),
     ("3", {"manager"}),
     ("3.1", {"bus-audit"}),
-    ("4", {"alarm", "eraser", "health", "bus-view", "watch"}),
+    ("4", {"alarm", "eraser", "bus-view", "watch"}),
     ("4.1", {"bus-authorize", "bus-find", "bus-hold", "bus-list", "bus-metrics", "bus-region"}),
     ("4.2", {"bus-job", "bus-request"}),
     ("5", {"bus"}),
@@ -86,6 +86,7 @@ ALLOWED_GLOBALS = {
 
 SPDX_LINES = ("SPDX-License-Identifier: LGPL-2.1-or-later", "SPDX-FileCopyrightText: The pmemd authors")
 SPDX_SUFFIXES = (".c", ".h", ".py", ".sh", ".build", ".options", ".xml")
+DOCUMENT = "docs/architecture.md"
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
 
@@ -278,10 +279,25 @@ class Checker:
             modules.get(module, set()).discard(module)
             if path.endswith(".c"):
                 self.check_own_header(path, text)
+        self.check_document({module for path, text in sources if (module := module_of(path)) in self.height})
         for cycle in cycles(headers):
             self.fault(cycle[0], 1, "headers include each other: " + " -> ".join(cycle))
         for cycle in cycles(modules):
             self.fault(cycle[0] + ".h", 1, "modules include each other: " + " -> ".join(cycle))
+
+    def check_document(self, modules):
+        """The table of levels that people read has the modules of the tree, each at its level, and no other."""
+        if not os.path.exists(os.path.join(self.root, DOCUMENT)):
+            return
+        section = self.read(DOCUMENT).partition("\n## Levels\n")[2].partition("\n## ")[0]
+        told = {}
+        for label, names in re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]* \|$", section, flags=re.M)[2:]:
+            told.update({f"daemon/{name}": label for name in names.split(", ")})
+        for module in sorted(modules | set(told)):
+            level = LEVELS[self.height[module]][0] if module in modules else None
+            if told.get(module) != level:
+                name = os.path.basename(module)
+                self.fault(DOCUMENT, 1, f"'{name}' is at level {told.get(module)}, in the tree at level {level}")
 
     def check_include(self, path, line, target):
         folder, target_folder = path.split("/")[0], target.split("/")[0]
@@ -340,6 +356,8 @@ GOOD = {
     "daemon/main.c": HEAD + '#include "daemon/state.h"\nint main(void) {\n    return 0;\n}\n',
     "client/libpmemd.h": HEAD + '#pragma once\n#include "proto/types.h"\n',
     "client/libpmemd.c": HEAD + '#include "client/libpmemd.h"\n',
+    "docs/architecture.md": "# A\n\n## Levels\n\n| level | module | one line |\n| --- | --- | --- |\n"
+    + "| below 0 | sigbus-guard | a |\n| 0 | region-map, medium | b |\n| 1 | state | c |\n| 6 | main | d |\n\n## B\n",
     "meson.build": "# " + SPDX_LINES[0] + "\n# " + SPDX_LINES[1] + "\n",
     "tests/run": "#!/bin/sh\n# " + SPDX_LINES[0] + "\n# " + SPDX_LINES[1] + "\n",
 }
@@ -349,11 +367,14 @@ BAD = [
     ({"daemon/region-map.h": HEAD + '#pragma once\n#include "daemon/state.h"\n'},
      ["region-map.h:4: 'region-map' (level 0) includes 'state' (level 1)", "headers include each other",
       "modules include each other"]),
-    ({"daemon/lease.h": HEAD + '#pragma once\n#include "daemon/medium.h"\n'},
-     ["lease.h:4: 'lease' (level 0) includes 'medium' (level 0)"]),
-    ({"daemon/medium-file.c": HEAD + '#include "daemon/medium.h"\n#include "daemon/journal.h"\n',
-      "daemon/journal.h": HEAD + "#pragma once\n"},
-     ["medium-file.c:4: 'medium' (level 0) includes 'journal' (level 1)"]),
+    ({"daemon/region-map.h": HEAD + '#pragma once\n#include "daemon/medium.h"\n'},
+     ["region-map.h:4: 'region-map' (level 0) includes 'medium' (level 0)"]),
+    ({"docs/architecture.md": "\n## Levels\n\n| level | module | one line |\n| --- | --- | --- |\n"
+      + "| below 0 | sigbus-guard | a |\n| 0 | region-map, medium, other | b |\n| 5 | main | d |\n"},
+     ["'main' is at level 5, in the tree at level 6", "'other' is at level 0, in the tree at level None",
+      "'state' is at level None, in the tree at level 1"]),
+    ({"daemon/medium-file.c": HEAD + '#include "daemon/medium.h"\n#include "daemon/state.h"\n'},
+     ["medium-file.c:4: 'medium' (level 0) includes 'state' (level 1)"]),
     ({"daemon/other.h": HEAD + "#pragma once\n"}, ["other.h:1: module 'other' is not in the table"]),
     ({"proto/types.h": HEAD + '#pragma once\n#include "daemon/medium.h"\n'}, ["types.h:4: proto/ includes daemon/"]),
     ({"client/libpmemd.c": HEAD + '#include "client/libpmemd.h"\n#include "daemon/state.h"\n'},
@@ -370,7 +391,8 @@ BAD = [
     ({"daemon/state-internal.h": HEAD + '#pragma once\n#include "daemon/state.h"\n',
       "daemon/main.c": HEAD + '#include "daemon/state-internal.h"\n'},
      ['main.c:3: "daemon/state-internal.h" is private to daemon/state']),
-    ({"daemon/health.c": HEAD}, ["health.c:1: has no header of its own"]),
+    ({"daemon/watch.c": HEAD},
+     ["watch.c:1: has no header of its own", "'watch' is at level None, in the tree at level 4"]),
     ({"daemon/state.h": HEAD + '#pragma once\n#include "region-map.h"\n'}, ["state.h:4: \"region-map.h\" does not ex"]),
     ({"daemon/state.h": HEAD + "#ifndef A\n#define A\n#endif\n"}, ["state.h:1: the first directive is not"]),
     ({"daemon/state.h": "#pragma once\n"}, ["state.h:1: no line 'SPDX-License", "state.h:1: no line 'SPDX-FileC"]),
