@@ -11,6 +11,8 @@
 #define DRIVER "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
 #define STATS DRIVER ".Debug.Stats"
+#define REFUSAL_BYTES 1024u
+#define COMPLAINT_USEC (60 * G_USEC_PER_SEC)
 
 /* One connection to which something was sent that it may not have read. */
 typedef struct {
@@ -21,7 +23,6 @@ typedef struct {
     uint64_t sent_then; /* of them before the question under way */
     sd_bus_slot *question;
     GQueue kept; /* sd_bus_message * */
-    bool told;   /* that it does not read */
 } Reader;
 
 struct BusUnread {
@@ -33,6 +34,7 @@ struct BusUnread {
     sd_event_source *timer; /* on while there are readers */
     GHashTable *readers;    /* name in the Reader -> Reader * */
     uint64_t total;         /* of all: waiting and sent */
+    gint64 complained;      /* when the log was told of one, monotonic; 0: never */
     bool blind;             /* this bus does not tell */
 };
 
@@ -54,6 +56,11 @@ static bool is_crowded(const BusUnread *unread) {
 
 static uint64_t limit(const BusUnread *unread) {
     return is_crowded(unread) ? BUS_UNREAD_SMALL : BUS_UNREAD_MAX;
+}
+
+/* So much sent, the bus is asked. */
+static uint64_t ask_from(const BusUnread *unread) {
+    return MIN(BUS_UNREAD_ASK, limit(unread));
 }
 
 uint64_t bus_unread_share(const BusUnread *unread) {
@@ -114,6 +121,19 @@ static void give_up(BusUnread *unread, const char *why) {
         let_go(reader);
 }
 
+/* Seldom: whoever has the log written must not fill it. */
+static void complain(const Reader *reader) {
+    BusUnread *unread = reader->unread;
+    gint64 now = g_get_monotonic_time();
+
+    if (unread->complained != 0 && now - unread->complained < COMPLAINT_USEC)
+        return;
+    unread->complained = now;
+    log_message(LOG_NOTICE, NULL, reader->name,
+                "%s has not read %" PRIu64 " bytes of its answers: it gets no more lists until it has", reader->name,
+                reader->waiting);
+}
+
 static void take_answer(Reader *reader, uint64_t waiting) {
     BusUnread *unread = reader->unread;
 
@@ -122,16 +142,10 @@ static void take_answer(Reader *reader, uint64_t waiting) {
     reader->sent -= reader->sent_then;
     reader->sent_then = 0;
     unread->total += waiting;
-    if (waiting <= limit(unread)) {
-        reader->told = false;
+    if (waiting <= limit(unread))
         let_go(reader);
-        return;
-    }
-    if (!reader->told)
-        log_message(LOG_NOTICE, NULL, reader->name,
-                    "%s has not read %" PRIu64 " bytes of its answers: it gets no more lists until it has",
-                    reader->name, waiting);
-    reader->told = true;
+    else
+        complain(reader);
 }
 
 static int on_stats(sd_bus_message *reply, void *data, sd_bus_error *ret_error) {
@@ -213,13 +227,15 @@ static Reader *reader_get(BusUnread *unread, sd_bus_message *call) {
 static void count(Reader *reader, uint64_t bytes) {
     reader->sent += bytes;
     reader->unread->total += bytes;
-    if (reader->sent >= MIN(BUS_UNREAD_ASK, limit(reader->unread)))
-        ask(reader);
 }
 
 void bus_unread_sent(BusUnread *unread, sd_bus_message *call, uint64_t bytes) {
-    if (!unread->blind && sd_bus_message_get_sender(call) && sd_bus_message_get_expect_reply(call) > 0)
-        count(reader_get(unread, call), bytes);
+    if (unread->blind || !sd_bus_message_get_sender(call) || sd_bus_message_get_expect_reply(call) <= 0)
+        return;
+    Reader *reader = reader_get(unread, call);
+    count(reader, bytes);
+    if (reader->sent >= ask_from(unread))
+        ask(reader);
 }
 
 bool bus_unread_pass(BusUnread *unread, sd_bus_message *call) {
@@ -228,7 +244,7 @@ bool bus_unread_pass(BusUnread *unread, sd_bus_message *call) {
     if (!reader || unread->blind)
         return true;
     bool enough = reader->waiting > limit(unread);
-    if (!enough && !(reader->question && reader->sent >= MIN(BUS_UNREAD_ASK, limit(unread))))
+    if (!enough && !(reader->question && reader->sent >= ask_from(unread)))
         return true;
     ask(reader);
     if (reader->kept.length < BUS_UNREAD_KEPT_MAX)
@@ -259,14 +275,16 @@ static int on_message(sd_bus_message *message, void *data, sd_bus_error *ret_err
         return 0;
     uint64_t cost = unread->cost(unread->data, message);
     Reader *reader = reader_get(unread, message);
-    uint64_t own = reader->waiting + reader->sent;
+    bool behind = reader->waiting > limit(unread);
 
+    /* Before its cost is counted: of an answer that is not sent yet the bus does not know. */
+    if (reader->sent >= ask_from(unread))
+        ask(reader);
     /* Even refusals would add up, and who reads nothing misses none. */
-    if (reader->waiting > limit(unread) && own > 2 * limit(unread))
+    if (behind && reader->waiting + reader->sent > 2 * limit(unread))
         return 1;
-    if (cost > BUS_UNREAD_SMALL && (own + cost > 2 * BUS_UNREAD_MAX || unread->total + cost > BUS_UNREAD_ALL_MAX) &&
-        own > 0) {
-        count(reader, 1024);
+    if (cost > BUS_UNREAD_SMALL && (behind || unread->total + cost > BUS_UNREAD_ALL_MAX)) {
+        count(reader, REFUSAL_BYTES);
         return refuse(unread, cost, ret_error);
     }
     count(reader, cost);

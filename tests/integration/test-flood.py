@@ -142,7 +142,7 @@ class Unread(Full):
     def test_small_answers(self):
         """Not by lists alone."""
         c = self.connect()
-        for _ in range(300):
+        for _ in range(60):
             self.ask(c, "GetManagedObjects", "org.freedesktop.DBus.ObjectManager", ("",))
             self.ask(c, "Introspect", "org.freedesktop.DBus.Introspectable", ("",))
             self.ask(c, "GetMetrics", "org.pmemd1.Manager", ("",))
@@ -150,7 +150,7 @@ class Unread(Full):
 
     def test_many(self):
         """Together they have no more than that either, and who reads goes on in small pages meanwhile."""
-        many = [self.connect() for _ in range(40)]
+        many = [self.connect() for _ in range(10)]
         for c in many:
             for _ in range(10):
                 self.ask(c)
