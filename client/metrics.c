@@ -104,6 +104,21 @@ static char *family_name(const char *name, GHashTable *buckets, Type *ret_type) 
     return counter ? counter : sample_name(name);
 }
 
+static bool is_word(const char *text) {
+    size_t len = strspn(text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_");
+
+    return len > 0 && text[len] == 0 && !g_ascii_isdigit(text[0]);
+}
+
+/* Neither format can escape a name: one with a newline in it would be lines of its own. */
+static bool is_writable(const PmemdMetric *metric) {
+    bool writable = is_word(metric->name);
+
+    for (char *const *l = metric->labels; writable && l && l[0]; l += 2)
+        writable = is_word(l[0]);
+    return writable;
+}
+
 /* In the order of each family's first sample. */
 static GPtrArray *make_families(PmemdMetric *const *list, size_t n) {
     GPtrArray *families = g_ptr_array_new_with_free_func(family_free);
@@ -117,6 +132,9 @@ static GPtrArray *make_families(PmemdMetric *const *list, size_t n) {
     }
     for (size_t i = 0; i < n; i++) {
         Type type;
+
+        if (!is_writable(list[i]))
+            continue;
         g_autofree char *name = family_name(list[i]->name, buckets, &type);
         Family *family = g_hash_table_lookup(by_name, name);
 

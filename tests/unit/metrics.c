@@ -7,6 +7,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <string.h>
 
 /* The library's structs own what they point to; these borrow it. */
 static PmemdMetric metric(const char *name, const char *const *labels, double value) {
@@ -47,6 +48,25 @@ static void test_families(void) {
                 UP("# TYPE pmemd_calls_total counter\n"
                    "# HELP pmemd_calls_total Calls that were answered, by method and outcome (ok, or the error).\n"
                    "pmemd_calls_total{method=\"Plan\",outcome=\"ok\"} 3\n"));
+}
+
+/* What cannot be a name is left out: it could be anything, down to lines that nobody sent. */
+static void test_bad_names(void) {
+    const char *const bad[] = { "a\"} 1\npmemd_up 0\n#", "x", NULL }, *const good[] = { "a", "\n\"\\", NULL };
+    PmemdMetric list[] = {
+        metric("x 1\npmemd_up", NULL, 0), metric("", NULL, 0), metric("1x", NULL, 0),
+        metric("x\033[2J", NULL, 0),      metric("y", bad, 0), metric("_bucket", NULL, 0),
+        metric("good_one", good, 1),
+    };
+    g_autofree PmemdMetric **all = g_new0(PmemdMetric *, G_N_ELEMENTS(list));
+
+    for (size_t i = 0; i < G_N_ELEMENTS(list); i++)
+        all[i] = &list[i];
+    g_autofree char *text = metrics_format(METRICS_OPENMETRICS, true, all, G_N_ELEMENTS(list));
+    g_assert_null(strstr(text, "pmemd_up 0"));
+    g_assert_null(strchr(text, '\033'));
+    g_assert_null(strstr(text, "pmemd_1x"));
+    g_assert_nonnull(strstr(text, "pmemd_good_one{a=\"\\n\\\"\\\\\"} 1\n"));
 }
 
 static void test_histogram(void) {
@@ -99,6 +119,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     (void) setlocale(LC_ALL, ""); /* a comma in numbers would be seen where the locale has one */
     g_test_add_func("/metrics/families", test_families);
+    g_test_add_func("/metrics/bad-names", test_bad_names);
     g_test_add_func("/metrics/histogram", test_histogram);
     g_test_add_func("/metrics/numbers", test_numbers);
     g_test_add_func("/metrics/down", test_down);
