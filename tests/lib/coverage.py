@@ -20,7 +20,7 @@ import os
 import subprocess
 import sys
 
-STRICT = ("region-map.*", "rules*.*", "journal*.*", "recovery.*")
+STRICT = ("pair-tree.*", "region-map.*", "rules*.*", "journal*.*", "recovery.*")
 LINES = 95.0
 BRANCHES = 85.0
 ASSERTS = r".*(g_assert|g_return_|G_STATIC_ASSERT|g_autoptr|g_autofree).*"

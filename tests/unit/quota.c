@@ -63,6 +63,7 @@ static void test_find(void) {
     g_autofree char *name = g_strdup(pw->pw_name), *gid = g_strdup_printf("%u", pw->pw_gid);
     quota_table_set(table, QUOTA_DEFAULT, "", 1);
     quota_table_set(table, QUOTA_GROUP, "root", 9);
+    quota_table_set(table, QUOTA_GROUP, "no-such-group-here", 9);
     quota_table_find(table, 65534, &limit);
     g_assert_cmpstr(limit.source, ==, "default");
     quota_table_set(table, QUOTA_GROUP, gid, 2);

@@ -217,6 +217,27 @@ static void test_balance(gconstpointer order) {
     }
 }
 
+/* Also of a map whose trees are many nodes high, which nothing else takes down at once. */
+static void test_take_all(void) {
+    enum {
+        N = 20000
+    };
+    g_autoptr(RegionMap) map = region_map_new(range(0, TOP));
+    g_autofree RegionMapEntry *entries = g_new0(RegionMapEntry, N);
+    FrameRange fit;
+
+    g_assert_true(region_map_best_fit(map, 1, 1, 0, &fit)); /* from now on the tree of gaps is kept, too */
+    for (uint64_t i = 0; i < N; i++)
+        g_assert_true(region_map_reserve(map, &entries[i], range(i * 64 + i % 7 + 1, i * 64 + 64)));
+    g_autoptr(GPtrArray) taken = region_map_take_all(map);
+    g_assert_cmpuint(taken->len, ==, N);
+    for (guint i = 0; i < N; i++)
+        g_assert_true(taken->pdata[i] == &entries[i]);
+    g_assert_cmpuint(region_map_count(map), ==, 0);
+    g_assert_cmphex(region_map_largest_gap(map), ==, TOP);
+    region_map_check(map);
+}
+
 /* ---- random operations against a model ---- */
 
 #define FRAMES_MAX 1024
@@ -633,6 +654,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/region-map/balance/up", "up", test_balance);
     g_test_add_data_func("/region-map/balance/down", "down", test_balance);
     g_test_add_data_func("/region-map/balance/mixed", "mixed", test_balance);
+    g_test_add_func("/region-map/take-all", test_take_all);
     g_test_add_func("/region-map/longer-again", test_longer_again);
     g_test_add_func("/region-map/shrinker", test_shrinker);
     g_test_add_func("/region-map/random", test_random);
