@@ -2,10 +2,10 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/caller.h"
 
+#include "daemon/account.h"
 #include "proto/error.h"
 #include "proto/types.h"
 
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,12 +73,10 @@ void caller_cache_free(CallerCache *cache) {
 }
 
 void caller_user_name(uint32_t uid, char ret_user[static PMEMD_USER_MAX + 1]) {
-    char buf[4096];
-    struct passwd pw, *found = NULL;
+    g_autofree char *name = NULL;
+    gid_t primary;
 
-    ret_user[0] = 0;
-    if (getpwuid_r(uid, &pw, buf, sizeof buf, &found) == 0 && found)
-        g_strlcpy(ret_user, found->pw_name, PMEMD_USER_MAX + 1);
+    g_strlcpy(ret_user, account_find_user(uid, &name, &primary) ? name : "", PMEMD_USER_MAX + 1);
 }
 
 const Caller *caller_known(const CallerCache *cache, sd_bus_message *message) {

@@ -2,14 +2,9 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/quota.h"
 
-#include <errno.h>
-#include <grp.h>
-#include <pwd.h>
-#include <string.h>
-#include <sys/types.h>
+#include "daemon/account.h"
 
-#define NSS_BYTES_MAX (1u << 20) /* of one entry */
-#define NUMBER_MAX 11            /* bytes of a decimal uid and its 0 */
+#define NUMBER_MAX 11 /* bytes of a decimal uid and its 0 */
 
 struct QuotaTable {
     bool has_default;
@@ -93,94 +88,15 @@ void quota_table_choose(const QuotaTable *table, uint32_t uid, const char *user,
 
 /* --- the host's users and groups --- */
 
-/* Grows the buffer of a name-service call; false: no entry may be that large. */
-static bool grow(char **buf, size_t *size) {
-    if (*size >= NSS_BYTES_MAX)
-        return false;
-    *size *= 4;
-    g_free(*buf);
-    *buf = g_malloc(*size);
-    return true;
-}
-
-static bool parse_id(const char *name, uint32_t *ret_id) {
-    guint64 number;
-
-    if (!g_ascii_string_to_unsigned(name, 10, 0, UINT32_MAX - 1, &number, NULL))
-        return false;
-    *ret_id = (uint32_t) number;
-    return true;
-}
-
-/* The user's name and primary group. */
-static bool find_user(uint32_t uid, char **ret_name, gid_t *ret_gid) {
-    size_t size = 4096;
-    g_autofree char *buf = g_malloc(size);
-    struct passwd pw, *found = NULL;
-    int r;
-
-    while ((r = getpwuid_r(uid, &pw, buf, size, &found)) == ERANGE && grow(&buf, &size))
-        ;
-    if (r != 0 || !found)
-        return false;
-    *ret_name = g_strdup(pw.pw_name);
-    *ret_gid = pw.pw_gid;
-    return true;
-}
-
-static bool find_group(const char *name, gid_t *ret_gid) {
-    size_t size = 4096;
-    g_autofree char *buf = g_malloc(size);
-    struct group gr, *found = NULL;
-    uint32_t id;
-    int r;
-
-    while ((r = getgrnam_r(name, &gr, buf, size, &found)) == ERANGE && grow(&buf, &size))
-        ;
-    if (r == 0 && found) {
-        *ret_gid = gr.gr_gid;
-        return true;
-    }
-    if (!parse_id(name, &id))
-        return false;
-    *ret_gid = id;
-    return true;
-}
-
-static bool user_is_known(const char *name) {
-    size_t size = 4096;
-    g_autofree char *buf = g_malloc(size);
-    struct passwd pw, *found = NULL;
-    uint32_t id;
-    int r;
-
-    while ((r = getpwnam_r(name, &pw, buf, size, &found)) == ERANGE && grow(&buf, &size))
-        ;
-    return (r == 0 && found) || parse_id(name, &id);
-}
-
 bool quota_name_is_known(QuotaKind kind, const char *name) {
     gid_t gid;
 
-    return kind == QUOTA_DEFAULT || (kind == QUOTA_USER ? user_is_known(name) : find_group(name, &gid));
-}
-
-/* gid_t of all groups that the user is in. */
-static GArray *gids_of(const char *user, gid_t primary) {
-    GArray *gids = g_array_new(FALSE, TRUE, sizeof(gid_t));
-    int n = 64, before;
-
-    do {
-        before = n;
-        g_array_set_size(gids, (guint) n);
-    } while (getgrouplist(user, primary, &g_array_index(gids, gid_t, 0), &n) < 0 && n > before);
-    g_array_set_size(gids, (guint) MIN(n, before));
-    return gids;
+    return kind == QUOTA_DEFAULT || (kind == QUOTA_USER ? account_has_user(name) : account_find_group(name, &gid));
 }
 
 /* Those of the table's groups that the user is in. */
 static GPtrArray *own_groups(const QuotaTable *table, const char *user, gid_t primary) {
-    g_autoptr(GArray) gids = gids_of(user, primary);
+    g_autoptr(GArray) gids = account_gids(user, primary);
     GPtrArray *names = g_ptr_array_new();
     GHashTableIter iter;
     gpointer name;
@@ -190,7 +106,7 @@ static GPtrArray *own_groups(const QuotaTable *table, const char *user, gid_t pr
         bool in = false;
         gid_t gid;
 
-        if (!find_group(name, &gid))
+        if (!account_find_group(name, &gid))
             continue;
         for (guint i = 0; i < gids->len && !in; i++)
             in = g_array_index(gids, gid_t, i) == gid;
@@ -207,7 +123,7 @@ void quota_table_find(const QuotaTable *table, uint32_t uid, QuotaLimit *ret_lim
     gid_t primary;
 
     if (uid != 0 && g_hash_table_size(table->users) + g_hash_table_size(table->groups) > 0 &&
-        find_user(uid, &user, &primary) && g_hash_table_size(table->groups) > 0)
+        account_find_user(uid, &user, &primary) && g_hash_table_size(table->groups) > 0)
         groups = own_groups(table, user, primary);
     quota_table_choose(table, uid, user, groups ? (const char *const *) groups->pdata : NULL, ret_limit);
 }

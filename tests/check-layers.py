@@ -18,7 +18,7 @@ import tempfile
 LEVELS = [
     ("below log", {"event"}),
     # Used by modules of level 0.
-    ("below 0", {"crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
+    ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "medium", "caller", "worker", "state-dir"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
