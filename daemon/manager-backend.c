@@ -55,6 +55,7 @@ void op_run_create(void *data) {
         .device = op->plan.device,
         .uuid = op->device_uuid,
         .tag = op->tag,
+        .init_labels = op->plan.init_labels,
     };
     uint64_t begin = stats_now();
 

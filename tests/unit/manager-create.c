@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/* What the manager asks the platform to make, and what becomes of a device that is made elsewhere. */
+#include "tests/lib/manager-host.h"
+
+/* Before the file backend: sees what is asked for, and may change it. */
+typedef struct {
+    Backend base;
+    Backend *inner;
+    struct Asker *asker;
+} Shift;
+
+typedef struct Asker {
+    uint64_t shift;  /* frames by which devices are made too high */
+    bool unlabelled; /* raw regions are shown as such, with labels to be made */
+    guint created;
+    bool init_labels; /* of the last creation */
+} Asker;
+
+static BackendListing *shift_list(Backend *b, GError **error) {
+    const Shift *shift = (const Shift *) b;
+    BackendListing *listing = shift->inner->ops->list(shift->inner, error);
+
+    for (guint i = 0; listing && shift->asker->unlabelled && i < listing->raws->len; i++) {
+        BackendRaw *raw = g_ptr_array_index(listing->raws, i);
+
+        raw->kind = BACKEND_RAW_UNLABELLED;
+        raw->initialisable = true;
+    }
+    return listing;
+}
+
+static BackendDevice *shift_create(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
+    const Shift *shift = (const Shift *) b;
+    BackendCreate other = *req;
+
+    other.device.start += shift->asker->shift;
+    other.device.end += shift->asker->shift;
+    shift->asker->created++;
+    shift->asker->init_labels = req->init_labels;
+    return shift->inner->ops->create(shift->inner, &other, ret_outcome, error);
+}
+
+static bool shift_destroy(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
+    Backend *inner = ((const Shift *) b)->inner;
+
+    return inner->ops->destroy(inner, uuid, tag, ret_outcome, error);
+}
+
+static Medium *shift_open_medium(Backend *b, sd_id128_t uuid, GError **error) {
+    Backend *inner = ((const Shift *) b)->inner;
+
+    return inner->ops->open_medium(inner, uuid, error);
+}
+
+static BackendContent *shift_open_content(Backend *b, sd_id128_t uuid, GError **error) {
+    Backend *inner = ((const Shift *) b)->inner;
+
+    return inner->ops->open_content(inner, uuid, error);
+}
+
+static void shift_free(Backend *b) {
+    backend_free(((const Shift *) b)->inner);
+    g_free(b);
+}
+
+static Backend *wrap(Backend *inner, void *data) {
+    static const BackendOps ops = {
+        .name = "file",
+        .list = shift_list,
+        .create = shift_create,
+        .destroy = shift_destroy,
+        .open_medium = shift_open_medium,
+        .open_content = shift_open_content,
+        .free = shift_free,
+    };
+    Shift *shift = g_new0(Shift, 1);
+
+    *shift = (Shift){ .base.ops = &ops, .inner = inner, .asker = data };
+    return &shift->base;
+}
+
+static Host *host_new_asked(Asker *asker) {
+    Host *host = host_new_stopped("file");
+
+    host->wrap = wrap;
+    host->wrap_data = asker;
+    host_start(host);
+    return host;
+}
+
+/* Labels are made only where the caller agreed to lose what the raw region holds. */
+static void test_labels(void) {
+    Asker asker = { .unlabelled = true };
+    g_autoptr(Host) host = host_new_asked(&asker);
+    ManagerRequest mgmt = setup_mgmt(BASE, BASE + 4096, "pool");
+
+    mgmt.mgmt.init_labels = true;
+    g_assert_cmpint(host_ask(host, &mgmt).code, ==, -1);
+    g_assert_cmpuint(asker.created, ==, 1);
+    g_assert_true(asker.init_labels);
+    asker.unlabelled = false;
+    manager_refresh(host->manager);
+    make_region(host, "guest");
+    g_assert_cmpuint(asker.created, ==, 2);
+    g_assert_false(asker.init_labels);
+}
+
+/* A pool that is made elsewhere is taken down again. */
+static void test_pool_elsewhere(void) {
+    Asker asker = { .shift = 4096 };
+    g_autoptr(Host) host = host_new_asked(&asker);
+    ManagerRequest mgmt = setup_mgmt(BASE, BASE + 4096, "pool");
+
+    g_assert_cmpint(host_ask(host, &mgmt).code, ==, PMEMD_ERROR_HARDWARE);
+    g_assert_cmpuint(state_pools(manager_state(host->manager))->len, ==, 0);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 0);
+    asker.shift = 0;
+    make_pool(host);
+}
+
+/* Of a region that is made elsewhere nothing is destroyed: it stays, and so do the frames that were asked for. */
+static void test_region_elsewhere(void) {
+    Asker asker = { 0 };
+    g_autoptr(Host) host = host_new_asked(&asker);
+    ManagerRequest data = allocate_data(8 << 20, "guest");
+
+    make_pool(host);
+    asker.shift = 4096;
+    g_assert_cmpint(host_ask(host, &data).code, ==, PMEMD_ERROR_HARDWARE);
+    const Region *region = state_next_region(manager_state(host->manager), NULL);
+    g_assert_nonnull(region);
+    g_assert_cmpint(region->state, ==, REGION_UNSETTLED);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 1);
+    asker.shift = 0;
+    g_assert_false(frame_range_overlaps(find(host, make_region(host, "other"))->range, region->range));
+}
+
+int main(int argc, char **argv) {
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/manager-create/labels", test_labels);
+    g_test_add_func("/manager-create/pool-elsewhere", test_pool_elsewhere);
+    g_test_add_func("/manager-create/region-elsewhere", test_region_elsewhere);
+    return g_test_run();
+}
