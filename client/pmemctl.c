@@ -63,6 +63,16 @@ static const Verb verbs[] = {
       true, verb_rename, true },
     { "set-owner", "REGION USER", "Give a region to another user", "USER is a name or a number.", 2, 2, 0, false, true,
       verb_set_owner, true },
+    { "domain-xml", "REGION", "Print a data region as libvirt's element of an NVDIMM",
+      "<memory model='nvdimm'>, to be put into <devices> of a domain that has <maxMemory> and a NUMA cell. Nothing is "
+      "held by "
+      "it: pmemd does not keep a second guest from the same region.",
+      1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE, false, false, verb_domain_xml },
+    { "qemu-args", "REGION", "Print a data region as QEMU's options of an NVDIMM",
+      "An option a line, quoted for a shell. Of -m, maxmem is the guest's RAM and the region: give the RAM by "
+      "--memory. Nothing "
+      "is held by it: pmemd does not keep a second guest from the same region.",
+      1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE | OPTION_ID | OPTION_MEMORY, false, false, verb_qemu_args },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -104,6 +114,11 @@ static const OptionRow options[] = {
     { OPTION_INIT_LABELS, "init-labels", 0, NULL, "write a label area to DIMMs that have none",
       offsetof(Ctl, init_labels) },
     { OPTION_NODE, "node", 0, "N", "only on this proximity domain", offsetof(Ctl, node) },
+    { OPTION_GUEST_NODE, "node", 0, "N", "of the guest's NUMA nodes the one it is on; 0", offsetof(Ctl, guest_node) },
+    { OPTION_LABEL_SIZE, "label-size", 0, "SIZE", "for the guest's labels; 128K, 0 for none",
+      offsetof(Ctl, label_size) },
+    { OPTION_ID, "id", 0, "ID", "of QEMU's device; else pmemd-UUID", offsetof(Ctl, id) },
+    { OPTION_MEMORY, "memory", 0, "SIZE", "the guest's RAM; 1G", offsetof(Ctl, memory) },
     { OPTION_POOL, "mgmt", 0, "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
     { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },

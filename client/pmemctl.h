@@ -46,6 +46,10 @@ typedef enum {
     OPTION_COLUMNS = 1 << 13,
     OPTION_NO_LEGEND = 1 << 14,
     OPTION_OUTPUT = 1 << 15,
+    OPTION_GUEST_NODE = 1 << 16,
+    OPTION_LABEL_SIZE = 1 << 17,
+    OPTION_ID = 1 << 18,
+    OPTION_MEMORY = 1 << 19,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -63,6 +67,7 @@ typedef struct {
     gboolean json, no_colour, no_ask_password, help, version;
     gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
+    char *guest_node, *label_size, *id, *memory;
 
     char **args; /* after the verb; as many as the verb's table row allows */
     guint n_args;
@@ -142,6 +147,8 @@ bool verb_allocate_data(Ctl *ctl, GError **error);
 bool verb_release(Ctl *ctl, GError **error);
 bool verb_rename(Ctl *ctl, GError **error);
 bool verb_set_owner(Ctl *ctl, GError **error);
+bool verb_domain_xml(Ctl *ctl, GError **error);
+bool verb_qemu_args(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);

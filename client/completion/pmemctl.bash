@@ -22,7 +22,8 @@ _pmemctl_values() {
     --bus) echo system session ;;
     -H | --host) compgen -A hostname ;;
     --mgmt) _pmemctl_ask --mgmt --columns=uuid,name ;;
-    --node) _pmemctl_ask --raw --columns=node | sort -u ;;
+    # That of a guest is unknown here.
+    --node) [[ $verb == domain-xml || $verb == qemu-args ]] || _pmemctl_ask --raw --columns=node | sort -u ;;
     --columns)
         keys="id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node local_node step
             lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state dirty owner_uid
@@ -38,6 +39,7 @@ _pmemctl_values() {
 _pmemctl_arguments() {
     case $1:$2 in
     show:0 | release:0 | rename:0 | set-owner:0) _pmemctl_ask --mgmt --data --columns=uuid,name ;;
+    domain-xml:0 | qemu-args:0) _pmemctl_ask --data --columns=uuid,name ;;
     set-owner:1) compgen -u ;;
     help:0 | list-cmds:0) "$program" list-cmds 2>/dev/null ;;
     esac

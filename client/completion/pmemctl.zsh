@@ -22,7 +22,11 @@ _pmemctl_values() {
     --bus) compadd -- system session ;;
     -H | --host) _hosts ;;
     --mgmt) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
-    --node) compadd -- ${(f)"$(_pmemctl_ask --raw --columns=node)"} ;;
+    --node)
+        # That of a guest is unknown here.
+        if [[ $verb == (domain-xml|qemu-args) ]]; then _message node
+        else compadd -- ${(f)"$(_pmemctl_ask --raw --columns=node)"}; fi
+        ;;
     --columns)
         compset -P '*,'
         compadd -S '' -- id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node \
@@ -37,6 +41,7 @@ _pmemctl_values() {
 _pmemctl_arguments() {
     case $1:$2 in
     show:0 | release:0 | rename:0 | set-owner:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --data --columns=uuid,name)"} ;;
+    domain-xml:0 | qemu-args:0) compadd -- ${(f)"$(_pmemctl_ask --data --columns=uuid,name)"} ;;
     set-owner:1) _users ;;
     help:0 | list-cmds:0) compadd -- ${(f)"$($program list-cmds 2>/dev/null)"} ;;
     *) _message argument ;;

@@ -102,6 +102,9 @@ class Both:
         self.check("pmemctl release ", "pool0", "guest0", "guest1", *self.uuids)
         self.check("pmemctl show gu", "guest0", "guest1")
         self.check("pmemctl show " + sorted(self.uuids)[0][:12], sorted(self.uuids)[0])
+        data = {region["uuid"] for region in self.lists["data"]}
+        self.check("pmemctl domain-xml ", "guest0", "guest1", *data)
+        self.check("pmemctl qemu-args --label-size=0 gu", "guest0", "guest1")
         self.check("pmemctl release guest0 --wait ")
         self.check("pmemctl rename guest0 ")
         self.check("pmemctl set-owner guest0 nobo", "nobody")
@@ -119,6 +122,7 @@ class Both:
         pool = self.lists["mgmt"][0]["uuid"]
         self.check("pmemctl allocate-data 1G --mgmt=", *self.values("--mgmt=", "pool0", pool))
         self.check("pmemctl allocate-data 1G --node ", "3", "4")
+        self.check("pmemctl domain-xml guest0 --node ")
         self.check("pmemctl list --columns=name,extent_s", *self.values("--columns=name,", "extent_start"))
 
     def test_columns_are_those_of_lists(self):

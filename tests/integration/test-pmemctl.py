@@ -21,7 +21,7 @@ import harness
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
-         "set-owner", "map", "monitor", "metrics", "list-cmds", "help"]
+         "set-owner", "domain-xml", "qemu-args", "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
 MIB = 1 << 20
 GIB = 1 << 30
@@ -299,7 +299,8 @@ class Page(Case):
             section = f.read().split("\n.SH FROM NOTHING TO A DATA REGION\n")[1].split("\n.SH ")[0]
         examples = "\n".join(re.findall(r"(?s)\n\.EX\n(.*?)\n\.EE", section)).replace("\\-", "-").splitlines()
         self.assertEqual([line.split()[1] for line in examples],
-                         ["list", "map", "plan", "allocate-mgmt", "plan", "allocate-data", "show", "release", "release"])
+                         ["list", "map", "plan", "allocate-mgmt", "plan", "allocate-data", "show", "domain-xml",
+                          "qemu-args", "release", "release"])
         for line in examples:
             command = line.split()
             self.assertEqual(command.pop(0), "pmemctl")
