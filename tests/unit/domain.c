@@ -168,7 +168,7 @@ static void test_sizes(void) {
 }
 
 static void test_ids(void) {
-    static const char *const good[] = { "a", "Z9-._", "pmemd-" UUID };
+    static const char *const good[] = { "a", "Z9-._", ("pmemd-" UUID) };
     static const char *const bad[] = { "", "9a", "-a", "a,b", "a=b", "a b", "\xc3\xa9" };
 
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
