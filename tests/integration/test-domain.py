@@ -182,6 +182,17 @@ class Domain(unittest.TestCase):
         # None of it changed what the region holds, not even its size.
         self.assertEqual(os.stat(guest0["device_path"]).st_size, 16 * MIB)
 
+    def test_two_regions(self):
+        """As the manual has it: the last of several -m has the sums."""
+        arguments = []
+        for name, node in ("guest0", 0), ("small", 1):
+            arguments += self.run_ok("qemu-args", name, "--label-size=0", f"--node={node}", "--memory=64M")["qemu_args"]["args"]
+        nodes = ["-smp", "2", "-object", "memory-backend-ram,id=m0,size=32M", "-object", "memory-backend-ram,id=m1,size=32M",
+                 "-numa", "node,nodeid=0,memdev=m0,cpus=0", "-numa", "node,nodeid=1,memdev=m1,cpus=1"]
+        with Qemu(self.host.folder, ["-machine", "q35", *nodes, *arguments, "-m", "slots=2,maxmem=82M"]) as qemu:
+            self.assertEqual([(found["data"]["size"], found["data"]["node"]) for found in qemu.ask("query-memory-devices")],
+                             [(16 * MIB, 0), (2 * MIB, 1)])
+
     def test_memory(self):
         """maxmem is what QEMU wants: the RAM and the region."""
         self.assertIn("-m size=1024M,slots=1,maxmem=1040M\n", self.text("qemu-args", "guest0"))
