@@ -12,7 +12,7 @@
 #define DRIVER_PATH "/org/freedesktop/DBus"
 #define STATS DRIVER ".Debug.Stats"
 #define REFUSAL_BYTES 1024u
-#define COMPLAINT_USEC (60 * G_USEC_PER_SEC)
+#define COMPLAINT_USEC (60 * (gint64) G_USEC_PER_SEC)
 
 /* One connection to which something was sent that it may not have read. */
 typedef struct {
