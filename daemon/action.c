@@ -37,6 +37,8 @@ static const ActionRow row_table[] = {
     { PMEMD_IFACE_MANAGER, "ListForeign", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "GetRegion", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "GetMetrics", ACTION_ANYONE, ACTION_ANYONE, false }, /* no addresses, no owners */
+    { PMEMD_IFACE_MANAGER, "Locate", ACTION_ANYONE, ACTION_ANYONE, false },     /* of what is theirs: bus-locate */
+    { PMEMD_IFACE_MANAGER, "LocateList", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_JOB, "Pause", ACTION_RELEASE, ACTION_RELEASE, true },
     { PMEMD_IFACE_JOB, "Resume", ACTION_RELEASE, ACTION_RELEASE, true },
 };

@@ -8,6 +8,7 @@
 #include "daemon/bus-hold.h"
 #include "daemon/bus-job.h"
 #include "daemon/bus-list.h"
+#include "daemon/bus-locate.h"
 #include "daemon/bus-metrics.h"
 #include "daemon/bus-region.h"
 #include "daemon/bus-request.h"
@@ -43,7 +44,7 @@ struct Bus {
     BusHold *hold;
     BusRegion *regions;
     BusJob *jobs;
-    BusTurns *lists;      /* calls of the List methods */
+    BusTurns *lists;      /* calls of the List methods, and LocateList */
     const Eraser *eraser; /* NULL: not yet, or no longer */
     sd_bus_slot *object, *object_manager, *name_lost, *disconnected;
     ManagerFacts facts; /* filled by find() before its properties are read */
@@ -206,13 +207,41 @@ static bool run_list(void *data, sd_bus_message *call, const Caller *caller, boo
     return true;
 }
 
+static bool run_locate(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
+
+    if (!bus_locate_reply(&bus->view, call, caller, error))
+        return false;
+    bus_view_answered(&bus->view, call, 1);
+    return true;
+}
+
+static int handle_locate(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_locate };
+    Bus *bus = userdata;
+
+    return bus_authorize(bus->authority, call, &operation, bus);
+}
+
+static bool run_locate_list(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
+
+    if (!bus_locate_reply_list(&bus->view, call, caller, error))
+        return false;
+    bus_view_answered(&bus->view, call, 1);
+    return true;
+}
+
 /* When its turn has come. */
 static void answer_list(void *data, sd_bus_message *call) {
-    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_list };
+    static const BusOperation list = { .interface = PMEMD_IFACE_MANAGER, .run = run_list };
+    static const BusOperation locate = { .interface = PMEMD_IFACE_MANAGER, .run = run_locate_list };
+    bool is_locate = g_str_equal(sd_bus_message_get_member(call), "LocateList");
     Bus *bus = data;
 
     if (bus_unread_pass(bus->view.unread, call))
-        (void) bus_authorize(bus->authority, call, &operation, bus); /* which answers whatever comes of it */
+        /* Which answers whatever comes of it. */
+        (void) bus_authorize(bus->authority, call, is_locate ? &locate : &list, bus);
 }
 
 static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
@@ -317,6 +346,10 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("GetRegion", SD_BUS_ARGS("s", key), SD_BUS_RESULT("o", region), handle_get_region, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sa{ss}d)", metrics), handle_get_metrics,
                             ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Locate", SD_BUS_ARGS("t", frame), SD_BUS_RESULT("(sota{sv})", location), handle_locate,
+                            ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("LocateList", SD_BUS_ARGS("at", frames), SD_BUS_RESULT("a(sota{sv})", locations),
+                            handle_list, ANYONE),
     SD_BUS_SIGNAL_WITH_ARGS("JobRemoved", SD_BUS_ARGS("o", job, "o", region, "s", result, "s", message), 0),
     SD_BUS_SIGNAL_WITH_ARGS("HealthChanged", SD_BUS_ARGS("o", region, "s", old, "s", new, "s", reason), 0),
     SD_BUS_PROPERTY("Version", "s", NULL, FACT(version), SD_BUS_VTABLE_PROPERTY_CONST),

@@ -17,6 +17,7 @@
 #define PMEMD_FRAME_LIMIT (UINT64_C(1) << (52 - 12)) /* first frame past the 52-bit physical address limit */
 #define PMEMD_NAME_MAX 63                            /* bytes of a name, without the terminating 0 */
 #define PMEMD_USER_MAX 32                            /* bytes of a user's name that are kept, without the 0 */
+#define PMEMD_LOCATE_MAX 1024u                       /* frames that one LocateList takes */
 #define PMEMD_PATH_MAX 80                            /* bytes an object path of ours takes, with the 0 */
 
 /* Frames [start, end): half open. Empty (start == end) means "none". */

@@ -344,6 +344,18 @@ class Unprivileged(Case):
             self.as_nobody(lambda c: c.manager("GetRegion", "s", path))
         self.assertEqual(caught.exception.name, ERRORS + "NoSuchRegion")
 
+    def test_locate(self):
+        """No frame tells who is not root more than any other."""
+        texts = set()
+        for frame in 0, 0x480000, 0x490000, 0x4a0000, (1 << 40) - 1:
+            with self.assertRaises(wire.Error) as caught:
+                self.as_nobody(lambda c, frame=frame: c.manager("Locate", "t", frame))
+            self.assertEqual(caught.exception.name, ERRORS + "NotAuthorized")
+            texts.add(caught.exception.text.replace(hex(frame), "F"))
+        self.assertEqual(len(texts), 1, texts)
+        self.assertEqual(self.as_nobody(lambda c: c.manager("LocateList", "at", [0x480000, 0x490000, 1])[0]),
+                         [("hidden", "/", 0, {})] * 3)
+
     def test_cursors(self):
         """Pages of one; a cursor holds no frame, and one with a frame is not taken."""
         for i in range(1, 5):
@@ -427,6 +439,36 @@ class Keys(Case):
         for key in "", "c", "a/c", "c/b", "/dev/null", str(uuid.uuid4()), "a/", "/":
             self.refused("NoSuchRegion", "GetRegion", "s", key)
         self.assertNotEqual(other, data)
+
+    def test_locate(self):
+        """Every kind and part, offsets, limits."""
+        host_frames = lambda path: self.connection.get_all(path, harness.REGION)
+        one = lambda frame: self.connection.manager("Locate", "t", frame)[0]
+        self.assertEqual(one(0), ("none", "/", 0, {}))
+        self.assertEqual(one((1 << 40) - 1), ("none", "/", 0, {}))
+        self.assertEqual(one(0x4c0003), ("raw", "/", 3 * 4096, {"Raw": "raw1", "Node": 4}))
+        pool = self.pool()
+        region = self.data("data0")
+        facts = host_frames(region)
+        uuid_of = lambda path: host_frames(path)["Uuid"]
+        kind, path, offset, details = one(facts["EndFrame"] - 1)
+        self.assertEqual((kind, path, offset), ("data", region, facts["Bytes"] - 4096))
+        self.assertEqual(details, {"Part": "usable", "Uuid": uuid_of(region), "Name": "data0", "State": "ok", "Pool": uuid_of(pool),
+                                   "OwnerUid": 0, "Owner": "root", "Raw": "raw0", "Node": 3})
+        kind, path, offset, details = one(facts["ExtentEnd"] - 1)
+        self.assertEqual((kind, path, details["Part"], details["ExtentOf"]), ("mgmt", pool, "extent", region))
+        self.assertEqual(offset, (facts["ExtentEnd"] - 1 - facts["ExtentStart"]) * 4096)
+        parts = {f: one(f)[3]["Part"] for f in (0x480000, 0x480200, facts["ExtentStart"] - 1, facts["ExtentEnd"], 0x48ffff)}
+        self.assertEqual(list(parts.values()), ["superblock", "journal", "own", "free", "superblock"])
+        frames = [facts["StartFrame"], 0, facts["StartFrame"], 0x480000, 0x4c0000]
+        self.assertEqual(self.connection.manager("LocateList", "at", frames)[0], [one(f) for f in frames])
+        self.assertEqual(self.connection.manager("LocateList", "at", [])[0], [])
+        self.assertEqual(len(self.connection.manager("LocateList", "at", [0x4c0000] * 1024)[0]), 1024)
+        text = self.refused("LimitsExceeded", "LocateList", "at", [0] * 1025)
+        self.assertIn("1025 frames are more than the 1024", text)
+        for frame in 1 << 40, 1 << 52, (1 << 64) - 1:
+            self.refused("InvalidArgument", "Locate", "t", frame)
+            self.assertIn("entry 1 of the list", self.refused("InvalidArgument", "LocateList", "at", [0, frame]))
 
     def test_count(self):
         self.pool()

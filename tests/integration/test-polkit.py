@@ -194,6 +194,7 @@ def open_calls(region):
         ("ListForeign", m("ListForeign", "su", "", 0)),
         ("GetRegion", m("GetRegion", "s", region.rsplit("/", 1)[1].replace("_", "-"))),
         ("GetMetrics", m("GetMetrics")),
+        ("LocateList", m("LocateList", "at", [0, 0x480000, (1 << 40) - 1])),
     ]
 
 
@@ -232,7 +233,7 @@ class EveryMethod(Case):
         methods = {m.get("name") for i in xml.parse(INTERFACE).getroot() for m in i.findall("method")}
         named = {n for n, _ in calls(NO_REGION, NO_REGION, NO_REGION, NO_JOB) + open_calls(NO_REGION)}
         self.assertEqual({"Plan" if n.startswith("Plan") else "Rename" if n.startswith("Rename") else n
-                          for n in named}, methods)
+                          for n in named} | {"Locate"}, methods)  # whose frame it is decides, no action: Sight.test_locate
         self.assertEqual(set(BASE), {n for n, _ in calls(NO_REGION, NO_REGION, NO_REGION, NO_JOB)})
 
     def test_root(self):
@@ -525,6 +526,33 @@ class Sight(Case):
         self.assertEqual(alice.manager("GetRegion", "s", self.full[self.mine]["DevicePath"]), (self.mine,))
         for path in self.theirs, self.pool:
             self.refused("NoSuchRegion", alice.manager, "GetRegion", "s", self.full[path]["DevicePath"])
+
+    def test_locate(self):
+        """Frames of one's own regions and their extents; whatever the others are, the answer is the same."""
+        alice, bob = self.connect(ALICE), self.connect(BOB)
+        mine, pool = self.full[self.mine], self.full[self.pool]
+        start, extent = mine["StartFrame"], mine["ExtentStart"]
+        usable, = alice.manager("Locate", "t", start + 5)
+        self.assertEqual(usable, self.root.manager("Locate", "t", start + 5)[0])
+        self.assertEqual((usable[:3], usable[3]["Part"], usable[3]["OwnerUid"]), (("data", self.mine, 5 * 4096), "usable", ALICE))
+        self.assertEqual(alice.manager("Locate", "t", start)[0][2], 0)
+        kind, path, offset, details = alice.manager("Locate", "t", extent)[0]
+        self.assertEqual((kind, path, offset, details["Part"], details["ExtentOf"]), ("mgmt", self.pool, 0, "extent", self.mine))
+        self.assertEqual((details["OwnerUid"], details["Owner"]), (0xffffffff, ""))
+        others = [self.full[self.theirs]["StartFrame"], self.full[self.theirs]["ExtentStart"], pool["StartFrame"], mine["EndFrame"] + 1,
+                  pool["EndFrame"] - 1, 0, (1 << 40) - 1]
+        texts = {self.refused("NotAuthorized", alice.manager, "Locate", "t", frame).replace(hex(frame), "F") for frame in others}
+        self.assertEqual(len(texts), 1, texts)
+        self.refused("NotAuthorized", bob.manager, "Locate", "t", start)
+        asked = [others[0], start + 5, *others[1:]]
+        hidden = ("hidden", "/", 0, {})
+        self.assertEqual(alice.manager("LocateList", "at", asked)[0], [hidden, usable, *[hidden] * (len(others) - 1)])
+        # A pool's owner knows its frames, but not whose extents they are.
+        self.root.manager("SetOwner", "oua{sv}", self.pool, ALICE, [])
+        kind, path, _, details = alice.manager("Locate", "t", self.full[self.theirs]["ExtentStart"])[0]
+        self.assertEqual((kind, path, details["Part"], details["OwnerUid"], "ExtentOf" in details), ("mgmt", self.pool, "extent", ALICE, False))
+        self.assertEqual(alice.manager("Locate", "t", pool["StartFrame"])[0][3]["Part"], "superblock")
+        self.refused("NotAuthorized", alice.manager, "Locate", "t", self.full[self.theirs]["StartFrame"])
 
     def test_given_away(self):
         alice = self.connect(ALICE)

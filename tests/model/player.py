@@ -668,6 +668,37 @@ class Player:
                 if reply != ("ok", (path_of(thing.uuid),)) if len(named) == 1 else reply[:2] != ("error", "InvalidArgument"):
                     raise Mismatch(f"GetRegion {thing.name}, the name of {len(named)}: {reply}")
 
+    def read_locate(self, rng):
+        """The borders of everything, and frames anywhere, in one call and one by one."""
+        w = self.world
+        edges = [f for t in [*w.pools.values(), *w.regions.values()] for f in (*t.device, *t.range)]
+        edges += [f for r in w.regions.values() for f in r.extent] + [f for r in w.raws for f in (r.start, r.end)]
+        edges += [f for p in w.pools.values() for f in (p.range[0] + p.head, p.range[0] + p.raw.unit // FRAME, p.range[1] - p.tail)]
+        frames = [rng.choice(edges) + rng.choice((-1, 0, 0, 1)) for _ in range(20)]
+        frames += [rng.randrange(r.start, r.end) for r in w.raws for _ in range(4)]
+        frames = [max(f, 0) for f in frames]
+        replies = self.c.manager("LocateList", "at", frames)[0]
+        if len(replies) != len(frames):
+            raise Mismatch(f"LocateList gives {len(replies)} entries for {len(frames)}")
+        for frame, reply in zip(frames, replies):
+            kind, thing, offset, part, extent_of = w.locate(frame)
+            region = extent_of or thing
+            if getattr(region, "state", "ok") != "ok" and kind in ("data", "mgmt"):
+                continue  # its erase may end at any time
+            path = path_of(thing.uuid) if kind in ("data", "mgmt") else "/"
+            details = reply[3]
+            got = reply[:3] + (details.get("Part", ""), details.get("ExtentOf", ""), details.get("Uuid"))
+            wanted = (kind, path, offset, part, path_of(extent_of.uuid) if extent_of else "",
+                      thing.uuid if kind in ("data", "mgmt") else None)
+            if got != wanted:
+                raise Mismatch(f"Locate {frame:#x}: model {wanted}, pmemd {reply}")
+            if kind == "raw" and details.get("Raw") != thing.id:
+                raise Mismatch(f"Locate {frame:#x}: {reply} is in {thing.id}")
+        frame, reply = rng.choice(list(zip(frames, replies)))
+        single = self.answer(self.c.manager, "Locate", "t", frame)
+        if not any(r.state != "ok" for r in w.regions.values()) and single != ("ok", (reply,)):
+            raise Mismatch(f"Locate {frame:#x}: {single}, in a list {reply}")
+
     def read_props(self, _rng):
         w = self.world
         got = self.c.get_all(harness.ROOT, harness.MANAGER)

@@ -253,6 +253,6 @@ class Chooser:
             if 0.110 <= dice < 0.113:
                 return self.storm(world)
         if dice < 0.25:
-            return {"do": "read", "what": rng.choice(["pages", "get", "count", "props", "region", "tenant", "refuse"]), "dice": rng.getrandbits(32)}
+            return {"do": "read", "what": rng.choice(["pages", "get", "count", "props", "region", "tenant", "refuse", "locate"]), "dice": rng.getrandbits(32)}
         method, args, options = self.call(world)
         return {"do": "call", "method": method, "args": args, "options": options, "plan": rng.random() < 0.3}

@@ -204,6 +204,33 @@ class World:
         """The high-water mark: first frame that no extent has, from smfn."""
         return max([pool.range[0] + pool.head] + [e for _s, e in self.extents(pool)]) - pool.range[0]
 
+    def locate(self, frame):
+        """What a frame is: (kind, whose (a Pool, a Region, a Raw or None), offset in bytes, part, whose extent)."""
+        for thing in [*self.regions.values(), *self.pools.values()]:
+            (first, end), start = thing.device, thing.range[0]
+            if not first <= frame < end:
+                continue
+            kind = "data" if isinstance(thing, Region) else "mgmt"
+            if frame < start:
+                return kind, thing, (frame - first) * FRAME, "lead", None
+            if kind == "data":
+                return kind, thing, (frame - start) * FRAME, "usable", None
+            for region in self.regions.values():
+                if region.pool == thing.serial and region.extent[0] <= frame < region.extent[1]:
+                    return kind, thing, (frame - region.extent[0]) * FRAME, "extent", region
+            at, unit = frame - start, thing.raw.unit // FRAME
+            own = own_frames(thing.profile, end - start)
+            part = ("superblock" if at < unit or frame >= end - thing.tail else "journal" if at < thing.head - own else
+                    "own" if at < thing.head else "free")
+            return kind, thing, at * FRAME, part, None
+        for first, end in self.foreign:
+            if first <= frame < end:
+                return "foreign", None, (frame - first) * FRAME, "", None
+        for raw in self.raws:
+            if raw.start <= frame < raw.end:
+                return "raw", raw, (frame - raw.start) * FRAME, "", None
+        return "none", None, 0, "", None
+
     # --- rules ---
 
     def rule_range(self, start, end):

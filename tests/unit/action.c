@@ -99,6 +99,8 @@ static void test_what_methods_take(void) {
         { "ListForeign", 0, 0, 0, 0 },
         { "GetRegion", 0, 0, 0, 0 },
         { "GetMetrics", 0, 0, 0, 0 },
+        { "Locate", 0, 0, 0, 0 },
+        { "LocateList", 0, 0, 0, 0 },
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
