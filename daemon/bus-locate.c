@@ -120,7 +120,7 @@ static void append_location(Reply *reply, const Location *location, const Caller
         reply->r = sd_bus_message_close_container(reply->message);
 }
 
-static bool send(Reply *reply, GError **error) {
+static bool send_reply(Reply *reply, GError **error) {
     if (reply->r >= 0)
         reply->r = sd_bus_send(NULL, reply->message, NULL);
     sd_bus_message_unref(reply->message);
@@ -152,17 +152,31 @@ bool bus_locate_reply(const BusView *view, sd_bus_message *call, const Caller *v
     append_location(&reply, &location, viewer);
     if (reply.r >= 0)
         reply.r = sd_bus_message_close_container(reply.message);
-    return send(&reply, error);
+    return send_reply(&reply, error);
+}
+
+/* One by one: an array as a whole is refused when the caller's byte order is not ours. */
+static bool read_frames(sd_bus_message *call, uint64_t frames[static PMEMD_LOCATE_MAX], size_t *ret_n, GError **error) {
+    uint64_t frame;
+    size_t n = 0;
+
+    int r = sd_bus_message_enter_container(call, 'a', "t");
+    while (r >= 0 && (r = sd_bus_message_read_basic(call, 't', &frame)) > 0) {
+        if (n == PMEMD_LOCATE_MAX) {
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
+                        "more than %u frames: one call takes no more, ask in several calls", PMEMD_LOCATE_MAX);
+            return false;
+        }
+        frames[n++] = frame;
+    }
+    if (r < 0)
+        return unreadable(r, error);
+    *ret_n = n;
+    return true;
 }
 
 /* All of them, before anything is answered. */
 static bool locate_all(const State *state, const uint64_t *frames, size_t n, Location *locations, GError **error) {
-    if (n > PMEMD_LOCATE_MAX) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED,
-                    "%zu frames are more than the %u that one call may ask for: ask for them in several calls", n,
-                    PMEMD_LOCATE_MAX);
-        return false;
-    }
     for (size_t i = 0; i < n; i++)
         if (!locate_frame(state, frames[i], &locations[i], error)) {
             g_prefix_error(error, "entry %zu of the list: ", i);
@@ -172,17 +186,12 @@ static bool locate_all(const State *state, const uint64_t *frames, size_t n, Loc
 }
 
 bool bus_locate_reply_list(const BusView *view, sd_bus_message *call, const Caller *viewer, GError **error) {
+    g_autofree Location *locations = g_new(Location, PMEMD_LOCATE_MAX);
+    g_autofree uint64_t *frames = g_new(uint64_t, PMEMD_LOCATE_MAX);
     Reply reply = { 0 };
-    const void *at;
-    size_t bytes;
+    size_t n = 0;
 
-    int r = sd_bus_message_read_array(call, 't', &at, &bytes);
-    if (r < 0)
-        return unreadable(r, error);
-    const uint64_t *frames = at;
-    size_t n = bytes / sizeof *frames;
-    g_autofree Location *locations = g_new0(Location, MIN(n, PMEMD_LOCATE_MAX));
-    if (!locate_all(manager_state(view->manager), frames, n, locations, error))
+    if (!read_frames(call, frames, &n, error) || !locate_all(manager_state(view->manager), frames, n, locations, error))
         return false;
 
     reply.r = sd_bus_message_new_method_return(call, &reply.message);
@@ -196,7 +205,7 @@ bool bus_locate_reply_list(const BusView *view, sd_bus_message *call, const Call
     }
     if (reply.r >= 0)
         reply.r = sd_bus_message_close_container(reply.message);
-    if (!send(&reply, error))
+    if (!send_reply(&reply, error))
         return false;
     bus_unread_sent(view->unread, call, n * ENTRY_BYTES);
     return true;
