@@ -79,12 +79,18 @@ bool pmemd_reply_is_list(const PmemdReply *reply) {
     return reply->kind >= REPLY_RAW_LIST && reply->kind <= REPLY_FOREIGN_LIST;
 }
 
+bool pmemd_reply_is_array(const PmemdReply *reply) {
+    return pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS || reply->kind == REPLY_LOCATION_LIST;
+}
+
 void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec) {
     *reply = (PmemdReply){
         .kind = spec->kind,
         .interface = spec->interface,
         .member = spec->member,
         .path = g_strdup(spec->path),
+        .frames = g_memdup2(spec->frames, spec->n_frames * sizeof *spec->frames),
+        .n_frames = spec->n_frames,
     };
     if (pmemd_reply_is_list(reply))
         reply->after = g_strdup("");
@@ -95,6 +101,7 @@ void pmemd_reply_clear(PmemdReply *reply) {
     g_clear_error(&reply->error);
     g_clear_pointer(&reply->path, g_free);
     g_clear_pointer(&reply->after, g_free);
+    g_clear_pointer(&reply->frames, g_free);
 }
 
 int pmemd_reply_result(const PmemdReply *reply) {

@@ -100,6 +100,20 @@ int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, siz
     return r;
 }
 
+int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location) {
+    int r = check_result(reply, REPLY_LOCATION);
+    if (r == 0)
+        *ret_location = g_steal_pointer(&reply->result);
+    return r;
+}
+
+int pmemd_reply_take_location_list(PmemdReply *reply, PmemdLocation ***ret_list, size_t *ret_n) {
+    int r = check_result(reply, REPLY_LOCATION_LIST);
+    if (r == 0)
+        *ret_list = pmemd_reply_take_array(reply, ret_n);
+    return r;
+}
+
 /* The end of a synchronous function: its result, by the reply's error. Clears the reply. */
 static int end_run(PmemdClient *client, PmemdReply *reply) {
     GError *error = g_steal_pointer(&reply->error);
@@ -205,6 +219,74 @@ int pmemd_client_metrics(PmemdClient *client, PmemdMetric ***ret_list, size_t *r
 
 int pmemd_client_metrics_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
     PmemdCallSpec spec = manager_spec("GetMetrics", REPLY_METRICS);
+    return pmemd_client_start(client, &spec, func, data, ret_call);
+}
+
+/* --- frames --- */
+
+static int fill_frame(sd_bus_message *message, const void *arguments) {
+    return sd_bus_message_append_basic(message, 't', arguments);
+}
+
+static PmemdCallSpec frame_spec(const uint64_t *frame) {
+    PmemdCallSpec spec = manager_spec("Locate", REPLY_LOCATION);
+
+    spec.fill = fill_frame;
+    spec.arguments = spec.frames = frame;
+    spec.n_frames = 1;
+    return spec;
+}
+
+int pmemd_client_locate(PmemdClient *client, uint64_t frame, PmemdLocation **ret_location) {
+    PmemdCallSpec spec = frame_spec(&frame);
+    PmemdReply reply;
+
+    pmemd_client_run(client, &spec, &reply);
+    (void) pmemd_reply_take_location(&reply, ret_location);
+    return end_run(client, &reply);
+}
+
+int pmemd_client_locate_async(PmemdClient *client, uint64_t frame, PmemdReplyFunc func, void *data,
+                              PmemdCall **ret_call) {
+    PmemdCallSpec spec = frame_spec(&frame);
+    return pmemd_client_start(client, &spec, func, data, ret_call);
+}
+
+typedef struct {
+    const uint64_t *frames;
+    size_t n;
+} Frames;
+
+static int fill_frames(sd_bus_message *message, const void *arguments) {
+    const Frames *frames = arguments;
+    return sd_bus_message_append_array(message, 't', frames->frames, frames->n * sizeof *frames->frames);
+}
+
+static PmemdCallSpec frames_spec(const Frames *frames) {
+    PmemdCallSpec spec = manager_spec("LocateList", REPLY_LOCATION_LIST);
+
+    spec.fill = fill_frames;
+    spec.arguments = frames;
+    spec.frames = frames->frames;
+    spec.n_frames = frames->n;
+    return spec;
+}
+
+int pmemd_client_locate_list(PmemdClient *client, const uint64_t *frames, size_t n_frames, PmemdLocation ***ret_list,
+                             size_t *ret_n) {
+    const Frames arguments = { frames, n_frames };
+    PmemdCallSpec spec = frames_spec(&arguments);
+    PmemdReply reply;
+
+    pmemd_client_run(client, &spec, &reply);
+    (void) pmemd_reply_take_location_list(&reply, ret_list, ret_n);
+    return end_run(client, &reply);
+}
+
+int pmemd_client_locate_list_async(PmemdClient *client, const uint64_t *frames, size_t n_frames, PmemdReplyFunc func,
+                                   void *data, PmemdCall **ret_call) {
+    const Frames arguments = { frames, n_frames };
+    PmemdCallSpec spec = frames_spec(&arguments);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 

@@ -71,6 +71,8 @@ typedef enum {
     REPLY_STATUS,
     REPLY_PLAN,
     REPLY_METRICS,
+    REPLY_LOCATION,
+    REPLY_LOCATION_LIST,
 } ReplyKind;
 
 /* Appends the arguments; negative errno. */
@@ -84,6 +86,8 @@ typedef struct {
     PmemdFillFunc fill;
     const void *arguments;
     const char *request_id; /* not NULL: a synchronous call that is lost is made again */
+    const uint64_t *frames; /* of a location's reply: what it is about; copied */
+    size_t n_frames;
 } PmemdCallSpec;
 
 struct PmemdReply {
@@ -93,8 +97,10 @@ struct PmemdReply {
     char *path;            /* the object called; of REPLY_PATH the result */
     GError *error;
     uint32_t count;
-    void *result; /* a struct, or a GPtrArray of structs; NULL: none, or taken */
-    char *after;  /* of a list: the cursor of the page to ask for; NULL: no page is left */
+    void *result;     /* a struct, or a GPtrArray of structs; NULL: none, or taken */
+    char *after;      /* of a list: the cursor of the page to ask for; NULL: no page is left */
+    uint64_t *frames; /* of locations: what was asked for */
+    size_t n_frames;
 };
 
 void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec);
@@ -135,6 +141,8 @@ void pmemd_reply_free_result(PmemdReply *reply);
 void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n);
 /* Whether the answer comes in pages. */
 bool pmemd_reply_is_list(const PmemdReply *reply);
+/* Whether the result is a GPtrArray. */
+bool pmemd_reply_is_array(const PmemdReply *reply);
 
 /* --- libpmemd-values.c --- */
 

@@ -109,6 +109,24 @@ static const Field region_fields[] = {
     END_FIELD,
 };
 
+/* Of the details; kind, path and offset stand before them. */
+static const Field location_fields[] = {
+    { "Part", 's', offsetof(PmemdLocation, part) },
+    { "Uuid", 's', offsetof(PmemdLocation, uuid) },
+    { "Name", 's', offsetof(PmemdLocation, name) },
+    { "State", 's', offsetof(PmemdLocation, state) },
+    { "Pool", 's', offsetof(PmemdLocation, pool) },
+    { "OwnerUid", 'u', offsetof(PmemdLocation, owner_uid) },
+    { "Owner", 's', offsetof(PmemdLocation, owner) },
+    { "ExtentOf", 's', offsetof(PmemdLocation, extent_of) },
+    { "Device", 's', offsetof(PmemdLocation, device) },
+    { "Mode", 's', offsetof(PmemdLocation, mode) },
+    { "ForeignKind", 's', offsetof(PmemdLocation, foreign_kind) },
+    { "Raw", 's', offsetof(PmemdLocation, raw) },
+    { "Node", 'i', offsetof(PmemdLocation, node) },
+    END_FIELD,
+};
+
 static const Field plan_fields[] = {
     { "StartFrame", 't', offsetof(PmemdPlan, frames.start) },
     { "EndFrame", 't', offsetof(PmemdPlan, frames.end) },
@@ -203,6 +221,14 @@ void pmemd_job_free(PmemdJob *job) {
     fields_free(job_fields, job);
 }
 
+void pmemd_location_free(PmemdLocation *location) {
+    if (location) {
+        g_free(location->kind);
+        g_free(location->path);
+    }
+    fields_free(location_fields, location);
+}
+
 /* --- kinds of replies --- */
 
 /* How the answer of a kind is read. */
@@ -231,6 +257,8 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
         [REPLY_PLAN] = STRUCT_LAYOUT(plan_fields, PmemdPlan, pmemd_plan_free),
         [REPLY_METRICS] = { NULL },
+        [REPLY_LOCATION] = { NULL, 0, 0, 0, (GDestroyNotify) pmemd_location_free },
+        [REPLY_LOCATION_LIST] = { NULL },
     };
     return &layouts[kind];
 }
@@ -330,28 +358,27 @@ void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n) {
     return g_ptr_array_steal(entries, NULL);
 }
 
-static void list_free(void **list, ReplyKind kind) {
-    if (!list)
-        return;
-    for (size_t i = 0; list[i]; i++)
-        layout_of(kind)->free_func(list[i]);
-    g_free(list);
+/* An array that ends with NULL. */
+static void array_free(void **array, GDestroyNotify free_func) {
+    for (size_t i = 0; array && array[i]; i++)
+        free_func(array[i]);
+    g_free(array);
 }
 
 void pmemd_raw_list_free(PmemdRaw **list) {
-    list_free((void **) list, REPLY_RAW_LIST);
+    array_free((void **) list, (GDestroyNotify) pmemd_raw_free);
 }
 
 void pmemd_mgmt_list_free(PmemdMgmt **list) {
-    list_free((void **) list, REPLY_MGMT_LIST);
+    array_free((void **) list, (GDestroyNotify) pmemd_mgmt_free);
 }
 
 void pmemd_data_list_free(PmemdData **list) {
-    list_free((void **) list, REPLY_DATA_LIST);
+    array_free((void **) list, (GDestroyNotify) pmemd_data_free);
 }
 
 void pmemd_foreign_list_free(PmemdForeign **list) {
-    list_free((void **) list, REPLY_FOREIGN_LIST);
+    array_free((void **) list, (GDestroyNotify) pmemd_foreign_free);
 }
 
 /* --- metrics --- */
@@ -365,11 +392,7 @@ void pmemd_metric_free(PmemdMetric *metric) {
 }
 
 void pmemd_metric_list_free(PmemdMetric **list) {
-    if (!list)
-        return;
-    for (size_t i = 0; list[i]; i++)
-        pmemd_metric_free(list[i]);
-    g_free(list);
+    array_free((void **) list, (GDestroyNotify) pmemd_metric_free);
 }
 
 /* a{ss}; sd-bus' result. */
@@ -464,6 +487,63 @@ static bool read_struct(sd_bus_message *reply, const char *what, const Field *fi
     return true;
 }
 
+/* --- locations --- */
+
+void pmemd_location_list_free(PmemdLocation **list) {
+    array_free((void **) list, (GDestroyNotify) pmemd_location_free);
+}
+
+/* One (sota{sv}), the answer about frame; NULL: negative errno in ret_errno. */
+static PmemdLocation *read_location(sd_bus_message *message, uint64_t frame, int *ret_errno) {
+    PmemdLocation *location = g_new0(PmemdLocation, 1);
+    const char *kind, *path;
+
+    location->frame = frame;
+    location->node = -1;
+    location->owner_uid = UINT32_MAX;
+    int r = sd_bus_message_enter_container(message, 'r', "sota{sv}");
+    if (r > 0)
+        r = sd_bus_message_read(message, "sot", &kind, &path, &location->offset);
+    if (r > 0) {
+        location->kind = g_strdup(kind);
+        location->path = g_strdup(strcmp(path, "/") == 0 ? "" : path);
+        r = read_struct(message, "Locate", location_fields, location, NULL) ? 1 : -EPROTOTYPE;
+    }
+    if (r > 0)
+        r = sd_bus_message_exit_container(message);
+    if (r > 0)
+        return location;
+    pmemd_location_free(location);
+    *ret_errno = r < 0 ? r : -ENODATA;
+    return NULL;
+}
+
+/* 0 or negative errno. */
+static int read_one_location(PmemdReply *reply, sd_bus_message *message) {
+    int r = 0;
+
+    reply->result = read_location(message, reply->frames[0], &r);
+    return r;
+}
+
+/* An answer a frame, in their order. 0 or negative errno. */
+static int read_locations(PmemdReply *reply, sd_bus_message *message) {
+    GPtrArray *locations = g_ptr_array_new_with_free_func((GDestroyNotify) pmemd_location_free);
+
+    reply->result = locations;
+    int r = sd_bus_message_enter_container(message, 'a', "(sota{sv})");
+    if (r <= 0)
+        return r < 0 ? r : -ENODATA;
+    for (size_t i = 0; i < reply->n_frames; i++) {
+        PmemdLocation *location = read_location(message, reply->frames[i], &r);
+        if (!location)
+            return r;
+        g_ptr_array_add(locations, location);
+    }
+    r = sd_bus_message_at_end(message, false);
+    return r > 0 ? sd_bus_message_exit_container(message) : r < 0 ? r : -E2BIG;
+}
+
 /* --- replies --- */
 
 /* Where a region came from is no property of it. */
@@ -483,6 +563,10 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
         r = read_page(reply, message, layout);
     else if (reply->kind == REPLY_METRICS)
         r = read_metrics(reply, message);
+    else if (reply->kind == REPLY_LOCATION)
+        r = read_one_location(reply, message);
+    else if (reply->kind == REPLY_LOCATION_LIST)
+        r = read_locations(reply, message);
     else if (layout->fields)
         return read_properties(reply, message, layout, error);
     else if (reply->kind == REPLY_COUNT) {
@@ -501,8 +585,8 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
 
 void pmemd_reply_free_result(PmemdReply *reply) {
     void *result = g_steal_pointer(&reply->result);
-    bool is_array = pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS;
-    GDestroyNotify free_func = is_array ? (GDestroyNotify) g_ptr_array_unref : layout_of(reply->kind)->free_func;
+    GDestroyNotify free_func =
+        pmemd_reply_is_array(reply) ? (GDestroyNotify) g_ptr_array_unref : layout_of(reply->kind)->free_func;
 
     if (!result)
         return;

@@ -33,6 +33,7 @@ extern "C" {
 #endif
 
 #define PMEMD_FRAME_SIZE UINT64_C(4096)
+#define PMEMD_LOCATE_MAX 1024u /* frames that one call of locate takes */
 
 /* --- errors --- */
 
@@ -265,6 +266,23 @@ typedef struct PmemdJob {
     uint64_t bytes_done, bytes_total, rate;
 } PmemdJob;
 
+/* What a host frame is. Fields that its kind does not have are "", 0, of node -1, of owner_uid UINT32_MAX. */
+typedef struct PmemdLocation {
+    uint64_t frame;     /* that was asked for */
+    char *kind;         /* "data", "mgmt", "raw", "foreign", "none"; "hidden": of no region of the caller's */
+    char *path;         /* of the D-Bus object; "": none */
+    uint64_t offset;    /* bytes, from where org.pmemd1(5) says: of a data region as its guest sees it */
+    char *part;         /* data: "usable", "lead"; mgmt: "superblock", "journal", "own", "extent", "free", ... */
+    char *uuid, *name;  /* data, mgmt */
+    char *state, *pool; /* data, mgmt; pool: uuid */
+    uint32_t owner_uid;
+    char *owner;
+    char *extent_of;          /* path of the data region whose extent it is; "": none */
+    char *device, *mode;      /* foreign */
+    char *foreign_kind, *raw; /* foreign; raw: id of the raw region it lies in */
+    int32_t node;
+} PmemdLocation;
+
 /* A number for monitoring; org.pmemd1(5) lists the names. */
 typedef struct PmemdMetric {
     char *name;
@@ -282,12 +300,14 @@ void pmemd_plan_free(PmemdPlan *plan);
 void pmemd_status_free(PmemdStatus *status);
 void pmemd_job_free(PmemdJob *job);
 void pmemd_metric_free(PmemdMetric *metric);
+void pmemd_location_free(PmemdLocation *location);
 /* An array that ends with NULL, and its entries. */
 void pmemd_raw_list_free(PmemdRaw **list);
 void pmemd_mgmt_list_free(PmemdMgmt **list);
 void pmemd_data_list_free(PmemdData **list);
 void pmemd_foreign_list_free(PmemdForeign **list);
 void pmemd_metric_list_free(PmemdMetric **list);
+void pmemd_location_list_free(PmemdLocation **list);
 
 /* What the answer holds, for the reply of the function of the same name. Errors: that of the reply, or -EINVAL: it is
  * the reply of another function, or was taken before. */
@@ -302,6 +322,8 @@ int pmemd_reply_take_job(PmemdReply *reply, PmemdJob **ret_job);
 int pmemd_reply_take_status(PmemdReply *reply, PmemdStatus **ret_status);
 int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan);
 int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, size_t *ret_n);
+int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location);
+int pmemd_reply_take_location_list(PmemdReply *reply, PmemdLocation ***ret_list, size_t *ret_n);
 
 /* --- asking: nothing changes. ret_call of the asynchronous functions may be NULL --- */
 
@@ -342,6 +364,18 @@ int pmemd_client_status_async(PmemdClient *client, PmemdReplyFunc func, void *da
 /* What pmemd counts and measures; everyone may ask. In no order that means anything. Free: pmemd_metric_list_free. */
 int pmemd_client_metrics(PmemdClient *client, PmemdMetric ***ret_list, size_t *ret_n);
 int pmemd_client_metrics_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* What a host frame (physical address / PMEMD_FRAME_SIZE) is: which region, and whose, does this memory error hit?
+ * Who is not root may ask for frames of own regions alone. Errors: InvalidArgument. Free: pmemd_location_free. */
+int pmemd_client_locate(PmemdClient *client, uint64_t frame, PmemdLocation **ret_location);
+int pmemd_client_locate_async(PmemdClient *client, uint64_t frame, PmemdReplyFunc func, void *data,
+                              PmemdCall **ret_call);
+/* The same of up to PMEMD_LOCATE_MAX frames at once, in their order; what is not the caller's is "hidden".
+ * Errors: InvalidArgument. Free: pmemd_location_list_free. */
+int pmemd_client_locate_list(PmemdClient *client, const uint64_t *frames, size_t n_frames, PmemdLocation ***ret_list,
+                             size_t *ret_n);
+int pmemd_client_locate_list_async(PmemdClient *client, const uint64_t *frames, size_t n_frames, PmemdReplyFunc func,
+                                   void *data, PmemdCall **ret_call);
 
 /* Decides the request and does nothing. Errors: those of the request. */
 int pmemd_client_plan(PmemdClient *client, const PmemdRequest *request, PmemdPlan **ret_plan);

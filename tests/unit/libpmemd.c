@@ -663,6 +663,152 @@ static void test_request(void) {
     g_assert_cmpstr(pmemd_operation_to_string(PMEMD_OPERATION_SETUP_DATA), ==, "SetupData");
 }
 
+/* --- locations --- */
+
+static int answer_location(sd_bus_message *call, sd_bus_message *reply) {
+    uint64_t frame;
+
+    g_assert_cmpstr(sd_bus_message_get_member(call), ==, "Locate");
+    g_assert_cmpint(sd_bus_message_read(call, "t", &frame), >, 0);
+    g_assert_cmphex(frame, ==, 0x2c0001);
+    return sd_bus_message_append(reply, "(sota{sv})", "data", REGION_PATH, (uint64_t) 8192, 4, "Part", "s", "usable",
+                                 "Uuid", "s", UUID, "OwnerUid", "u", 7u, "Later", "as", 1, "than this");
+}
+
+/* One about nothing, one as it may be some day. */
+static int answer_locations(sd_bus_message *call, sd_bus_message *reply) {
+    const void *frames;
+    size_t bytes;
+
+    g_assert_cmpstr(sd_bus_message_get_member(call), ==, "LocateList");
+    g_assert_cmpint(sd_bus_message_read_array(call, 't', &frames, &bytes), >=, 0);
+    g_assert_cmpuint(bytes, ==, 16);
+    return sd_bus_message_append(reply, "a(sota{sv})", 2, "none", "/", (uint64_t) 0, 0, "mgmt", REGION_PATH,
+                                 (uint64_t) 1, 1, "ExtentOf", "o", REGION_PATH);
+}
+
+static int answer_bad_location(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "(sota{sv})", "data", REGION_PATH, (uint64_t) 1, 1, "Part", "u", 1u);
+}
+
+static int answer_no_locations(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "a(sota{sv})", 0);
+}
+
+static int answer_more_locations(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "a(sota{sv})", 3, "none", "/", (uint64_t) 0, 0, "none", "/", (uint64_t) 0, 0,
+                                 "none", "/", (uint64_t) 0, 0);
+}
+
+static void test_location(void) {
+    Peer peer = { .answer = answer_location }, bad = { .answer = answer_bad_location };
+    PmemdClient *client = peer_start(&peer);
+    PmemdLocation *location = NULL;
+
+    check_ok(client, pmemd_client_locate(client, 0x2c0001, &location));
+    peer_stop(&peer, client);
+    g_assert_cmphex(location->frame, ==, 0x2c0001);
+    g_assert_cmpstr(location->kind, ==, "data");
+    g_assert_cmpstr(location->path, ==, REGION_PATH);
+    g_assert_cmpuint(location->offset, ==, 8192);
+    g_assert_cmpstr(location->part, ==, "usable");
+    g_assert_cmpstr(location->uuid, ==, UUID);
+    g_assert_cmpstr(location->name, ==, "");
+    g_assert_cmpuint(location->owner_uid, ==, 7);
+    g_assert_cmpint(location->node, ==, -1);
+    g_clear_pointer(&location, pmemd_location_free);
+
+    client = peer_start(&bad);
+    check_protocol(client, pmemd_client_locate(client, 1, &location));
+    g_assert_null(location);
+    peer_stop(&bad, client);
+}
+
+static void test_locations(void) {
+    static const Answer bad[] = { answer_no_locations, answer_more_locations, answer_bad_location };
+    static const uint64_t frames[] = { 5, 9 };
+    Peer peer = { .answer = answer_locations };
+    PmemdClient *client = peer_start(&peer);
+    PmemdLocation **list = NULL;
+    size_t n = 0;
+
+    check_ok(client, pmemd_client_locate_list(client, frames, G_N_ELEMENTS(frames), &list, &n));
+    peer_stop(&peer, client);
+    g_assert_cmpuint(n, ==, 2);
+    g_assert_cmphex(list[0]->frame, ==, 5);
+    g_assert_cmpstr(list[0]->path, ==, "");
+    g_assert_cmpuint(list[0]->owner_uid, ==, UINT32_MAX);
+    g_assert_cmphex(list[1]->frame, ==, 9);
+    g_assert_cmpstr(list[1]->extent_of, ==, REGION_PATH);
+    g_assert_null(list[2]);
+    g_clear_pointer(&list, pmemd_location_list_free);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        Peer other = { .answer = bad[i] };
+
+        client = peer_start(&other);
+        check_protocol(client, pmemd_client_locate_list(client, frames, G_N_ELEMENTS(frames), &list, &n));
+        g_assert_null(list);
+        peer_stop(&other, client);
+    }
+}
+
+typedef struct {
+    PmemdLocation **list;
+    PmemdLocation *location;
+    size_t n;
+    guint answered;
+} Located;
+
+static void on_location(PmemdClient *client, PmemdReply *reply, void *data) {
+    Located *located = data;
+
+    g_assert_cmpint(pmemd_reply_take_location_list(reply, &located->list, &located->n), ==, -EINVAL);
+    g_assert_cmpint(pmemd_reply_take_location(reply, &located->location), ==, 0);
+    g_assert_cmpint(pmemd_reply_take_location(reply, &located->location), ==, -EINVAL);
+    located->answered++;
+}
+
+static void on_locations(PmemdClient *client, PmemdReply *reply, void *data) {
+    Located *located = data;
+
+    g_assert_cmpint(pmemd_reply_take_location_list(reply, &located->list, &located->n), ==, 0);
+    located->answered++;
+}
+
+static void wait_located(PmemdClient *client, const Located *located) {
+    while (located->answered == 0) {
+        int r = pmemd_client_process(client);
+
+        check_ok(client, r);
+        if (r == 0)
+            check_ok(client, pmemd_client_wait(client, UINT64_MAX));
+    }
+}
+
+static void test_async_locate(void) {
+    Peer one = { .answer = answer_location }, two = { .answer = answer_locations };
+    Located first = { 0 }, second = { 0 };
+
+    PmemdClient *client = peer_start(&one);
+    check_ok(client, pmemd_client_locate_async(client, 0x2c0001, on_location, &first, NULL));
+    wait_located(client, &first);
+    peer_stop(&one, client);
+    g_assert_cmphex(first.location->frame, ==, 0x2c0001);
+    pmemd_location_free(first.location);
+
+    uint64_t *frames = g_new0(uint64_t, 2); /* not needed any more once the call is sent */
+    frames[1] = 9;
+    client = peer_start(&two);
+    check_ok(client, pmemd_client_locate_list_async(client, frames, 2, on_locations, &second, NULL));
+    g_free(frames);
+    wait_located(client, &second);
+    peer_stop(&two, client);
+    g_assert_cmpuint(second.n, ==, 2);
+    g_assert_cmphex(second.list[1]->frame, ==, 9);
+    pmemd_location_list_free(second.list);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/libpmemd/pages", test_pages);
@@ -681,5 +827,8 @@ int main(int argc, char **argv) {
     g_test_add_func("/libpmemd/async-reopen", test_async_reopen);
     g_test_add_func("/libpmemd/not-open", test_not_open);
     g_test_add_func("/libpmemd/metrics", test_metrics);
+    g_test_add_func("/libpmemd/location", test_location);
+    g_test_add_func("/libpmemd/locations", test_locations);
+    g_test_add_func("/libpmemd/async-locate", test_async_locate);
     return g_test_run();
 }
