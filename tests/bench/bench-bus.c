@@ -3,7 +3,7 @@
 /*
  * usage: bench-bus BUS fill COUNT                     sets COUNT data regions up, 64 calls in flight
  *        bench-bus BUS changes CALLS ROUNDS           SetupData and ReleaseData against Ping, answered by pmemd
- *        bench-bus BUS calls CALLS ROUNDS             CountRegions and GetRegion against Ping, answered by pmemd
+ *        bench-bus BUS calls CALLS ROUNDS             CountRegions, GetRegion and Locate against Ping, answered by pmemd
  *        bench-bus BUS list ROUNDS                    ListData against bench-echo's List
  *        bench-bus BUS flood CALLS ROUNDS             64 CountRegions in flight against 64 Pings to bench-echo
  *
@@ -314,9 +314,10 @@ static void changes(Client *c, int calls, int rounds) {
     series_print(&s, contest);
 }
 
-/* uuid and device path of the last region of the list. */
-static void find_last(const Client *c, char **ret_uuid, char **ret_path, guint *ret_n) {
+/* uuid, device path and first frame of the last region of the list. */
+static void find_last(const Client *c, char **ret_uuid, char **ret_path, uint64_t *ret_frame, guint *ret_n) {
     g_autofree char *cursor = g_strdup(""), *uuid = NULL, *path = NULL;
+    uint64_t frame = 0;
     guint n = 0;
 
     do {
@@ -334,6 +335,7 @@ static void find_last(const Client *c, char **ret_uuid, char **ret_path, guint *
         g_free(path);
         uuid = g_strdup(entry.uuid);
         path = g_strdup(entry.path);
+        frame = entry.start;
         check(sd_bus_message_exit_container(reply), "ListData", NULL);
         check(sd_bus_message_read_basic(reply, 's', &next), "ListData", NULL);
         g_free(cursor);
@@ -342,6 +344,7 @@ static void find_last(const Client *c, char **ret_uuid, char **ret_path, guint *
     } while (*cursor);
     *ret_uuid = g_steal_pointer(&uuid);
     *ret_path = g_steal_pointer(&path);
+    *ret_frame = frame;
     *ret_n = n;
 }
 
@@ -352,13 +355,21 @@ static sd_bus_message *get_region(const Client *c, const char *key) {
     return call;
 }
 
+static sd_bus_message *locate(const Client *c, uint64_t frame) {
+    sd_bus_message *call = new_call(c, PMEMD_BUS_NAME, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "Locate");
+
+    check(sd_bus_message_append(call, "t", frame), "Locate", NULL);
+    return call;
+}
+
 static void calls_of(const Client *c, int calls, int rounds) {
-    static const char *const names[] = { "Ping", "CountRegions", "GetRegion by uuid", "GetRegion by path" };
+    static const char *const names[] = { "Ping", "CountRegions", "GetRegion by uuid", "GetRegion by path", "Locate" };
     g_autofree char *uuid = NULL, *path = NULL;
+    uint64_t frame;
     Series s;
     guint n;
 
-    find_last(c, &uuid, &path, &n);
+    find_last(c, &uuid, &path, &frame, &n);
     g_autofree char *contest = g_strdup_printf("calls %u", n);
     bench_require(path && *path, "no device path", NULL);
     series_init(&s, G_N_ELEMENTS(names), names);
@@ -368,6 +379,7 @@ static void calls_of(const Client *c, int calls, int rounds) {
             series_add(&s, 1, timed(c, make_count(c, 0), NULL));
             series_add(&s, 2, timed(c, get_region(c, uuid), NULL));
             series_add(&s, 3, timed(c, get_region(c, path), NULL));
+            series_add(&s, 4, timed(c, locate(c, frame), NULL));
         }
         series_end_round(&s, round >= 0);
     }
