@@ -61,6 +61,23 @@ bool parse_frame(const char *text, uint64_t *ret_frame, GError **error) {
     return true;
 }
 
+bool parse_address(const char *text, uint64_t *ret_address, GError **error) {
+    const char *rest;
+    uint64_t value;
+
+    Digits digits = read_digits(text, true, &value, &rest);
+    if (digits == DIGITS_OVERFLOW)
+        return refuse_overflow("address", text, error);
+    if (digits == DIGITS_NONE || *rest != '\0') {
+        g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE,
+                    "'%s' is not an address: write bytes, as a hexadecimal number such as 0x2c0001000 or a decimal one",
+                    text);
+        return false;
+    }
+    *ret_address = value;
+    return true;
+}
+
 /* The shift of "", "B", "K", "KiB", ...; -1: not a unit. */
 static int unit_shift(const char *unit) {
     static const char letters[] = "kmgtp";

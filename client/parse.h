@@ -20,6 +20,9 @@ typedef enum {
 /* A frame number, "0x480000" or decimal. Errors (USAGE, as all here): says what is wrong with the text. */
 bool parse_frame(const char *text, uint64_t *ret_frame, GError **error);
 
+/* A physical address in bytes, "0x2c0001000" or decimal. */
+bool parse_address(const char *text, uint64_t *ret_address, GError **error);
+
 /* Bytes: a whole number, decimal or 0x, and a unit of 1024s: none or B, K, M, G, T, P, each also as KiB, MiB, ...;
  * upper or lower case. KB, MB and their like are refused: they mean 1000s to some and 1024s to others. */
 bool parse_size(const char *text, uint64_t *ret_bytes, GError **error);

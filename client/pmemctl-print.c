@@ -13,6 +13,7 @@ typedef enum {
     COLUMN_BYTES, /* uint64_t */
     COLUMN_SIZE,  /* uint64_t; 0 is hidden from the caller, as no region has 0 bytes */
     COLUMN_COUNT, /* uint64_t */
+    COLUMN_HEX,   /* uint64_t */
     COLUMN_COUNT32,
     COLUMN_UID,  /* uint32_t, UINT32_MAX: hidden from the caller */
     COLUMN_NODE, /* int32_t, -1: unknown */
@@ -102,6 +103,33 @@ const Column *columns_foreign(void) {
         { "mode", "MODE", COLUMN_TEXT, offsetof(PmemdForeign, mode), true },
         { "kind", "KIND", COLUMN_TEXT, offsetof(PmemdForeign, kind), true },
         { "raw", "RAW REGION", COLUMN_TEXT, offsetof(PmemdForeign, raw), true },
+        { NULL },
+    };
+    return columns;
+}
+
+#define SHOWN(member) offsetof(LocationRow, shown.member)
+
+const Column *columns_location(void) {
+    static const Column columns[] = {
+        { "address", "ADDRESS", COLUMN_HEX, offsetof(LocationRow, address), true },
+        { "frame", "FRAME", COLUMN_HEX, SHOWN(frame), false },
+        { "kind", "KIND", COLUMN_TEXT, SHOWN(kind), true },
+        { "part", "PART", COLUMN_TEXT, SHOWN(part), true },
+        { "offset", "OFFSET", COLUMN_HEX, SHOWN(offset), true },
+        { "uuid", "UUID", COLUMN_TEXT, SHOWN(uuid), true },
+        { "name", "NAME", COLUMN_TEXT, SHOWN(name), true },
+        { "state", "STATE", COLUMN_TEXT, SHOWN(state), true },
+        { "owner_uid", "OWNER UID", COLUMN_UID, SHOWN(owner_uid), false },
+        { "owner", "OWNER", COLUMN_TEXT, SHOWN(owner), true },
+        { "path", "OBJECT", COLUMN_TEXT, SHOWN(path), false },
+        { "pool", "POOL", COLUMN_TEXT, SHOWN(pool), false },
+        { "extent_of", "EXTENT OF", COLUMN_TEXT, SHOWN(extent_of), false },
+        { "device", "DEVICE", COLUMN_TEXT, SHOWN(device), true },
+        { "mode", "MODE", COLUMN_TEXT, SHOWN(mode), false },
+        { "foreign_kind", "FOREIGN KIND", COLUMN_TEXT, SHOWN(foreign_kind), false },
+        { "raw", "RAW REGION", COLUMN_TEXT, SHOWN(raw), true },
+        { "node", "NODE", COLUMN_NODE, SHOWN(node), true },
         { NULL },
     };
     return columns;
@@ -234,6 +262,8 @@ static char *column_text(const Column *column, const void *row) {
     case COLUMN_END:
         if (G_STRUCT_MEMBER(const PmemdRange, row, column->offset).end == 0)
             return g_strdup("-");
+        return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", column_unsigned(column, row));
+    case COLUMN_HEX:
         return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", column_unsigned(column, row));
     case COLUMN_BYTES:
         return format_size(column_unsigned(column, row));

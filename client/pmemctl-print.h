@@ -15,11 +15,19 @@
 
 typedef struct Column Column;
 
+/* One row of locate: the location of a byte. */
+typedef struct {
+    PmemdLocation shown;     /* its offset is the byte's; texts are location's */
+    PmemdLocation *location; /* as it was answered */
+    uint64_t address;
+} LocationRow;
+
 /* The columns of PmemdRaw, ...; static. */
 const Column *columns_raw(void);
 const Column *columns_mgmt(void);
 const Column *columns_data(void);
 const Column *columns_foreign(void);
+const Column *columns_location(void);                    /* of LocationRow */
 const Column *columns_region(const PmemdRegion *region); /* those that its kind has */
 const Column *columns_plan(bool data);                   /* with the columns that only data regions have, or without */
 const Column *columns_status(void);

@@ -73,6 +73,12 @@ static const Verb verbs[] = {
       "--memory. Nothing "
       "is held by it: pmemd does not keep a second guest from the same region.",
       1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE | OPTION_ID | OPTION_MEMORY, false, false, verb_qemu_args },
+    { "locate", "ADDRESS...", "Tell what is at host physical addresses: which region, and whose",
+      "ADDRESS is in bytes, as the kernel's logs print it: 0x2c0001000, or decimal; with --frames it is a frame "
+      "number. "
+      "'-' reads addresses from standard input, between blanks or one a line. OFFSET is that of the byte: of a data "
+      "region as its guest sees it. Only root is told of what is not the caller's own: else KIND is hidden.",
+      1, G_MAXUINT, OPTION_FRAMES | OPTION_COLUMNS | OPTION_NO_LEGEND, false, false, verb_locate },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -122,6 +128,7 @@ static const OptionRow options[] = {
     { OPTION_POOL, "mgmt", 0, "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
     { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
+    { OPTION_FRAMES, "frames", 0, NULL, "frame numbers instead of addresses", offsetof(Ctl, frames) },
     { OPTION_OUTPUT, "output", 0, "FILE", "replace this file instead of printing", offsetof(Ctl, output) },
     { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
     { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },

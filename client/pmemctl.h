@@ -50,6 +50,7 @@ typedef enum {
     OPTION_LABEL_SIZE = 1 << 17,
     OPTION_ID = 1 << 18,
     OPTION_MEMORY = 1 << 19,
+    OPTION_FRAMES = 1 << 20,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -65,7 +66,7 @@ typedef struct {
     /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
     char *bus, *host, *format_name, *request_id;
     gboolean json, no_colour, no_ask_password, help, version;
-    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait;
+    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
     char *guest_node, *label_size, *id, *memory;
 
@@ -149,6 +150,7 @@ bool verb_rename(Ctl *ctl, GError **error);
 bool verb_set_owner(Ctl *ctl, GError **error);
 bool verb_domain_xml(Ctl *ctl, GError **error);
 bool verb_qemu_args(Ctl *ctl, GError **error);
+bool verb_locate(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);

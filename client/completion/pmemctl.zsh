@@ -29,6 +29,11 @@ _pmemctl_values() {
         ;;
     --columns)
         compset -P '*,'
+        if [[ $verb == locate ]]; then
+            compadd -S '' -- address frame kind part offset uuid name state owner_uid owner path pool extent_of device mode \
+                foreign_kind raw node
+            return
+        fi
         compadd -S '' -- id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node \
             local_node step lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state \
             dirty owner_uid owner device_path

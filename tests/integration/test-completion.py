@@ -4,6 +4,7 @@
 """Completion of pmemctl's command lines in real shells, against a real pmemd."""
 
 import errno
+import json
 import os
 import pty
 import re
@@ -124,6 +125,11 @@ class Both:
         self.check("pmemctl allocate-data 1G --node ", "3", "4")
         self.check("pmemctl domain-xml guest0 --node ")
         self.check("pmemctl list --columns=name,extent_s", *self.values("--columns=name,", "extent_start"))
+
+    def test_columns_of_locate(self):
+        keys = set(json.loads(self.host.ctl("--json", "locate", "0").out)["locations"][0])
+        self.assertEqual(keys, set(self.complete("pmemctl locate 0 --columns ")))
+        self.check("pmemctl locate --fr", "--frames")
 
     def test_columns_are_those_of_lists(self):
         keys = set()

@@ -21,7 +21,7 @@ import harness
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
-         "set-owner", "domain-xml", "qemu-args", "map", "monitor", "metrics", "list-cmds", "help"]
+         "set-owner", "domain-xml", "qemu-args", "locate", "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
 MIB = 1 << 20
 GIB = 1 << 30
@@ -376,6 +376,52 @@ class Map(Case):
         self.assertIn("\033", on_terminal(NO_COLOR=""))
 
 
+class Locate(Case):
+    def test_addresses(self):
+        pool = self.pool()
+        data = self.data(0x4c0000, 0x5c0000, "--name=guest0")
+        asked = [0x4c0005123, 0x480000000, data["extent_start"] << 12, 0x5c0000fff, 0x1000]
+        document = self.json("locate", *map(hex, asked))
+        rows = document["locations"]
+        self.assertEqual([r["address"] for r in rows], asked)
+        self.assertEqual([r["frame"] for r in rows], [a >> 12 for a in asked])
+        self.assertEqual([(r["kind"], r["part"], r["offset"]) for r in rows],
+                         [("data", "usable", 0x5123), ("mgmt", "superblock", 0), ("mgmt", "extent", 0), ("raw", "", 0x100000fff), ("none", "", 0)])
+        self.assertEqual((rows[0]["uuid"], rows[0]["name"], rows[0]["pool"], rows[0]["path"], rows[0]["owner"]),
+                         (data["uuid"], "guest0", pool["uuid"], data["path"], "root"))
+        self.assertEqual((rows[1]["uuid"], rows[2]["extent_of"]), (pool["uuid"], data["path"]))
+        self.assertEqual((rows[3]["raw"], rows[3]["node"], rows[4]["node"], rows[4]["owner_uid"]), ("raw1", 4, -1, 0xffffffff))
+        self.assertEqual(self.json("locate", "--frames", *(hex(a >> 12) for a in asked))["locations"][2], rows[2])
+        self.assertEqual(self.json("locate", str(asked[0]))["locations"], rows[:1])
+        table = self.ok("locate", hex(asked[0])).out.splitlines()
+        self.assertEqual((table[0], len(table)), ("Addresses: 1", 3))
+        for cell in "0x4c0005123", "data", "usable", "0x5123", "guest0", "root":
+            self.assertIn(cell, table[2].split())
+        self.assertEqual(self.ok("locate", "--no-legend", "--columns=kind,name,offset", hex(asked[0]), "0").out,
+                         "data  guest0  0x5123\nnone  -          0x0\n")
+
+    def test_standard_input(self):
+        """Any number of addresses, more than one call takes, in their order."""
+        command = [os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, "--json", "locate", "0x1", "-"]
+        asked = [0x480000000 + 4096 * i for i in range(2500)]
+        done = subprocess.run(command, input=" ".join(map(hex, asked[:10])) + "\n\n" + "\n".join(map(hex, asked[10:])), check=False,
+                              capture_output=True, text=True, timeout=harness.PATIENCE)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual([r["address"] for r in self.valid(done.stdout)["locations"]], [1, *asked])
+        done = subprocess.run(command, input="0x1000\n2c0001000h\x1b[2J\n", capture_output=True, text=True, check=False, timeout=harness.PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("'2c0001000h?[2J' is not an address", self.valid(done.stderr)["error"]["message"])
+
+    def test_refused(self):
+        self.assertIn("is no frame number", self.daemon_refused("InvalidArgument", "locate", "0x10000000000000"))
+        self.assertIn("entry 1", self.daemon_refused("InvalidArgument", "locate", "--frames", "0", hex(1 << 40)))
+
+    def test_not_root(self):
+        self.pool()
+        rows = self.json("locate", "0x480000000", "0x4c0000000", "0", user=NOBODY)["locations"]
+        self.assertEqual([(r["kind"], r["offset"], r["path"], r["raw"]) for r in rows], [("hidden", 0, "", "")] * 3)
+
+
 class Lead(Case):
     regions = {"raw0": {"StartFrame": "0x100000", "Bytes": "1G", "Node": "0", "Alignment": "2M", "Lead": "2M"}}
 
@@ -544,6 +590,12 @@ class Absent(Case):
         usage("list", "--raw", "--columns=uuid")
         usage("list", "--no-legend", "--format=xen-ndctl")
         usage("list", "--host=other", "--bus=system")
+        usage("locate")
+        usage("locate", "0x1000", "--columns=nothing")
+        usage("locate", "0x1000", "--format=xen-ndctl")
+        usage("locate", "--frames", "0xffffffffffffffff")
+        for address in "", "0x", "2c0001000h", "-1", "1.5", "4K", "0x10000000000000000":
+            usage("locate", "--", address)
         usage("plan")
         usage("plan", "list")
         usage("plan", "plan", "setup-mgmt", "1", "2")

@@ -79,6 +79,20 @@ static void test_frame(void) {
     check_bad(parse_frame, bad, G_N_ELEMENTS(bad));
 }
 
+static void test_address(void) {
+    static const Good good[] = {
+        { "0", 0 },
+        { "0x2c0001000", UINT64_C(0x2c0001000) },
+        { "11811164160", UINT64_C(0x2c0001000) },
+        { "0XFFFFFFFFFFFFFFFF", UINT64_MAX },
+    };
+    static const char *const bad[] = {
+        "", "2c0001000", "0x", "2c0001000h", "-1", " 1", "1 ", "1.0", "4K", "0x10000000000000000",
+    };
+    check_good(parse_address, good, G_N_ELEMENTS(good));
+    check_bad(parse_address, bad, G_N_ELEMENTS(bad));
+}
+
 static void test_size(void) {
     static const Good good[] = {
         { "0", 0 },
@@ -191,6 +205,7 @@ static void test_format_is_exact(void) {
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/parse/frame", test_frame);
+    g_test_add_func("/parse/address", test_address);
     g_test_add_func("/parse/size", test_size);
     g_test_add_func("/parse/number", test_number);
     g_test_add_func("/parse/format-size", test_format_size);
