@@ -9,6 +9,7 @@
 struct Alarm {
     Manager *manager;
     GHashTable *told; /* set of char *: what was there when it was last looked */
+    bool warn_of_persistence;
 };
 
 /* Whether it was not there before; it is now. key is taken over. */
@@ -18,7 +19,19 @@ static bool is_new(const Alarm *alarm, GHashTable *now, char *key) {
     return g_hash_table_add(now, key) && !known;
 }
 
+static void look_at_persistence(const Alarm *alarm, GHashTable *now, const Raw *raw) {
+    if (!alarm->warn_of_persistence ||
+        !(g_str_equal(raw->persistence, "none") || g_str_equal(raw->persistence, "unknown")) ||
+        !is_new(alarm, now, g_strdup_printf("used %s: %s", raw->id, raw->persistence)))
+        return;
+    log_event(EVENT_PERSISTENCE_UNKNOWN, LOG_FIELDS({ "DEVICE", raw->id }),
+              "raw region %s is used, but its persistence domain is %s: a power loss may lose acknowledged changes",
+              raw->id, raw->persistence);
+}
+
 static void look_at_raw(const Alarm *alarm, GHashTable *now, const Raw *raw) {
+    if (!raw->unusable)
+        look_at_persistence(alarm, now, raw);
     if (!raw->unusable || !is_new(alarm, now, g_strdup_printf("raw %s: %s", raw->id, raw->unusable)))
         return;
     log_event(g_strcmp0(raw->persistence, "unknown") == 0 ? EVENT_PERSISTENCE_UNKNOWN : EVENT_RAW_UNUSABLE,
@@ -66,6 +79,10 @@ Alarm *alarm_new(Manager *manager) {
     alarm->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     manager_add_events(manager, &events, alarm);
     return alarm;
+}
+
+void alarm_warn_of_persistence(Alarm *alarm, bool warn) {
+    alarm->warn_of_persistence = warn;
 }
 
 void alarm_free(Alarm *alarm) {

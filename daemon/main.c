@@ -269,20 +269,6 @@ static void on_summary_changed(void *data) {
         tell_status(d); /* the loop has ended */
 }
 
-static void warn_of_persistence(const Daemon *d) {
-    GPtrArray *raws = state_raws(manager_state(d->manager));
-
-    for (guint i = 0; d->config->persistence == CONFIG_PERSISTENCE_WARN && i < raws->len; i++) {
-        const Raw *raw = g_ptr_array_index(raws, i);
-
-        if (!raw->unusable && (g_str_equal(raw->persistence, "none") || g_str_equal(raw->persistence, "unknown")))
-            log_event(EVENT_PERSISTENCE_UNKNOWN, LOG_FIELDS({ "DEVICE", raw->id }),
-                      "raw region %s is used, but its persistence domain is %s: a power loss may lose acknowledged "
-                      "changes",
-                      raw->id, raw->persistence);
-    }
-}
-
 /* Only now the name: who has pmemd started by asking for it is not to be told that there are no regions. */
 static void on_ready(void *data, const GError *error) {
     Daemon *d = data;
@@ -297,7 +283,6 @@ static void on_ready(void *data, const GError *error) {
     d->ready = true;
     sd_notify(false, "READY=1");
     tell_status(d);
-    warn_of_persistence(d);
 }
 
 /* --- what can change while it runs --- */
@@ -333,8 +318,8 @@ static void apply_config(Daemon *d, Config *config) {
     d->config = config;
     if (d->ndctl && other_persistence) {
         backend_ndctl_allow_unknown_persistence(d->ndctl, config->persistence != CONFIG_PERSISTENCE_REQUIRE);
+        alarm_warn_of_persistence(d->alarm, config->persistence == CONFIG_PERSISTENCE_WARN);
         manager_refresh(d->manager);
-        warn_of_persistence(d);
     }
 }
 
@@ -429,6 +414,7 @@ static bool wire_up(Daemon *d, GError **error) {
     }
     manager_add_events(d->manager, &events, d);
     d->alarm = alarm_new(d->manager);
+    alarm_warn_of_persistence(d->alarm, config->persistence == CONFIG_PERSISTENCE_WARN);
     manager_start(d->manager);
     return true;
 }
