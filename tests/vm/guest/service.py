@@ -157,9 +157,9 @@ def release(uuid):
     with pmemd.signals("JobRemoved") as next_job:
         status, values, errors = pmemd.busctl("ReleaseData", "oa{sv}", pmemd.object_path(uuid), {})
         while status == 0:
-            job, _, result, message = next_job()
+            job, region, result, _ = next_job()
             if job == values[0]:
-                return "" if result == "done" else message
+                return "" if result == "done" else f"{result}: {pmemd.properties(region)['StateReason']}"
     return errors
 
 
