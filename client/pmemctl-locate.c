@@ -78,24 +78,28 @@ static LocationRow *row_new(uint64_t address, PmemdLocation *location) {
     return row;
 }
 
-/* Asks for all, as many at once as one call takes. */
+/* Asks for some at once: at most as many as one call takes. */
+static bool ask_some(Ctl *ctl, const uint64_t *addresses, guint n, GPtrArray *rows, GError **error) {
+    uint64_t frames[PMEMD_LOCATE_MAX];
+    PmemdLocation **list = NULL;
+
+    for (guint i = 0; i < n; i++)
+        frames[i] = addresses[i] / PMEMD_FRAME_SIZE;
+    if (!ctl_check(ctl, pmemd_client_locate_list(ctl->client, frames, n, &list, NULL), error))
+        return false;
+    for (guint i = 0; i < n; i++)
+        g_ptr_array_add(rows, row_new(addresses[i], list[i]));
+    free(list);
+    return true;
+}
+
 static GPtrArray *ask(Ctl *ctl, const GArray *addresses, GError **error) {
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(row_free);
-    uint64_t frames[PMEMD_LOCATE_MAX];
 
-    for (guint at = 0; at < addresses->len;) {
-        guint n = MIN(addresses->len - at, PMEMD_LOCATE_MAX);
-        PmemdLocation **list = NULL;
-
-        for (guint i = 0; i < n; i++)
-            frames[i] = g_array_index(addresses, uint64_t, at + i) / PMEMD_FRAME_SIZE;
-        if (!ctl_check(ctl, pmemd_client_locate_list(ctl->client, frames, n, &list, NULL), error))
+    for (guint at = 0; at < addresses->len; at += PMEMD_LOCATE_MAX)
+        if (!ask_some(ctl, &g_array_index(addresses, uint64_t, at), MIN(addresses->len - at, PMEMD_LOCATE_MAX), rows,
+                      error))
             return NULL;
-        for (guint i = 0; i < n; i++)
-            g_ptr_array_add(rows, row_new(g_array_index(addresses, uint64_t, at + i), list[i]));
-        free(list);
-        at += n;
-    }
     return g_steal_pointer(&rows);
 }
 
