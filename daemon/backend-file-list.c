@@ -142,20 +142,27 @@ static bool is_unreadable(const GError *error) {
            g_error_matches(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED);
 }
 
+/* A file that is nobody's device: neither its frames nor its raw region are known. */
+static BackendDevice *stranger_new(const char *name, const char *mode, const char *tag) {
+    BackendDevice *device = g_new0(BackendDevice, 1);
+
+    device->name = g_strdup(name);
+    device->raw_id = g_strdup("");
+    device->tag = g_strdup(tag);
+    device->mode = g_strdup(mode);
+    device->role = BACKEND_ROLE_NONE;
+    device->state = BACKEND_DEVICE_PARTIAL;
+    return device;
+}
+
 static void look_at(Look *look, guint i) {
     const char *name = g_ptr_array_index(look->names, i);
     g_autoptr(FileRecord) record = file_record_read(look->b->dirfd, look->b->dir, name, &look->errors[i]);
 
     if (look->errors[i] && is_unreadable(look->errors[i])) {
-        /* No frames are known of it. A region that has its uuid is neither there nor gone: the tag is not its own. */
-        BackendDevice *device = g_new0(BackendDevice, 1);
+        /* A region that has its uuid is neither there nor gone: the tag is not its own. */
+        BackendDevice *device = stranger_new(name, "unreadable", "(unreadable description)");
 
-        device->name = g_strdup(name);
-        device->raw_id = g_strdup("");
-        device->tag = g_strdup("(unreadable description)");
-        device->mode = g_strdup("unreadable");
-        device->role = BACKEND_ROLE_NONE;
-        device->state = BACKEND_DEVICE_PARTIAL;
         (void) file_backend_parse_name(name, &device->uuid);
         look->devices[i] = device;
     }
@@ -192,14 +199,8 @@ static void look_at_all(Look *look) {
 
 /* An image whose description is gone: nobody knows which frames it had, and nothing is made of its name. */
 static BackendDevice *leftover_new(FileBackend *b, const char *image) {
-    BackendDevice *device = g_new0(BackendDevice, 1);
+    BackendDevice *device = stranger_new(image, "leftover", "");
 
-    device->name = g_strdup(image);
-    device->raw_id = g_strdup("");
-    device->tag = g_strdup("");
-    device->mode = g_strdup("leftover");
-    device->role = BACKEND_ROLE_NONE;
-    device->state = BACKEND_DEVICE_PARTIAL;
     device->path = g_build_filename(b->dir, image, NULL);
     return device;
 }
