@@ -137,6 +137,8 @@ bool jf_type_is_known(uint16_t type) {
     case JF_NAME:
     case JF_OWNER:
     case JF_REQUEST:
+    case JF_LEASE:
+    case JF_UNLEASE:
         return true;
     default:
         return false;

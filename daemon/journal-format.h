@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define JF_MAJOR 1
-#define JF_MINOR 0
+#define JF_MINOR 1
 #define JF_RECORD_MIN 32u
 #define JF_RECORD_MAX 640u
 #define JF_PAYLOAD_MAX (JF_RECORD_MAX - JF_RECORD_MIN)
@@ -34,8 +34,8 @@ typedef enum {
     JF_INTENT_DELETE = 0x8006,  /* JfDelete; txid names the intent */
     JF_COMMIT = 0x8007,         /* JfCommit; txid */
     JF_ABORT = 0x8008,          /* JfAbort; txid */
-    JF_LEASE = 0x8009,          /* reserved for leases */
-    JF_UNLEASE = 0x800a,        /* reserved */
+    JF_LEASE = 0x8009,          /* JfLease: who has a region now, or (JF_LEASE_ENDED) had it last; since 1.1 */
+    JF_UNLEASE = 0x800a,        /* JfUnlease: nobody has it any more; since 1.1 */
     JF_ERASE_PROGRESS = 0x000b, /* reserved: may be ignored, the erase then starts again */
     JF_BAD_FRAMES = 0x800c,     /* reserved */
     JF_OPEN = 0x000d,           /* JfOpen: a start of pmemd */
@@ -216,6 +216,38 @@ typedef struct {
     uint64_t time;
 } JfRequest;
 
+#define JF_LEASE_DISCONNECT 1u /* it ends with the connection that it was asked for by */
+#define JF_LEASE_ENDED 2u      /* it is over: who had the region last (snapshots) */
+#define JF_LEASE_FLAGS_KNOWN (JF_LEASE_DISCONNECT | JF_LEASE_ENDED)
+#define JF_SENDER_MAX 63u /* bytes of a unique name on the bus */
+
+typedef struct {
+    sd_id128_t region_uuid;
+    uint64_t guest_frame; /* of the region's first frame; PMEMD_FRAME_INVALID: not known */
+    uint64_t since;       /* realtime, microseconds: for display only */
+    sd_id128_t bus_id;    /* DISCONNECT: which run of the message bus sender is of; else null */
+    uint32_t uid;
+    uint32_t flags;                        /* JF_LEASE_* */
+    char owner[PMEMD_LEASE_OWNER_MAX + 1]; /* valid */
+    char user[PMEMD_USER_MAX + 1];         /* uid's name when it was recorded */
+    char sender[JF_SENDER_MAX + 1];        /* DISCONNECT: unique name of the connection; else "" */
+} JfLease;
+
+/* Why a lease is over. */
+enum {
+    JF_UNLEASE_DETACHED = 0, /* who had it gave it back */
+    JF_UNLEASE_DISCONNECTED, /* its connection is gone */
+    JF_UNLEASE_FORCED,       /* somebody who may took it away */
+    JF_N_UNLEASE_REASONS,
+};
+
+typedef struct {
+    sd_id128_t region_uuid;
+    uint64_t time;
+    uint32_t uid;    /* who ended it */
+    uint32_t reason; /* JF_UNLEASE_* */
+} JfUnlease;
+
 /* Each encoder returns the payload's length (a multiple of 8); each decoder false when the payload is malformed
  * (length, unused bytes not zero, name not valid, text not terminated). Names must be valid or "" (asserted); control
  * characters of other text are written as '?', text that is too long is cut. */
@@ -239,6 +271,13 @@ size_t jf_owner_encode(const JfOwner *o, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_owner_decode(const uint8_t *buf, size_t len, JfOwner *ret_o);
 size_t jf_request_encode(const JfRequest *r, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_request_decode(const uint8_t *buf, size_t len, JfRequest *ret_r);
+/* The owner must be valid (asserted). */
+size_t jf_lease_encode(const JfLease *l, uint8_t buf[static JF_PAYLOAD_MAX]);
+/* What jf_lease_encode() returns for texts of these lengths. */
+size_t jf_lease_payload_len(size_t owner_len, size_t user_len, size_t sender_len);
+bool jf_lease_decode(const uint8_t *buf, size_t len, JfLease *ret_l);
+size_t jf_unlease_encode(const JfUnlease *u, uint8_t buf[static JF_PAYLOAD_MAX]);
+bool jf_unlease_decode(const uint8_t *buf, size_t len, JfUnlease *ret_u);
 /* A NOTE: text of 1 to JF_NOTE_MAX bytes. */
 size_t jf_note_encode(const char *text, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_note_decode(const uint8_t *buf, size_t len, char ret_text[static JF_NOTE_MAX + 1]);

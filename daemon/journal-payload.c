@@ -20,6 +20,11 @@ enum {
     ABORT_BYTES = 16,
     OPEN_BYTES = 80,
     REQUEST_BYTES = 56,
+    LEASE_OWNER_LEN = 56,
+    LEASE_USER_LEN = 57,
+    LEASE_SENDER_LEN = 58,
+    LEASE_TEXT = 64,
+    UNLEASE_BYTES = 32,
 };
 /* One region and its names fit in what the layout reserves for it. */
 G_STATIC_ASSERT(JF_RECORD_MIN + (REGION_TEXT + PMEMD_NAME_MAX + PMEMD_USER_MAX + 7) / 8 * 8 <= 256);
@@ -280,6 +285,85 @@ bool jf_request_decode(const uint8_t *buf, size_t len, JfRequest *ret_r) {
         .request_method = get_le32(buf + 28),
         .result = get_uuid(buf + 32),
         .time = get_le64(buf + 48),
+    };
+    return true;
+}
+
+size_t jf_lease_payload_len(size_t owner_len, size_t user_len, size_t sender_len) {
+    return round_up_8(LEASE_TEXT + MIN(owner_len, PMEMD_LEASE_OWNER_MAX) + MIN(user_len, PMEMD_USER_MAX) +
+                      MIN(sender_len, JF_SENDER_MAX));
+}
+
+size_t jf_lease_encode(const JfLease *l, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    g_assert((l->flags & ~JF_LEASE_FLAGS_KNOWN) == 0 && pmemd_lease_owner_is_valid(l->owner));
+
+    memset(buf, 0, LEASE_TEXT + PMEMD_LEASE_OWNER_MAX + PMEMD_USER_MAX + JF_SENDER_MAX + 8);
+    put_uuid(buf, l->region_uuid);
+    put_le64(buf + 16, l->guest_frame);
+    put_le64(buf + 24, l->since);
+    put_uuid(buf + 32, l->bus_id);
+    put_le32(buf + 48, l->uid);
+    put_le32(buf + 52, l->flags);
+    size_t owner_len = put_text(buf + LEASE_TEXT, l->owner, PMEMD_LEASE_OWNER_MAX);
+    size_t user_len = put_text(buf + LEASE_TEXT + owner_len, l->user, PMEMD_USER_MAX);
+    size_t sender_len = put_text(buf + LEASE_TEXT + owner_len + user_len, l->sender, JF_SENDER_MAX);
+    buf[LEASE_OWNER_LEN] = (uint8_t) owner_len;
+    buf[LEASE_USER_LEN] = (uint8_t) user_len;
+    buf[LEASE_SENDER_LEN] = (uint8_t) sender_len;
+    return jf_lease_payload_len(owner_len, user_len, sender_len);
+}
+
+/* What only one that ends with its connection has, and no other. */
+static bool lease_is_consistent(const JfLease *l) {
+    bool disconnect = (l->flags & JF_LEASE_DISCONNECT) != 0;
+
+    return (l->flags & ~JF_LEASE_FLAGS_KNOWN) == 0 && disconnect == (l->sender[0] != '\0') &&
+           disconnect == !sd_id128_is_null(l->bus_id) && !(disconnect && (l->flags & JF_LEASE_ENDED));
+}
+
+bool jf_lease_decode(const uint8_t *buf, size_t len, JfLease *ret_l) {
+    if (len < LEASE_TEXT)
+        return false;
+    size_t owner_len = buf[LEASE_OWNER_LEN], user_len = buf[LEASE_USER_LEN], sender_len = buf[LEASE_SENDER_LEN];
+    size_t used = LEASE_TEXT + owner_len + user_len + sender_len;
+    if (owner_len > PMEMD_LEASE_OWNER_MAX || user_len > PMEMD_USER_MAX || sender_len > JF_SENDER_MAX ||
+        len != round_up_8(used) || !bytes_are_zero(buf + LEASE_SENDER_LEN + 1, LEASE_TEXT - LEASE_SENDER_LEN - 1) ||
+        !bytes_are_zero(buf + used, len - used))
+        return false;
+
+    JfLease l = {
+        .region_uuid = get_uuid(buf),
+        .guest_frame = get_le64(buf + 16),
+        .since = get_le64(buf + 24),
+        .bus_id = get_uuid(buf + 32),
+        .uid = get_le32(buf + 48),
+        .flags = get_le32(buf + 52),
+    };
+    if (!get_text(buf + LEASE_TEXT, owner_len, l.owner) || !pmemd_lease_owner_is_valid(l.owner) ||
+        !get_text(buf + LEASE_TEXT + owner_len, user_len, l.user) ||
+        !get_text(buf + LEASE_TEXT + owner_len + user_len, sender_len, l.sender) || !lease_is_consistent(&l))
+        return false;
+    *ret_l = l;
+    return true;
+}
+
+size_t jf_unlease_encode(const JfUnlease *u, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    g_assert(u->reason < JF_N_UNLEASE_REASONS);
+    put_uuid(buf, u->region_uuid);
+    put_le64(buf + 16, u->time);
+    put_le32(buf + 24, u->uid);
+    put_le32(buf + 28, u->reason);
+    return UNLEASE_BYTES;
+}
+
+bool jf_unlease_decode(const uint8_t *buf, size_t len, JfUnlease *ret_u) {
+    if (len != UNLEASE_BYTES || get_le32(buf + 28) >= JF_N_UNLEASE_REASONS)
+        return false;
+    *ret_u = (JfUnlease){
+        .region_uuid = get_uuid(buf),
+        .time = get_le64(buf + 16),
+        .uid = get_le32(buf + 24),
+        .reason = get_le32(buf + 28),
     };
     return true;
 }

@@ -80,6 +80,10 @@ static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t 
                     region->intent->txid);
         return false;
     }
+    if (state_lease(state, region)) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "INTENT_DELETE record for a region that is lent");
+        return false;
+    }
 
     Intent *intent = g_new(Intent, 1);
     *intent = (Intent){
@@ -95,6 +99,7 @@ static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t 
     pool->snapshot_bytes -= region_snapshot_bytes(region);
     state_open_intent(region, intent);
     region_set_name(region, NULL);
+    state_drop_lease(state, region); /* who had it last no longer matters: it is erased */
     region->flags |= JF_REGION_DIRTY;
     pool->snapshot_bytes += region_snapshot_bytes(region);
     state_set_region_state(state, region, REGION_QUARANTINED, STATE_REASON_RELEASED);
@@ -214,6 +219,46 @@ static bool apply_owner(State *state, Pool *pool, const uint8_t *payload, size_t
     return true;
 }
 
+static bool apply_lease(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error) {
+    JfLease record;
+
+    if (!jf_lease_decode(payload, len, &record))
+        return malformed(error, "LEASE");
+    Region *region = find_region(state, pool, record.region_uuid, "LEASE", error);
+    if (!region)
+        return false;
+    if (region->intent) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "LEASE record while transaction %" PRIu64 " is open",
+                    region->intent->txid);
+        return false;
+    }
+    const Lease *lease = state_lease(state, region);
+    if (lease && ((record.flags & JF_LEASE_ENDED) || !lease_is_of(lease, record.owner, record.uid))) {
+        g_autofree char *holder = lease_describe(lease);
+
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "LEASE record for a region that is lent to %s", holder);
+        return false;
+    }
+    state_put_lease(state, region, &record);
+    return true;
+}
+
+static bool apply_unlease(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error) {
+    JfUnlease record;
+
+    if (!jf_unlease_decode(payload, len, &record))
+        return malformed(error, "UNLEASE");
+    Region *region = find_region(state, pool, record.region_uuid, "UNLEASE", error);
+    if (!region)
+        return false;
+    if (!state_lease(state, region)) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT, "UNLEASE record for a region that is not lent");
+        return false;
+    }
+    state_end_lease(state, region);
+    return true;
+}
+
 bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
                  GError **error) {
     bool ok = false;
@@ -269,7 +314,11 @@ bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const u
         break;
     }
     case JF_LEASE:
+        ok = apply_lease(state, pool, payload, len, error);
+        break;
     case JF_UNLEASE:
+        ok = apply_unlease(state, pool, payload, len, error);
+        break;
     case JF_BAD_FRAMES:
     default:
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
@@ -281,7 +330,7 @@ bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const u
     return ok;
 }
 
-static void emit_region(const Region *region, StateEmit emit, void *data) {
+static void emit_region(const State *state, const Region *region, StateEmit emit, void *data) {
     const Intent *intent = region->intent;
     uint8_t buf[JF_PAYLOAD_MAX];
     JfRegion record;
@@ -299,6 +348,14 @@ static void emit_region(const Region *region, StateEmit emit, void *data) {
             .time = region->time,
         };
         emit(data, JF_INTENT_DELETE, intent->txid, buf, jf_delete_encode(&delete, buf));
+    }
+
+    const Lease *lease = state_last_lease(state, region);
+    if (lease) {
+        JfLease lent;
+
+        lease_to_record(region, lease, &lent);
+        emit(data, JF_LEASE, 0, buf, jf_lease_encode(&lent, buf));
     }
 }
 
@@ -324,7 +381,7 @@ void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data
     g_hash_table_iter_init(&iter, state->regions);
     while (g_hash_table_iter_next(&iter, &uuid, NULL))
         if (region_of_uuid(uuid)->pool == pool)
-            emit_region(region_of_uuid(uuid), emit, data);
+            emit_region(state, region_of_uuid(uuid), emit, data);
     for (const GList *l = pool->answers.head; l; l = l->next)
         emit(data, JF_REQUEST, 0, buf, jf_request_encode(&((const Answer *) l->data)->request, buf));
 }

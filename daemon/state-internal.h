@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What state.c (the containers, raw regions, foreign devices, pools), state-region.c (data regions, answers) and
- * state-apply.c (the journal's words) share; nobody else includes it.
+ * What state.c (the containers, raw regions, foreign devices, pools), state-region.c (data regions, answers),
+ * state-lease.c (leases) and state-apply.c (the journal's words) share; nobody else includes it.
  */
 #pragma once
 
@@ -16,6 +16,9 @@ struct State {
     GHashTable *usage;   /* uid -> StateUsage * of those who own a data region */
     GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
     guint in_state[N_REGION_STATES]; /* data regions, by theirs */
+    GHashTable *leases;              /* Region * -> Lease *: who has it, or had it last */
+    GHashTable *leases_of;           /* uid -> how many it has */
+    guint n_leases, n_unconfirmed;   /* that are held; of these */
 };
 
 /* uuid: Region.uuid of the region wanted. */
@@ -39,6 +42,14 @@ void state_set_region_owner(State *state, Region *region, uint32_t uid);
 /* Closes the open intent of the region. */
 void state_close_intent(Region *region);
 void state_open_intent(Region *region, Intent *intent);
+/* In place of the one that was there. confirmed while nothing is replayed. */
+void state_put_lease(State *state, Region *region, const JfLease *record);
+/* The one that is held is over: only whose it was stays. */
+void state_end_lease(State *state, Region *region);
+/* Nothing of it stays; none is fine. */
+void state_drop_lease(State *state, Region *region);
+/* The record that stands for it in a snapshot. */
+void lease_to_record(const Region *region, const Lease *lease, JfLease *ret_record);
 /* Keeps the answer, forgets the oldest one past the cap; the same (id, uid) replaces. */
 void state_add_answer(State *state, Pool *pool, const JfRequest *request);
 /* NULL or "" takes the name away. The caller has checked that it is free in the pool. */

@@ -157,6 +157,7 @@ Region *state_insert_region(State *state, Pool *pool, const JfRegion *record, In
 void state_remove_region(State *state, Region *region) {
     Pool *pool = region->pool;
 
+    state_drop_lease(state, region);
     pool->snapshot_bytes -= region_snapshot_bytes(region);
     state->in_state[region->state]--;
     pool->n_regions--;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "daemon/journal-format.h"
+#include "daemon/lease.h"
 #include "daemon/region-map.h"
 
 #include <glib.h>
@@ -253,6 +254,20 @@ typedef struct {
     guint regions;
 } StateUsage;
 StateUsage state_usage(const State *state, uint32_t uid);
+
+/* --- leases --- */
+
+/* Who has the region now; NULL: nobody. */
+const Lease *state_lease(const State *state, const Region *region);
+/* The same, or who had it last; NULL: nobody ever had it. */
+const Lease *state_last_lease(const State *state, const Region *region);
+/* Whoever has it has said so again (not journalled: the next start asks again). */
+void state_confirm_lease(State *state, const Region *region);
+/* They are of another machine: forgets them all. For pools that are not written. */
+void state_void_leases(State *state, const Pool *pool);
+guint state_count_leases(const State *state);
+guint state_count_unconfirmed(const State *state);
+guint state_count_leases_of(const State *state, uint32_t uid);
 
 /* --- answered requests --- */
 

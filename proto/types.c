@@ -141,3 +141,14 @@ bool pmemd_name_is_valid(const char *name) {
             return false;
     return !(len == 36 && uuid_shaped(name, '-'));
 }
+
+bool pmemd_lease_owner_is_valid(const char *owner) {
+    size_t len = owner ? strnlen(owner, PMEMD_LEASE_OWNER_MAX + 1) : 0;
+
+    if (len == 0 || len > PMEMD_LEASE_OWNER_MAX || owner[0] == ' ' || owner[len - 1] == ' ')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!g_ascii_isprint(owner[i]))
+            return false;
+    return true;
+}

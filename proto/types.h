@@ -17,6 +17,7 @@
 #define PMEMD_FRAME_LIMIT (UINT64_C(1) << (52 - 12)) /* first frame past the 52-bit physical address limit */
 #define PMEMD_NAME_MAX 63                            /* bytes of a name, without the terminating 0 */
 #define PMEMD_USER_MAX 32                            /* bytes of a user's name that are kept, without the 0 */
+#define PMEMD_LEASE_OWNER_MAX 127                    /* bytes of a lease's owner, without the 0 */
 #define PMEMD_LOCATE_MAX 1024u                       /* frames that one LocateList takes */
 #define PMEMD_PATH_MAX 80                            /* bytes an object path of ours takes, with the 0 */
 
@@ -87,3 +88,7 @@ bool pmemd_job_path_parse(const char *path, sd_id128_t *ret_region_uuid);
 
 /* [A-Za-z0-9][A-Za-z0-9_.-]{0,62}, and not shaped like a uuid. */
 bool pmemd_name_is_valid(const char *name);
+
+/* Whom a region is lent to, in the words of whoever lends it on: a domain's uuid, a name. 1 to PMEMD_LEASE_OWNER_MAX
+ * printable ASCII characters, neither the first nor the last a space. */
+bool pmemd_lease_owner_is_valid(const char *owner);

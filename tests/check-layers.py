@@ -19,7 +19,7 @@ LEVELS = [
     ("below log", {"event"}),
     # Used by modules of level 0.
     ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
-    ("0", {"region-map", "journal-format", "medium", "caller", "worker", "state-dir"}),
+    ("0", {"region-map", "journal-format", "lease", "medium", "caller", "worker", "state-dir"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
     ("0.1", {"config"}),
@@ -54,6 +54,7 @@ PARTS = {
     "daemon/journal-replay": "daemon/journal",
     "daemon/state-apply": "daemon/state",
     "daemon/state-internal": "daemon/state",
+    "daemon/state-lease": "daemon/state",
     "daemon/state-path": "daemon/state",
     "daemon/state-region": "daemon/state",
     "daemon/rules-allocate": "daemon/rules-placement",

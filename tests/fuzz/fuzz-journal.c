@@ -52,6 +52,8 @@ static bool apply(const JournalRecord *record, void *data, GError **error) {
     CHECK_CODER(JfName, name);
     CHECK_CODER(JfOwner, owner);
     CHECK_CODER(JfRequest, request);
+    CHECK_CODER(JfLease, lease);
+    CHECK_CODER(JfUnlease, unlease);
     if (jf_note_decode(record->payload, record->len, note)) {
         size_t len = jf_note_encode(note, again);
         g_assert_cmpmem(again, len, record->payload, record->len);
@@ -69,12 +71,12 @@ static void emit(JournalSnapshot *s, void *data) {
 static const uint8_t *whole(MediumClass class) {
     static GBytes *images[2];
     if (!images[class])
-        images[class] = golden_build(class);
+        images[class] = golden_build(JF_MINOR, class);
     return g_bytes_get_data(images[class], NULL);
 }
 
 static void fix_records(uint8_t *image, MediumClass class, bool chain) {
-    JfSuperblock sb = golden_superblock(class);
+    JfSuperblock sb = golden_superblock(JF_MINOR, class);
     uint32_t seed = jf_record_seed(sb.journal_uuid, 2), prev = 0;
     uint64_t seq = 3, log = LIVE + (class == MEDIUM_CLASS_MAPPED ? LOG_MAPPED : LOG_FILE);
 
@@ -100,7 +102,7 @@ static void fix_records(uint8_t *image, MediumClass class, bool chain) {
 }
 
 static void fix_headers(uint8_t *image, MediumClass class) {
-    JfSuperblock sb = golden_superblock(class);
+    JfSuperblock sb = golden_superblock(JF_MINOR, class);
     for (unsigned copy = 0; copy < 2; copy++) {
         uint8_t *at = image + jf_superblock_offset(SIZE, copy);
         put_le32(at + 508, crc32c(0, at, 508));

@@ -131,19 +131,63 @@ static const GoldenRecord records[] = {
         .type = JF_NOTE,
         .note = "a note of more than eight bytes",
     },
+    /* from here on: 1.1 */
+    {
+        .type = JF_LEASE,
+        .lease = {
+            .region_uuid = ID(20),
+            .guest_frame = 0x100000,
+            .since = TIME + 10,
+            .uid = 1000,
+            .owner = "6a5b1a4e-2d6c-4d3e-9c55-0f6f4b1f2a10",
+            .user = "alice",
+        },
+    },
+    {
+        .type = JF_UNLEASE,
+        .unlease = { .region_uuid = ID(20), .time = TIME + 11, .uid = 0, .reason = JF_UNLEASE_FORCED },
+    },
+    {
+        .type = JF_LEASE,
+        .lease = {
+            .region_uuid = ID(20),
+            .guest_frame = UINT64_MAX,
+            .since = TIME + 12,
+            .bus_id = ID(80),
+            .uid = UINT32_MAX,
+            .flags = JF_LEASE_DISCONNECT,
+            .owner = "an owner of 127 bytes: 0123456789.0123456789.0123456789.0123456789.0123456789.0123456789."
+                     "0123456789.0123456789.0123456789.01234",
+            .user = "user-of-32-bytes.0123456789.0123",
+            .sender = ":1.4294967295",
+        },
+    },
+    {
+        .type = JF_LEASE,
+        .lease = {
+            .region_uuid = ID(20),
+            .guest_frame = UINT64_MAX,
+            .since = TIME + 13,
+            .uid = 0,
+            .flags = JF_LEASE_ENDED,
+            .owner = "g",
+        },
+    },
 };
 
-const GoldenRecord *golden_records(size_t *ret_n) {
-    *ret_n = G_N_ELEMENTS(records);
+#define RECORDS_1_0 14u /* the first of them */
+
+const GoldenRecord *golden_records(unsigned minor, size_t *ret_n) {
+    *ret_n = minor == 0 ? RECORDS_1_0 : G_N_ELEMENTS(records);
     return records;
 }
 
-JfSuperblock golden_superblock(MediumClass class) {
+JfSuperblock golden_superblock(unsigned minor, MediumClass class) {
     JfSuperblock sb = {
         .journal_uuid = ID(01),
         .member_uuid = ID(10),
         .major = 1,
-        .minor = 0,
+        .minor = (uint16_t) minor,
         .geo = {
             .unit_is_small = 1,
             .stride = class == MEDIUM_CLASS_MAPPED ? 64 : 512,
@@ -187,6 +231,10 @@ size_t golden_encode(const GoldenRecord *r, uint8_t buf[static JF_PAYLOAD_MAX]) 
         return jf_request_encode(&r->request, buf);
     case JF_NOTE:
         return jf_note_encode(r->note, buf);
+    case JF_LEASE:
+        return jf_lease_encode(&r->lease, buf);
+    case JF_UNLEASE:
+        return jf_unlease_encode(&r->unlease, buf);
     default:
         g_assert_not_reached();
     }
@@ -201,16 +249,18 @@ static void emit(JournalSnapshot *s, void *data) {
     }
 }
 
-GBytes *golden_build(MediumClass class) {
-    JfSuperblock sb = golden_superblock(class);
+GBytes *golden_build(unsigned minor, MediumClass class) {
+    JfSuperblock sb = golden_superblock(minor, class);
+    size_t n;
     g_autoptr(GError) error = NULL;
     RecordingMedium *m = recording_medium_new(SIZE, class);
 
+    (void) golden_records(minor, &n);
     /* An area that was left behind, then the live one. */
     bool ok = journal_create(&m->base, &sb, NULL, NULL, &error);
     Journal *j = ok ? journal_open(&m->base, true, NULL, NULL, &error) : NULL;
     ok = j && journal_checkpoint(j, emit, NULL, &error);
-    for (size_t i = GOLDEN_SNAPSHOT; i < G_N_ELEMENTS(records) && ok; i++) {
+    for (size_t i = GOLDEN_SNAPSHOT; i < n && ok; i++) {
         uint8_t payload[JF_PAYLOAD_MAX];
         size_t len = golden_encode(&records[i], payload);
         ok = journal_append(j, records[i].type, records[i].txid, payload, len, NULL, &error);

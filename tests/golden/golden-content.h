@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * What the golden images of format 1.0 hold, and how they are stored: as text, one line for each 32 bytes that are not
- * zero. The content is fixed for ever; a new format gets images of its own.
+ * What the golden images of the formats hold, and how they are stored: as text, one line for each 32 bytes that are not
+ * zero. Each later minor holds what the one before does, and records of its own behind that. The content of a released
+ * format is fixed for ever; a new format gets images of its own.
  */
 #pragma once
 
@@ -21,15 +22,18 @@ typedef struct {
     JfOwner owner;
     JfRequest request;
     const char *note;
+    JfLease lease;
+    JfUnlease unlease;
 } GoldenRecord;
 
 #define GOLDEN_SNAPSHOT 5u /* the first of golden_records() are the snapshot's, the others the log's */
-const GoldenRecord *golden_records(size_t *ret_n);
-JfSuperblock golden_superblock(MediumClass class);
+/* Of format 1.minor, which is 0 or JF_MINOR. */
+const GoldenRecord *golden_records(unsigned minor, size_t *ret_n);
+JfSuperblock golden_superblock(unsigned minor, MediumClass class);
 size_t golden_encode(const GoldenRecord *record, uint8_t buf[static JF_PAYLOAD_MAX]);
 
 /* The image as today's writer makes it. Aborts when it cannot. */
-GBytes *golden_build(MediumClass class);
+GBytes *golden_build(unsigned minor, MediumClass class);
 
 char *golden_to_text(GBytes *image);
 GBytes *golden_from_text(const char *text, size_t size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The images that version 1.0 of the format wrote are read for ever, each field as it was written; and as long as the
- * format is 1.0 the writer still makes them byte for byte. argv[1]: the folder of the images.
+ * The images that each version of the format wrote are read for ever, each field as it was written; and as long as its
+ * major is 1 the writer still makes them byte for byte. argv[1]: the folder of the images.
  */
 #include "tests/golden/golden-content.h"
 #include "tests/lib/recording-medium.h"
@@ -12,6 +12,7 @@
 #define SIZE (4u * 65536u)
 
 typedef struct {
+    unsigned minor;
     size_t next; /* record that comes now */
 } Reader;
 
@@ -75,6 +76,29 @@ static void compare_request(const JournalRecord *record, const JfRequest *e) {
     g_assert_cmpuint(r.time, ==, e->time);
 }
 
+static void compare_lease(const JournalRecord *record, const JfLease *e) {
+    JfLease l;
+    g_assert_true(jf_lease_decode(record->payload, record->len, &l));
+    compare_uuid(l.region_uuid, e->region_uuid);
+    g_assert_cmphex(l.guest_frame, ==, e->guest_frame);
+    g_assert_cmpuint(l.since, ==, e->since);
+    compare_uuid(l.bus_id, e->bus_id);
+    g_assert_cmpuint(l.uid, ==, e->uid);
+    g_assert_cmphex(l.flags, ==, e->flags);
+    g_assert_cmpstr(l.owner, ==, e->owner);
+    g_assert_cmpstr(l.user, ==, e->user);
+    g_assert_cmpstr(l.sender, ==, e->sender);
+}
+
+static void compare_unlease(const JournalRecord *record, const JfUnlease *e) {
+    JfUnlease u;
+    g_assert_true(jf_unlease_decode(record->payload, record->len, &u));
+    compare_uuid(u.region_uuid, e->region_uuid);
+    g_assert_cmpuint(u.time, ==, e->time);
+    g_assert_cmpuint(u.uid, ==, e->uid);
+    g_assert_cmpuint(u.reason, ==, e->reason);
+}
+
 static void compare_small(const JournalRecord *record, const GoldenRecord *e) {
     JfRef ref;
     JfCommit commit;
@@ -122,7 +146,7 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
     (void) error;
     Reader *reader = data;
     size_t n;
-    const GoldenRecord *records = golden_records(&n);
+    const GoldenRecord *records = golden_records(reader->minor, &n);
 
     g_assert_cmpuint(reader->next, <, n);
     const GoldenRecord *e = &records[reader->next];
@@ -148,6 +172,12 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
     case JF_REQUEST:
         compare_request(record, &e->request);
         break;
+    case JF_LEASE:
+        compare_lease(record, &e->lease);
+        break;
+    case JF_UNLEASE:
+        compare_unlease(record, &e->unlease);
+        break;
     default:
         compare_small(record, e);
         break;
@@ -155,21 +185,31 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
     return true;
 }
 
-static GBytes *load(const char *dir, MediumClass class) {
+/* One image. */
+typedef struct {
+    const char *dir;
+    unsigned minor;
+    MediumClass class;
+} Golden;
+
+static GBytes *load(const Golden *golden) {
     g_autoptr(GError) error = NULL;
     g_autofree char *text = NULL, *path = NULL;
-    path =
-        g_build_filename(dir, class == MEDIUM_CLASS_MAPPED ? "journal-1.0-mapped.txt" : "journal-1.0-file.txt", NULL);
+    path = g_strdup_printf("%s/journal-1.%u-%s.txt", golden->dir, golden->minor,
+                           golden->class == MEDIUM_CLASS_MAPPED ? "mapped" : "file");
     g_file_get_contents(path, &text, NULL, &error);
     g_assert_no_error(error);
     return golden_from_text(text, SIZE);
 }
 
-static void test_read(const char *dir, MediumClass class) {
-    g_autoptr(GBytes) image = load(dir, class);
+static void test_read(gconstpointer data) {
+    const Golden *golden = data;
+    unsigned minor = golden->minor;
+    MediumClass class = golden->class;
+    g_autoptr(GBytes) image = load(golden);
     g_autoptr(GError) error = NULL;
     RecordingMedium *m = recording_medium_new(SIZE, class);
-    Reader reader = { 0 };
+    Reader reader = { .minor = minor };
     size_t n;
 
     recording_medium_reset(m, g_bytes_get_data(image, NULL));
@@ -177,18 +217,18 @@ static void test_read(const char *dir, MediumClass class) {
     g_assert_no_error(error);
     g_assert_cmpstr(journal_report(j), ==, "");
     g_assert_cmpint(journal_verdict(j), ==, JOURNAL_CLEAN);
-    golden_records(&n);
+    (void) golden_records(minor, &n);
     g_assert_cmpuint(reader.next, ==, n);
 
     const JfSuperblock *sb = journal_superblock(j);
-    JfSuperblock e = golden_superblock(class);
+    JfSuperblock e = golden_superblock(minor, class);
     compare_uuid(sb->journal_uuid, e.journal_uuid);
     compare_uuid(sb->member_uuid, e.member_uuid);
     compare_uuid(sb->peer_uuid, SD_ID128_NULL);
     compare_uuid(sb->raw_cookie, e.raw_cookie);
     compare_range(sb->range, e.range);
     g_assert_cmpuint(sb->major, ==, 1);
-    g_assert_cmpuint(sb->minor, ==, 0);
+    g_assert_cmpuint(sb->minor, ==, minor);
     g_assert_cmpuint(sb->compat | sb->ro_compat | sb->incompat, ==, 0);
     g_assert_cmpuint(sb->page_info_bytes, ==, 32);
     g_assert_cmpuint(sb->m2p_bytes, ==, 8);
@@ -206,27 +246,12 @@ static void test_read(const char *dir, MediumClass class) {
     medium_free(&m->base);
 }
 
-static void test_write(const char *dir, MediumClass class) {
-    g_autoptr(GBytes) stored = load(dir, class);
-    g_autoptr(GBytes) built = golden_build(class);
+static void test_write(gconstpointer data) {
+    const Golden *golden = data;
+    g_autoptr(GBytes) stored = load(golden);
+    g_autoptr(GBytes) built = golden_build(golden->minor, golden->class);
     g_autofree char *a = golden_to_text(stored), *b = golden_to_text(built);
     g_assert_cmpstr(a, ==, b);
-}
-
-static void test_read_mapped(gconstpointer dir) {
-    test_read(dir, MEDIUM_CLASS_MAPPED);
-}
-
-static void test_read_file(gconstpointer dir) {
-    test_read(dir, MEDIUM_CLASS_FILE);
-}
-
-static void test_write_mapped(gconstpointer dir) {
-    test_write(dir, MEDIUM_CLASS_MAPPED);
-}
-
-static void test_write_file(gconstpointer dir) {
-    test_write(dir, MEDIUM_CLASS_FILE);
 }
 
 int main(int argc, char **argv) {
@@ -235,9 +260,20 @@ int main(int argc, char **argv) {
         g_printerr("usage: journal-golden DIRECTORY\n");
         return 2;
     }
-    g_test_add_data_func("/golden/1.0/mapped/read", argv[1], test_read_mapped);
-    g_test_add_data_func("/golden/1.0/mapped/write", argv[1], test_write_mapped);
-    g_test_add_data_func("/golden/1.0/file/read", argv[1], test_read_file);
-    g_test_add_data_func("/golden/1.0/file/write", argv[1], test_write_file);
+    const Golden images[] = {
+        { argv[1], 0, MEDIUM_CLASS_MAPPED },
+        { argv[1], 0, MEDIUM_CLASS_FILE },
+        { argv[1], 1, MEDIUM_CLASS_MAPPED },
+        { argv[1], 1, MEDIUM_CLASS_FILE },
+    };
+    G_STATIC_ASSERT(JF_MINOR == 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(images); i++) {
+        const char *class = images[i].class == MEDIUM_CLASS_MAPPED ? "mapped" : "file";
+        g_autofree char *read = g_strdup_printf("/golden/1.%u/%s/read", images[i].minor, class);
+        g_autofree char *write = g_strdup_printf("/golden/1.%u/%s/write", images[i].minor, class);
+
+        g_test_add_data_func(read, &images[i], test_read);
+        g_test_add_data_func(write, &images[i], test_write);
+    }
     return g_test_run();
 }

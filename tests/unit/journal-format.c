@@ -423,12 +423,104 @@ static void test_texts(void) {
     g_assert_false(jf_note_decode(buf, 16, note));
 }
 
+static JfLease example_lease(void) {
+    JfLease l = {
+        .region_uuid = UUID_A,
+        .guest_frame = 0x100000,
+        .since = 1700000000000003,
+        .bus_id = UUID_B,
+        .uid = 1000,
+        .flags = JF_LEASE_DISCONNECT,
+        .owner = "guest 1",
+        .user = "alice",
+        .sender = ":1.42",
+    };
+    return l;
+}
+
+static void test_lease(void) {
+    uint8_t buf[JF_PAYLOAD_MAX], again[JF_PAYLOAD_MAX];
+    JfLease l = example_lease(), out;
+
+    for (size_t n = 1; n <= PMEMD_LEASE_OWNER_MAX; n += 7) {
+        memset(l.owner, 'o', n);
+        l.owner[n] = '\0';
+        size_t len = jf_lease_encode(&l, buf);
+        g_assert_cmpuint(len % 8, ==, 0);
+        g_assert_cmpuint(len, ==, jf_lease_payload_len(n, 5, 5));
+        g_assert_true(jf_lease_decode(buf, len, &out));
+        g_assert_cmpstr(out.owner, ==, l.owner);
+        g_assert_cmpstr(out.user, ==, "alice");
+        g_assert_cmpstr(out.sender, ==, ":1.42");
+        g_assert_cmphex(out.guest_frame, ==, 0x100000);
+        g_assert_cmpuint(out.uid, ==, 1000);
+        g_assert_cmpuint(jf_lease_encode(&out, again), ==, len);
+        g_assert_cmpmem(buf, len, again, len);
+        g_assert_false(jf_lease_decode(buf, len - 8, &out));
+        g_assert_false(jf_lease_decode(buf, len + 8, &out));
+    }
+}
+
+/* Each of these contradicts itself, or is not what an owner may be. */
+static void test_lease_fields(void) {
+    static const struct {
+        unsigned off;
+        uint8_t value;
+    } rows[] = {
+        { 52, 0 },                  /* no end with the connection, but a connection */
+        { 52, 3 },                  /* over, and a connection */
+        { 52, 5 },                  /* an unknown flag */
+        { 56, 0 },                  /* no owner */
+        { 56, 8 },                  /* another length */
+        { 59, 1 },                  /* unused */
+        { 64, ' ' },                /* an owner that begins with a space */
+        { 70, ' ' },                /* ends with one */
+        { 65, '\n' },               /* not printable */
+        { 65, 0x80 }, { 71, 0x1f }, /* a user with a control character */
+        { 76, 0x7f }, { 81, 1 },    /* behind the last */
+    };
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfLease l = example_lease(), out;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        size_t len = jf_lease_encode(&l, buf);
+        g_assert_true(jf_lease_decode(buf, len, &out));
+        buf[rows[i].off] = rows[i].value;
+        if (jf_lease_decode(buf, len, &out))
+            g_error("byte %u = 0x%02x was taken", rows[i].off, rows[i].value);
+    }
+    l.flags = JF_LEASE_ENDED;
+    l.bus_id = SD_ID128_NULL;
+    l.sender[0] = '\0';
+    size_t len = jf_lease_encode(&l, buf);
+    g_assert_true(jf_lease_decode(buf, len, &out));
+    g_assert_cmpuint(out.flags, ==, JF_LEASE_ENDED);
+    buf[32] = 1; /* a bus without a connection */
+    g_assert_false(jf_lease_decode(buf, len, &out));
+}
+
+static void test_unlease(void) {
+    const JfUnlease u = { .region_uuid = UUID_A, .time = 5, .uid = 7, .reason = JF_UNLEASE_FORCED };
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfUnlease out;
+
+    size_t len = jf_unlease_encode(&u, buf);
+    g_assert_true(jf_unlease_decode(buf, len, &out));
+    g_assert_true(sd_id128_equal(out.region_uuid, UUID_A));
+    g_assert_cmpuint(out.time, ==, 5);
+    g_assert_cmpuint(out.uid, ==, 7);
+    g_assert_cmpuint(out.reason, ==, JF_UNLEASE_FORCED);
+    g_assert_false(jf_unlease_decode(buf, len - 8, &out));
+    buf[28] = JF_N_UNLEASE_REASONS;
+    g_assert_false(jf_unlease_decode(buf, len, &out));
+}
+
 static void test_types(void) {
     g_assert_true(jf_type_is_known(JF_ADD));
     g_assert_true(jf_type_is_known(JF_REQUEST));
     g_assert_true(jf_type_is_known(JF_NOTE));
-    g_assert_false(jf_type_is_known(JF_LEASE));
-    g_assert_false(jf_type_is_known(JF_UNLEASE));
+    g_assert_true(jf_type_is_known(JF_LEASE));
+    g_assert_true(jf_type_is_known(JF_UNLEASE));
     g_assert_false(jf_type_is_known(JF_ERASE_PROGRESS));
     g_assert_false(jf_type_is_known(JF_BAD_FRAMES));
     g_assert_false(jf_type_is_known(0));
@@ -447,6 +539,9 @@ int main(int argc, char **argv) {
     g_test_add_func("/journal-format/region", test_region);
     g_test_add_func("/journal-format/small-payloads", test_small_payloads);
     g_test_add_func("/journal-format/texts", test_texts);
+    g_test_add_func("/journal-format/lease", test_lease);
+    g_test_add_func("/journal-format/lease-fields", test_lease_fields);
+    g_test_add_func("/journal-format/unlease", test_unlease);
     g_test_add_func("/journal-format/types", test_types);
     return g_test_run();
 }
