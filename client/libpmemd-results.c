@@ -106,6 +106,7 @@ static const Field region_fields[] = {
     { "Profile", 's', offsetof(PmemdRegion, profile) },
     { "Dirty", 'b', offsetof(PmemdRegion, dirty) },
     { "CreatedUsec", 't', offsetof(PmemdRegion, created_usec) },
+    { "MaxRegions", 'u', offsetof(PmemdRegion, max_regions) },
     END_FIELD,
 };
 
@@ -124,6 +125,7 @@ static const Field location_fields[] = {
     { "ForeignKind", 's', offsetof(PmemdLocation, foreign_kind) },
     { "Raw", 's', offsetof(PmemdLocation, raw) },
     { "Node", 'i', offsetof(PmemdLocation, node) },
+    { "RawCookie", 's', offsetof(PmemdLocation, raw_cookie) },
     END_FIELD,
 };
 
@@ -162,6 +164,7 @@ static const Field status_fields[] = {
     { "DataBytes", 't', offsetof(PmemdStatus, data_bytes) },
     { "FreeBytes", 't', offsetof(PmemdStatus, free_bytes) },
     { "QueuedRequests", 't', offsetof(PmemdStatus, queued_requests) },
+    { "MachineId", 's', offsetof(PmemdStatus, machine_id) },
     END_FIELD,
 };
 

@@ -242,6 +242,7 @@ typedef struct PmemdRegion {
     char *owner, *profile;
     bool dirty;
     uint64_t created_usec; /* realtime, for display */
+    uint32_t max_regions;  /* mgmt: data regions that the journal has room for */
 } PmemdRegion;
 
 typedef struct PmemdPlan {
@@ -258,6 +259,7 @@ typedef struct PmemdStatus {
     uint32_t raw_regions, mgmt_regions, data_regions, foreign_devices;
     uint64_t raw_bytes, mgmt_bytes, data_bytes, free_bytes;
     uint64_t queued_requests;
+    char *machine_id; /* of its host, 32 hexadecimal digits */
 } PmemdStatus;
 
 typedef struct PmemdJob {
@@ -281,6 +283,7 @@ typedef struct PmemdLocation {
     char *device, *mode;      /* foreign */
     char *foreign_kind, *raw; /* foreign; raw: id of the raw region it lies in */
     int32_t node;
+    char *raw_cookie; /* a uuid: what the raw region is made of, the same after every boot */
 } PmemdLocation;
 
 /* A number for monitoring; org.pmemd1(5) lists the names. */

@@ -75,7 +75,7 @@ static void add_facts(Reply *reply, const RegionFacts *facts) {
 }
 
 static void add_details(Reply *reply, const Location *location, const Caller *viewer) {
-    char path[PMEMD_PATH_MAX];
+    char path[PMEMD_PATH_MAX], cookie[PMEMD_UUID_STRING_MAX];
     RegionFacts facts;
 
     if (location->part != LOCATE_PART_NONE)
@@ -96,6 +96,7 @@ static void add_details(Reply *reply, const Location *location, const Caller *vi
     }
     if (location->raw) {
         add(reply, "Raw", "s", location->raw->id);
+        add(reply, "RawCookie", "s", pmemd_uuid_format(location->raw->cookie, cookie));
         add(reply, "Node", "i", (int32_t) location->raw->node);
     }
 }

@@ -43,6 +43,7 @@ static const sd_bus_vtable region_vtable[] = {
     SD_BUS_PROPERTY("OwnerUid", "u", NULL, FACT(owner_uid), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("Owner", "s", NULL, FACT(owner), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("Profile", "s", NULL, FACT(profile), SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("MaxRegions", "u", NULL, FACT(max_regions), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Dirty", "b", NULL, FACT(dirty), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("CreatedUsec", "t", NULL, FACT(created_usec), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_VTABLE_END,

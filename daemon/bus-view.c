@@ -87,6 +87,7 @@ void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *r
         .created_usec = pool->sb.created,
         .owner_uid = pool->owner_uid,
         .data_regions = pool->n_regions,
+        .max_regions = jf_geometry_max_regions(&pool->sb.geo),
     };
 
     pmemd_uuid_format(pool->sb.member_uuid, facts.uuid);

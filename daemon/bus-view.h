@@ -48,7 +48,7 @@ typedef struct {
     const char *kind, *name, *state, *state_reason, *owner, *profile, *device_path;
     char uuid[PMEMD_UUID_STRING_MAX], pool[PMEMD_UUID_STRING_MAX];
     uint64_t start_frame, end_frame, bytes, extent_start, extent_end, used_frames, free_frames, created_usec;
-    uint32_t owner_uid, data_regions;
+    uint32_t owner_uid, data_regions, max_regions;
     int32_t node, local_node;
     int dirty;
 } RegionFacts;

@@ -31,6 +31,7 @@
 /* The properties of the Manager object. */
 typedef struct {
     const char *version, *backend, *state, *state_reason;
+    char machine_id[SD_ID128_STRING_MAX];
     uint32_t raw_regions, mgmt_regions, data_regions, foreign_devices, queued_requests;
     StateTotals totals;
 } ManagerFacts;
@@ -309,6 +310,11 @@ static int handle_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error
 
 /* --- the object --- */
 
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                    void *text, sd_bus_error *ret_error) {
+    return sd_bus_message_append_basic(reply, 's', text);
+}
+
 #define FACT(member) offsetof(Bus, facts.member)
 #define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* sd-bus asks nobody: bus_authorize() does */
 #define EMITS SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
@@ -354,6 +360,7 @@ static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_SIGNAL_WITH_ARGS("HealthChanged", SD_BUS_ARGS("o", region, "s", old, "s", new, "s", reason), 0),
     SD_BUS_PROPERTY("Version", "s", NULL, FACT(version), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Backend", "s", NULL, FACT(backend), SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("MachineId", "s", get_text, FACT(machine_id), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("State", "s", NULL, FACT(state), EMITS),
     SD_BUS_PROPERTY("StateReason", "s", NULL, FACT(state_reason), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("RawRegions", "u", NULL, FACT(raw_regions), EMITS),
@@ -372,7 +379,7 @@ static ManagerFacts manager_facts(const Bus *bus, bool privileged) {
     const Manager *manager = bus->view.manager;
     const State *state = manager_state(manager);
 
-    return (ManagerFacts){
+    ManagerFacts facts = {
         .version = PMEMD_VERSION,
         .backend = manager_backend_name(manager),
         .state = manager_state_to_string(manager_get_state(manager)),
@@ -384,6 +391,9 @@ static ManagerFacts manager_facts(const Bus *bus, bool privileged) {
         .queued_requests = manager_queued(manager),
         .totals = state_totals(state),
     };
+
+    sd_id128_to_string(manager_machine_id(manager), facts.machine_id);
+    return facts;
 }
 
 static int find(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret_found,

@@ -96,6 +96,12 @@ uint64_t jf_journal_frames(uint64_t step, uint32_t max_regions) {
     return (2 * unit + 2 * area_len_for(unit, max_regions)) / PMEMD_FRAME_SIZE;
 }
 
+uint32_t jf_geometry_max_regions(const JfGeometry *geo) {
+    uint64_t n = geo->area_len > AREA_BASE ? (geo->area_len - AREA_BASE) / REGION_BYTES : 0;
+
+    return (uint32_t) MIN(n, JF_MAX_REGIONS_LIMIT);
+}
+
 bool jf_geometry(uint64_t size, uint64_t step, uint32_t stride, uint32_t max_regions, JfGeometry *ret_geo,
                  uint64_t *ret_needed) {
     g_assert(stride == 64 || stride == 512);

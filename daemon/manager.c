@@ -386,6 +386,10 @@ const char *manager_backend_name(const Manager *m) {
     return m->backend->ops->name;
 }
 
+sd_id128_t manager_machine_id(const Manager *m) {
+    return m->machine_id;
+}
+
 guint manager_queued(const Manager *m) {
     return m->queue.length;
 }

@@ -104,6 +104,8 @@ const State *manager_state(const Manager *m);
 ManagerState manager_get_state(const Manager *m);
 const char *manager_state_reason(const Manager *m); /* "" when OK */
 const char *manager_backend_name(const Manager *m);
+/* Of this host; null: not known. */
+sd_id128_t manager_machine_id(const Manager *m);
 guint manager_queued(const Manager *m);
 /* What was counted so far; the bus and the eraser add theirs. */
 Stats *manager_stats(const Manager *m);

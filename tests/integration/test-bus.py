@@ -447,7 +447,9 @@ class Keys(Case):
         one = lambda frame: self.connection.manager("Locate", "t", frame)[0]
         self.assertEqual(one(0), ("none", "/", 0, {}))
         self.assertEqual(one((1 << 40) - 1), ("none", "/", 0, {}))
-        self.assertEqual(one(0x4c0003), ("raw", "/", 3 * 4096, {"Raw": "raw1", "Node": 4}))
+        cookies = [one(frame)[3]["RawCookie"] for frame in (0x480000, 0x4c0000)]
+        self.assertEqual(len({str(uuid.UUID(cookie)) for cookie in cookies}), 2)
+        self.assertEqual(one(0x4c0003), ("raw", "/", 3 * 4096, {"Raw": "raw1", "RawCookie": cookies[1], "Node": 4}))
         pool = self.pool()
         region = self.data("data0")
         facts = host_frames(region)
@@ -455,7 +457,7 @@ class Keys(Case):
         kind, path, offset, details = one(facts["EndFrame"] - 1)
         self.assertEqual((kind, path, offset), ("data", region, facts["Bytes"] - 4096))
         self.assertEqual(details, {"Part": "usable", "Uuid": uuid_of(region), "Name": "data0", "State": "ok", "Pool": uuid_of(pool),
-                                   "OwnerUid": 0, "Owner": "root", "Raw": "raw0", "Node": 3})
+                                   "OwnerUid": 0, "Owner": "root", "Raw": "raw0", "RawCookie": cookies[0], "Node": 3})
         kind, path, offset, details = one(facts["ExtentEnd"] - 1)
         self.assertEqual((kind, path, details["Part"], details["ExtentOf"]), ("mgmt", pool, "extent", region))
         self.assertEqual(offset, (facts["ExtentEnd"] - 1 - facts["ExtentStart"]) * 4096)
@@ -470,6 +472,22 @@ class Keys(Case):
         for frame in 1 << 40, 1 << 52, (1 << 64) - 1:
             self.refused("InvalidArgument", "Locate", "t", frame)
             self.assertIn("entry 1 of the list", self.refused("InvalidArgument", "LocateList", "at", [0, frame]))
+
+    def test_what_makes_it_again(self):
+        """The host, and of a pool the size of its journal: with them an export can be read on another host."""
+        with open("/etc/machine-id", encoding="ascii") as f:
+            self.assertEqual(self.connection.get_all(harness.ROOT, harness.MANAGER)["MachineId"], f.read().strip())
+        make = lambda start, n: self.connection.manager("SetupMgmt", "tta{sv}", start, start + 0x8000,
+                                                        [("max-regions", ("u", n))])[0]
+        pools = [make(0x480000, 1), make(0x488000, 5000)]
+        room = [self.connection.get_all(pool, harness.REGION)["MaxRegions"] for pool in pools]
+        self.assertGreaterEqual(room[0], 1)
+        self.assertGreaterEqual(room[1], 5000)
+        again = make(0x490000, room[1])
+        used = [self.connection.get_all(pool, harness.REGION)["UsedFrames"] for pool in (pools[1], again)]
+        self.assertEqual(used[0], used[1])
+        data = self.data("data0")
+        self.assertEqual(self.connection.get_all(data, harness.REGION)["MaxRegions"], 0)
 
     def test_count(self):
         self.pool()

@@ -35,6 +35,19 @@ static void test_geometry(void) {
     g_assert_true(g.unit_is_small);
     g_assert_cmpuint(g.area_off[1], ==, 65536 + 3 * MIB / 2);
 
+    /* The layout made again from itself. */
+    for (uint32_t n = 1; n < 20000; n += 997)
+        for (uint64_t step = 4096; step <= 2 * MIB; step *= 512) {
+            JfGeometry again;
+
+            g_assert_true(jf_geometry(64 * MIB, step, 64, n, &g, NULL));
+            g_assert_cmpuint(jf_geometry_max_regions(&g), >=, n);
+            g_assert_true(jf_geometry(64 * MIB, step, 64, jf_geometry_max_regions(&g), &again, NULL));
+            g_assert_cmpuint(again.area_len, ==, g.area_len);
+        }
+    g_assert_cmpuint(jf_geometry_max_regions(&(JfGeometry){ .area_len = 4096 }), ==, 0);
+    g_assert_cmpuint(jf_geometry_max_regions(&(JfGeometry){ .area_len = UINT64_MAX }), ==, JF_MAX_REGIONS_LIMIT);
+
     JfGeometry untouched = { .size = 99 };
     g_assert_false(jf_geometry(8 * MIB - 4096, 2 * MIB, 64, 1024, &untouched, &needed));
     g_assert_cmpuint(needed, ==, 8 * MIB);
