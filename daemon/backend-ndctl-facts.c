@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend-ndctl-facts.h"
 
+#include "daemon/backend-ndctl-health.h"
 #include "daemon/backend-ndctl-labels.h"
 #include "daemon/backend-ndctl-placement.h"
 #include "daemon/journal-format.h"
@@ -106,27 +107,26 @@ static char **dimm_ids(struct ndctl_region *region) {
 }
 
 /* NULL: all of the region's DIMMs are in order. */
-static char *dimm_fault(struct ndctl_region *region) {
+static char *dimm_fault(struct ndctl_region *region, const GPtrArray *health) {
     struct ndctl_mapping *mapping;
 
+    for (guint i = 0; health && i < health->len; i++) {
+        char *fault = dimm_health_unusable(g_ptr_array_index(health, i));
+
+        if (fault)
+            return fault;
+    }
     ndctl_mapping_foreach(region, mapping) {
         struct ndctl_dimm *dimm = ndctl_mapping_get_dimm(mapping);
 
-        if (!dimm)
-            continue;
-        if (ndctl_dimm_locked(dimm) > 0 || ndctl_dimm_get_security(dimm) == NDCTL_SECURITY_LOCKED)
-            return g_strdup_printf("%s is locked: unlock it first", ndctl_dimm_get_devname(dimm));
-        if (!ndctl_dimm_is_enabled(dimm))
-            return g_strdup_printf("%s is disabled: `ndctl enable-dimm %s`", ndctl_dimm_get_devname(dimm),
-                                   ndctl_dimm_get_devname(dimm));
-        if (ndctl_mapping_get_offset(mapping) % ND_DAX_ALIGN != 0)
+        if (dimm && ndctl_mapping_get_offset(mapping) % ND_DAX_ALIGN != 0)
             return g_strdup_printf("it starts at 0x%llx of %s, which is no multiple of 2 MiB",
                                    ndctl_mapping_get_offset(mapping), ndctl_dimm_get_devname(dimm));
     }
     return NULL;
 }
 
-static char *unusable_reason(struct ndctl_region *region, bool any_persistence) {
+static char *unusable_reason(struct ndctl_region *region, const GPtrArray *health, bool any_persistence) {
     unsigned ways = ndctl_region_get_interleave_ways(region);
     const char *name = ndctl_region_get_devname(region);
 
@@ -144,7 +144,7 @@ static char *unusable_reason(struct ndctl_region *region, bool any_persistence) 
         return g_strdup_printf("it has no labels and %llu bytes, which is no multiple of 2 MiB",
                                ndctl_region_get_size(region));
 
-    char *fault = dimm_fault(region);
+    char *fault = dimm_fault(region, health);
     if (fault)
         return fault;
     /* The kernel shows one namespace over everything then, and the real ones may still be there. */
@@ -183,7 +183,9 @@ BackendRaw *nd_facts_raw(struct ndctl_region *region, bool any_persistence) {
     raw->kind = labelled ? BACKEND_RAW_LABELLED : BACKEND_RAW_UNLABELLED;
     raw->free_slots = labelled ? least_free_slots(region) : UINT64_MAX;
     raw->persistence = g_strdup(persistence_name(region));
-    raw->unusable = unusable_reason(region, any_persistence);
+    raw->health = nd_health_dimms(region);
+    raw->bad = nd_health_bad_frames(region, &raw->bad_all);
+    raw->unusable = unusable_reason(region, raw->health, any_persistence);
     raw->initialisable = !raw->unusable && nd_labels_state(region) == ND_LABELS_BLANK;
     /* Without labels there is but one device, the whole region. */
     raw->minimum = labelled || raw->initialisable ? ND_DEVICE_MINIMUM : ndctl_region_get_size(region);

@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend.h"
 
+#include "daemon/bad-frames.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +67,21 @@ void backend_raw_free(BackendRaw *raw) {
     g_free(raw->persistence);
     g_free(raw->unusable);
     g_strfreev(raw->dimms);
+    g_clear_pointer(&raw->bad, g_array_unref);
+    g_clear_pointer(&raw->health, g_ptr_array_unref);
     g_free(raw);
+}
+
+BackendRaw *backend_raw_copy(const BackendRaw *raw) {
+    BackendRaw *copy = g_memdup2(raw, sizeof *raw);
+
+    copy->id = g_strdup(raw->id);
+    copy->persistence = g_strdup(raw->persistence);
+    copy->unusable = g_strdup(raw->unusable);
+    copy->dimms = g_strdupv(raw->dimms);
+    copy->bad = bad_frames_copy(raw->bad);
+    copy->health = dimm_healths_copy(raw->health);
+    return copy;
 }
 
 void backend_device_free(BackendDevice *device) {

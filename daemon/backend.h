@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "daemon/dimm-health.h"
 #include "daemon/medium.h"
 #include "proto/types.h"
 
@@ -38,6 +39,9 @@ typedef struct {
     char *persistence;  /* "memory_controller", "cpu_cache", "none", "unknown", "file" */
     char **dimms;       /* ids of its DIMMs, those of the maker; NULL: it has none, or one without an id */
     char *unusable;     /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
+    GArray *bad;        /* FrameRange: its bad frames, as daemon/bad-frames.h has them; NULL: none is known */
+    bool bad_all;       /* what is bad is not known one by one: bad is all of range */
+    GPtrArray *health;  /* DimmHealth *: what its DIMMs say of themselves; NULL: it has no DIMMs */
 } BackendRaw;
 
 /* What a device of ours is for; part of its tag. */
@@ -86,6 +90,7 @@ typedef struct {
 } BackendListing;
 
 void backend_raw_free(BackendRaw *raw);
+BackendRaw *backend_raw_copy(const BackendRaw *raw);
 void backend_device_free(BackendDevice *device);
 void backend_listing_free(BackendListing *listing);
 BackendListing *backend_listing_new(void);

@@ -20,13 +20,14 @@ LEVELS = [
     # Used by modules of level 0.
     ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "lease", "medium", "caller", "worker", "state-dir"}),
+    ("0", {"bad-frames", "dimm-health"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy"}),
     # Nouns that modules of level 2 were split by, one on the other.
-    ("1.1", {"rules-placement", "backend-ndctl-labels", "file-index"}),
+    ("1.1", {"rules-placement", "backend-ndctl-health", "backend-ndctl-labels", "file-index"}),
     ("1.2", {"backend-ndctl-facts"}),
     ("1.3", {"backend-ndctl-remove", "backend-ndctl-content"}),
     ("1.4", {"backend-ndctl-create"}),

@@ -168,16 +168,6 @@ static const Known *find_known(const Host *h, sd_id128_t uuid, FrameRange device
     return NULL;
 }
 
-static BackendRaw *copy_raw(const BackendRaw *raw) {
-    BackendRaw *copy = g_memdup2(raw, sizeof *raw);
-
-    copy->id = g_strdup(raw->id);
-    copy->persistence = g_strdup(raw->persistence);
-    copy->unusable = g_strdup(raw->unusable);
-    copy->dimms = g_strdupv(raw->dimms);
-    return copy;
-}
-
 static BackendDevice *copy_device(const BackendDevice *device) {
     BackendDevice *copy = g_memdup2(device, sizeof *device);
 
@@ -194,7 +184,7 @@ static BackendListing *backend_list(Backend *b, GError **error) {
     BackendListing *listing = backend_listing_new();
 
     for (guint i = 0; i < h->raws->len; i++)
-        g_ptr_array_add(listing->raws, copy_raw(g_ptr_array_index(h->raws, i)));
+        g_ptr_array_add(listing->raws, backend_raw_copy(g_ptr_array_index(h->raws, i)));
     for (guint i = 0; i < h->devices->len; i++)
         g_ptr_array_add(listing->devices, copy_device(((Device *) g_ptr_array_index(h->devices, i))->facts));
     return listing;
