@@ -47,10 +47,10 @@ bool file_backend_destroy(Backend *backend, sd_id128_t uuid, const char *tag, Ba
         file_backend_set_errno(error, r, path, "cannot look at it");
         return false;
     }
-    if (facts.held) {
-        file_backend_set_held(b, image, error);
+    /* A descriptor that no process has in its table may be left: what it leads to is nobody else's ever. */
+    FileImageUsers users;
+    if (facts.held && !file_backend_check_unused(b, image, &users, error))
         return false;
-    }
 
     *ret_outcome = BACKEND_UNKNOWN;
     r = file_io_remove(b->dirfd, temp);

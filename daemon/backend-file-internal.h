@@ -2,12 +2,13 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * What the files of the file backend share: the backend itself, and the names of its files. backend-file.c opens and
- * locks the directory; backend-file-list.c, -create.c, -destroy.c and -open.c are the operations. Nobody else includes
+ * locks the directory; backend-file-list.c, -create.c, -destroy.c, -renew.c and -open.c are the operations. Nobody else includes
  * it.
  */
 #pragma once
 
 #include "daemon/backend-file.h"
+#include "daemon/file-image.h"
 #include "daemon/file-index.h"
 #include "daemon/file-record.h"
 
@@ -38,15 +39,25 @@ bool file_backend_parse_name(const char *name, sd_id128_t *ret_uuid);
 BackendRole file_backend_role(const FileRecord *record, const char *name, sd_id128_t *ret_uuid);
 
 void file_backend_set_errno(GError **error, int r, const char *path, const char *format, ...) G_GNUC_PRINTF(4, 5);
-void file_backend_set_held(FileBackend *b, const char *image, GError **error);
 
 /* The device that the description `name` tells of, as it is now. Any thread. */
 BackendDevice *file_backend_device(FileBackend *b, const char *name, const FileRecord *record, GError **error);
+
+/* Who has the image open or mapped: what the kernel knows of all descriptors, and whose they are. 0 or negative errno. */
+int file_backend_users(FileBackend *b, const char *image, FileImageUsers *ret_users, MapperList **ret_list);
+/* False with BUSY that names a process that has it. True and not FILE_IMAGE_ALONE: there may be descriptors that no
+ * process has in its table. */
+bool file_backend_check_unused(FileBackend *b, const char *image, FileImageUsers *ret_users, GError **error);
+/* Puts a new file of that size, which reads as zeros, in the image's place. */
+bool file_backend_replace(FileBackend *b, const char *image, uint64_t bytes, GError **error);
 
 BackendListing *file_backend_list(Backend *backend, GError **error);
 BackendDevice *file_backend_create(Backend *backend, const BackendCreate *req, BackendOutcome *ret_outcome,
                                    GError **error);
 bool file_backend_destroy(Backend *backend, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
                           GError **error);
+bool file_backend_renew(Backend *backend, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
+                        GError **error);
+MapperList *file_backend_mappers(Backend *backend, sd_id128_t uuid, GError **error);
 Medium *file_backend_open_medium(Backend *backend, sd_id128_t uuid, GError **error);
 BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GError **error);

@@ -173,6 +173,17 @@ static void content_free(BackendContent *content) {
     g_free(c);
 }
 
+/* An image that somebody has open, or may have: refused when that one can be named, else all of its descriptors are
+ * left with the old file. */
+static int open_renewed(FileBackend *b, const char *image, uint64_t bytes, GError **error) {
+    FileImageUsers users;
+
+    if (!file_backend_check_unused(b, image, &users, error) ||
+        (users != FILE_IMAGE_ALONE && !file_backend_replace(b, image, bytes, error)))
+        return -1;
+    return image_open(b, image, bytes, error);
+}
+
 BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GError **error) {
     FileBackend *b = file_backend(backend);
     g_autoptr(FileFault) fault = NULL;
@@ -189,10 +200,11 @@ BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GEr
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
     }
-    if (fd >= 0 && file_image_held(fd)) {
+    if (fd >= 0 && file_image_users(fd) != FILE_IMAGE_ALONE) {
         close(fd);
-        file_backend_set_held(b, image, error);
-        return NULL;
+        fd = open_renewed(b, image, bytes, error);
+        if (fd < 0)
+            return NULL;
     }
 
     g_autoptr(BackendContent) content = (BackendContent *) g_new0(FileContent, 1);

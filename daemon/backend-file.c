@@ -68,13 +68,6 @@ void file_backend_set_errno(GError **error, int r, const char *path, const char 
     g_set_error(error, PMEMD_ERROR, pmemd_error_from_errno(-r), "%s: %s: %s", path, what, g_strerror(-r));
 }
 
-void file_backend_set_held(FileBackend *b, const char *image, GError **error) {
-    g_autofree char *path = g_build_filename(b->dir, image, NULL);
-
-    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
-                "%s: a process has it open or mapped (fuser -v names it); stop that process first", path);
-}
-
 /* ---- the backend itself ---- */
 
 static void file_free(Backend *backend) {
@@ -98,6 +91,8 @@ static const BackendOps file_ops = {
     .create = file_backend_create,
     .destroy = file_backend_destroy,
     .open_medium = file_backend_open_medium,
+    .renew = file_backend_renew,
+    .mappers = file_backend_mappers,
     .open_content = file_backend_open_content,
     .free = file_free,
 };

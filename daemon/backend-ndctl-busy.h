@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include "daemon/mappers.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -18,8 +20,11 @@ NdBusy *nd_busy_new(void);
 void nd_busy_free(NdBusy *busy);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NdBusy, nd_busy_free)
 
-/* Whether a process has the device-dax with this number open or mapped; self: this process counts, too. */
-bool nd_busy_char(const NdBusy *busy, dev_t device, bool self);
+/* Whether another process has the device-dax with this number open or mapped. */
+bool nd_busy_char(const NdBusy *busy, dev_t device);
+/* Who has it mapped, this process included: a descriptor alone is no reason to leave a device as it is, as none
+ * outlives its end or renewal. */
+MapperList *nd_busy_mapped(const NdBusy *busy, dev_t device);
 /* Whether the block device ("pmem0") is mounted, stacked upon, open exclusively, or open or mapped by another process.
  */
 bool nd_busy_block(const NdBusy *busy, const char *name);

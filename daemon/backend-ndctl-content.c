@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -220,21 +221,7 @@ Medium *nd_content_open_medium(bool any_persistence, sd_id128_t uuid, GError **e
     return medium && fault ? add_flush_hints(medium, open_flush_hints(found.facts->raw_id)) : medium;
 }
 
-/* --- erasing ------------------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    BackendContent base;
-    Medium *medium;
-} NdContent;
-
-static int content_zero(BackendContent *c, uint64_t off, uint64_t len) {
-    return medium_zero(((NdContent *) c)->medium, off, len);
-}
-
-static void content_free(BackendContent *c) {
-    medium_free(((NdContent *) c)->medium);
-    g_free(c);
-}
+/* --- renewing ----------------------------------------------------------------------------------------------------- */
 
 /* Unbinds and binds the device. Descriptors that were open, also those in no process' table now, lead to the old one
  * and fail. */
@@ -264,20 +251,83 @@ static void revive_device(sd_id128_t uuid) {
         g_warning("cannot enable %s, ignoring: it is found incomplete", ndctl_dax_get_devname(dax));
 }
 
+MapperList *nd_content_mappers(sd_id128_t uuid, GError **error) {
+    g_autoptr(NdContext) context = nd_context_new(error);
+    if (!context)
+        return NULL;
+
+    nd_context_wait(context);
+    struct ndctl_namespace *ndns = nd_context_find_namespace(context, uuid);
+    struct daxctl_dev *dev = ndns ? nd_namespace_dax_dev(ndns) : NULL;
+    if (!dev)
+        return mapper_list_new(NULL, 0, NULL);
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    return nd_busy_mapped(busy, makedev((unsigned) daxctl_dev_get_major(dev), (unsigned) daxctl_dev_get_minor(dev)));
+}
+
+/* What is there again must be what was there before, with a node that leads to it. */
+static bool check_renewed(sd_id128_t uuid, const Found *old, const NdBusy *busy, GError **error) {
+    g_auto(Found) found = { 0 };
+
+    if (!find_device(uuid, busy, &found, error))
+        return false;
+    if (!frame_range_equal(found.facts->device, old->facts->device) ||
+        !frame_range_equal(found.facts->usable, old->facts->usable)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+                    "%s has frames 0x%" PRIx64 "-0x%" PRIx64 " after it was enabled again, and had 0x%" PRIx64
+                    "-0x%" PRIx64 " before",
+                    found.facts->path, found.facts->usable.start, found.facts->usable.end, old->facts->usable.start,
+                    old->facts->usable.end);
+        return false;
+    }
+    int fd = open_device(uuid, &found, busy, error);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
+bool nd_content_renew(sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
+    revive_device(uuid);
+
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    g_auto(Found) old = { 0 };
+
+    if (!find_device(uuid, busy, &old, error) || !nd_facts_check_tag(old.ndns, old.facts, tag, error) ||
+        !nd_facts_check_unused(old.ndns, old.facts, busy, error)) {
+        *ret_outcome = BACKEND_UNCHANGED;
+        return false;
+    }
+    if (restart_device(&old, error) && check_renewed(uuid, &old, busy, error))
+        return true;
+    *ret_outcome = BACKEND_UNKNOWN;
+    return false;
+}
+
+/* --- erasing ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    BackendContent base;
+    Medium *medium;
+} NdContent;
+
+static int content_zero(BackendContent *c, uint64_t off, uint64_t len) {
+    return medium_zero(((NdContent *) c)->medium, off, len);
+}
+
+static void content_free(BackendContent *c) {
+    medium_free(((NdContent *) c)->medium);
+    g_free(c);
+}
+
 BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
     revive_device(uuid);
 
     g_autoptr(NdBusy) busy = nd_busy_new();
     g_auto(Found) old = { 0 }, found = { 0 };
 
-    if (!find_device(uuid, busy, &old, error))
+    if (!find_device(uuid, busy, &old, error) || !nd_facts_check_unused(old.ndns, old.facts, busy, error))
         return NULL;
-    dev_t number = makedev((unsigned) daxctl_dev_get_major(old.dev), (unsigned) daxctl_dev_get_minor(old.dev));
-    if (old.facts->held || nd_busy_char(busy, number, true)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s is in use: find who has it with `fuser -v %s`",
-                    old.facts->path, old.facts->path);
-        return NULL;
-    }
     if (!restart_device(&old, error) || !find_device(uuid, busy, &found, error))
         return NULL;
 

@@ -12,6 +12,10 @@
 /* BackendOps.open_medium. any_persistence: see nd_facts_raw(). */
 Medium *nd_content_open_medium(bool any_persistence, sd_id128_t uuid, GError **error);
 
+/* BackendOps.renew, BackendOps.mappers. */
+bool nd_content_renew(sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
+MapperList *nd_content_mappers(sd_id128_t uuid, GError **error);
+
 /* BackendOps.open_content. The device is disabled and enabled in between, after which descriptors that somebody kept
  * are dead. */
 BackendContent *nd_content_open(sd_id128_t uuid, GError **error);

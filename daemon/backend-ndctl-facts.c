@@ -289,7 +289,7 @@ static void add_dax_facts(BackendDevice *d, struct ndctl_namespace *ndns, struct
     bool labelled = ndctl_namespace_get_type(ndns) != ND_DEVICE_NAMESPACE_IO, ram = is_system_ram(dev);
 
     d->path = g_strconcat("/dev/", daxctl_dev_get_devname(dev), NULL);
-    d->held = ram || nd_busy_char(busy, number, false);
+    d->held = ram || nd_busy_char(busy, number);
     if (ram || !daxctl_dev_is_enabled(dev))
         return;
 
@@ -338,6 +338,41 @@ BackendDevice *nd_facts_device(struct ndctl_namespace *ndns, const NdBusy *busy)
             d->state = BACKEND_DEVICE_COMPLETE;
     }
     return d;
+}
+
+bool nd_facts_check_tag(struct ndctl_namespace *ndns, const BackendDevice *d, const char *tag, GError **error) {
+    if (ndctl_namespace_get_type(ndns) == ND_DEVICE_NAMESPACE_IO ||
+        (d->role != BACKEND_ROLE_NONE && strcmp(d->tag, tag) == 0))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "%s in %s has the tag '%s' and not '%s': not touched",
+                d->name, d->raw_id, d->tag, tag);
+    return false;
+}
+
+bool nd_facts_check_unused(struct ndctl_namespace *ndns, const BackendDevice *d, const NdBusy *busy, GError **error) {
+    struct daxctl_dev *dev = nd_namespace_dax_dev(ndns);
+    const char *path = d->path ? d->path : d->name;
+
+    if (dev && is_system_ram(dev)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s (%s) is in use as system RAM", path, d->name);
+        return false;
+    }
+    if (!dev && d->held) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s (%s) is in use: find who has it with `fuser -v %s`", path,
+                    d->name, path);
+        return false;
+    }
+    if (!dev)
+        return true;
+
+    g_autoptr(MapperList) list =
+        nd_busy_mapped(busy, makedev((unsigned) daxctl_dev_get_major(dev), (unsigned) daxctl_dev_get_minor(dev)));
+    if (mapper_list_is_empty(list))
+        return true;
+    g_autofree char *who = mapper_list_describe(list, MAPPERS_EVERYBODY);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s (%s) is in use: %s; end what uses it (`fuser -v %s`)", path,
+                d->name, who, path);
+    return false;
 }
 
 /* --- all of it ---------------------------------------------------------------------------------------------------- */

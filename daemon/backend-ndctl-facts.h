@@ -39,3 +39,9 @@ BackendDevice *nd_facts_find(sd_id128_t uuid, GError **error);
 /* Opens the character device of an enabled device-dax: the node must be a character device with the number that sysfs
  * gives. */
 int nd_facts_open_dax(struct daxctl_dev *dev, GError **error);
+
+/* Whether it carries this tag, INTERNAL if not. Without labels the uuid alone, which nobody else can have, says that the
+ * device is meant. */
+bool nd_facts_check_tag(struct ndctl_namespace *ndns, const BackendDevice *d, const char *tag, GError **error);
+/* Whether nobody, this process included, has it mapped, mounted or stacked upon; BUSY names who has. */
+bool nd_facts_check_unused(struct ndctl_namespace *ndns, const BackendDevice *d, const NdBusy *busy, GError **error);

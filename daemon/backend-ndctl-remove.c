@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define MIB (UINT64_C(1) << 20)
@@ -205,27 +204,6 @@ void nd_remove_stale_fillers(const char *region_id) {
         g_warning("%s: cannot remove old fillers: %s, ignoring", region_id, error->message);
 }
 
-static bool check_removable(struct ndctl_namespace *ndns, const BackendDevice *d, const NdBusy *busy, const char *tag,
-                            GError **error) {
-    struct daxctl_dev *dev = nd_namespace_dax_dev(ndns);
-
-    /* Without labels the uuid alone, which nobody else can have, says that the device is meant. */
-    if (ndctl_namespace_get_type(ndns) != ND_DEVICE_NAMESPACE_IO &&
-        (d->role == BACKEND_ROLE_NONE || strcmp(d->tag, tag) != 0)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "%s in %s has the tag '%s' and not '%s': not touched",
-                    d->name, d->raw_id, d->tag, tag);
-        return false;
-    }
-    if (d->held ||
-        (dev && nd_busy_char(busy, makedev((unsigned) daxctl_dev_get_major(dev), (unsigned) daxctl_dev_get_minor(dev)),
-                             true))) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s (%s) is in use: find who has it with `fuser -v %s`",
-                    d->path ? d->path : d->name, d->name, d->path ? d->path : d->name);
-        return false;
-    }
-    return true;
-}
-
 bool nd_remove_checked(sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
     g_autoptr(NdContext) context = nd_context_new(error);
     if (!context) {
@@ -242,7 +220,8 @@ bool nd_remove_checked(sd_id128_t uuid, const char *tag, BackendOutcome *ret_out
     g_autoptr(BackendDevice) before = nd_facts_device(ndns, busy);
     if (!before)
         return true;
-    if (!nd_context_check_alone(context, ndns, error) || !check_removable(ndns, before, busy, tag, error)) {
+    if (!nd_context_check_alone(context, ndns, error) || !nd_facts_check_tag(ndns, before, tag, error) ||
+        !nd_facts_check_unused(ndns, before, busy, error)) {
         *ret_outcome = BACKEND_UNCHANGED;
         return false;
     }

@@ -52,6 +52,17 @@ static Medium *ndctl_backend_open_medium(Backend *b, sd_id128_t uuid, GError **e
     return nd_content_open_medium(any_persistence(b), uuid, error);
 }
 
+static bool ndctl_backend_renew(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
+                                GError **error) {
+    (void) b;
+    return nd_content_renew(uuid, tag, ret_outcome, error);
+}
+
+static MapperList *ndctl_backend_mappers(Backend *b, sd_id128_t uuid, GError **error) {
+    (void) b;
+    return nd_content_mappers(uuid, error);
+}
+
 static BackendContent *ndctl_backend_open_content(Backend *b, sd_id128_t uuid, GError **error) {
     (void) b;
     return nd_content_open(uuid, error);
@@ -72,6 +83,8 @@ static const BackendOps ndctl_ops = {
     .create = ndctl_backend_create,
     .destroy = ndctl_backend_destroy,
     .open_medium = ndctl_backend_open_medium,
+    .renew = ndctl_backend_renew,
+    .mappers = ndctl_backend_mappers,
     .open_content = ndctl_backend_open_content,
     .free = ndctl_backend_free,
 };

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "daemon/dimm-health.h"
+#include "daemon/mappers.h"
 #include "daemon/medium.h"
 #include "proto/types.h"
 
@@ -125,13 +126,26 @@ typedef struct {
     /* Makes a device at exactly req->device. The device that now exists, or NULL with error and *ret_outcome. */
     BackendDevice *(*create)(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome, GError **error);
     /*
-     * Destroys the device of ours with this uuid and this tag. True also when it is not there. BUSY (UNCHANGED) when
-     * somebody has it mapped or open; refuses (INTERNAL, UNCHANGED) a device whose tag differs.
+     * Destroys the device of ours with this uuid and this tag. True also when it is not there. BUSY (UNCHANGED), naming
+     * the process, when somebody has it mapped (a file: mapped or open); refuses (INTERNAL, UNCHANGED) a device whose
+     * tag differs.
      */
     bool (*destroy)(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
     /* The usable bytes of a mgmt device as a journal medium. The caller frees it before the backend. */
     Medium *(*open_medium)(Backend *b, sd_id128_t uuid, GError **error);
-    /* The usable bytes of a data device for erasing. BUSY when somebody has it mapped. */
+    /*
+     * Makes every descriptor of the data device with this uuid and this tag dead that was opened before, wherever it is
+     * kept; content, frames and uuid stay, the path may become another one. BUSY (UNCHANGED), naming the process, when
+     * somebody has it mapped (a file: mapped or open); DEGRADED when it is not there or not whole; INTERNAL (UNCHANGED)
+     * for a device whose tag differs. UNKNOWN: it may be disabled now, with its content; another renew, open_content
+     * or destroy goes on from there.
+     */
+    bool (*renew)(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
+    /* Who has the device mapped (a file: mapped or open), pmemd included; nobody of one that is not there. NULL with
+     * error: it cannot be asked for. */
+    MapperList *(*mappers)(Backend *b, sd_id128_t uuid, GError **error);
+    /* The usable bytes of a data device for erasing, renewed first. BUSY, naming the process, when somebody has it
+     * mapped (a file: mapped or open). */
     BackendContent *(*open_content)(Backend *b, sd_id128_t uuid, GError **error);
     void (*free)(Backend *b);
 } BackendOps;

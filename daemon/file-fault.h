@@ -4,10 +4,10 @@
  * Failures and delays that a test orders from the file backend: DIR/inject.conf, read at the start of each operation.
  * For tests; no other backend has it. The directory belongs to the daemon's user alone, so nobody else can order any.
  *
- *   [create]         list, create, destroy, open_medium, open_content or zero: the operation it is about
+ *   [create]         list, create, destroy, renew, open_medium, open_content or zero: the operation it is about
  *   Nth=1            the call that is meant, counted from the next one; default 1
  *   When=before      nothing was done; the default
- *        prepared    create only: temporary files are written, nothing is visible yet, and stays so
+ *        prepared    create, renew: temporary files are written, nothing is visible yet, and stays so
  *        partial     half was done (create, destroy: a description without image; zero: the first half), and stays so
  *        after       all was done, then it fails: the outcome is unknown
  *   Error=EIO        EIO, ENOSPC, EBUSY, or kill: the process dies by SIGKILL. Default: no error, only what follows
@@ -28,6 +28,7 @@ typedef enum {
     FILE_FAULT_LIST,
     FILE_FAULT_CREATE,
     FILE_FAULT_DESTROY,
+    FILE_FAULT_RENEW,
     FILE_FAULT_OPEN_MEDIUM,
     FILE_FAULT_OPEN_CONTENT,
     FILE_FAULT_ZERO,

@@ -13,21 +13,26 @@
 #include <unistd.h>
 
 #define ZERO_CHUNK (UINT64_C(1) << 20)
+#define COPY_CHUNK (UINT64_C(1) << 20)
 
-bool file_image_held(int fd) {
+FileImageUsers file_image_users(int fd) {
     /* A write lease is granted only to who is alone; it is given back at once. An opener that comes in between waits
      * for that moment, and the kernel would tell us by SIGIO, which kills: SIGURG is ignored by default. */
     if (fcntl(fd, F_SETSIG, SIGURG) == 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
         (void) fcntl(fd, F_SETLEASE, F_UNLCK);
-        return false;
+        return FILE_IMAGE_ALONE;
     }
     if (errno == EAGAIN)
-        return true;
+        return FILE_IMAGE_SHARED;
     /* No leases on this file system: at least those who lock it are seen. */
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK;
+        return errno == EWOULDBLOCK ? FILE_IMAGE_SHARED : FILE_IMAGE_UNCERTAIN;
     (void) flock(fd, LOCK_UN);
-    return false;
+    return FILE_IMAGE_UNCERTAIN;
+}
+
+bool file_image_held(int fd) {
+    return file_image_users(fd) == FILE_IMAGE_SHARED;
 }
 
 int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageAsk ask, FileImageFacts *ret_facts) {
@@ -83,6 +88,74 @@ int file_image_write_temp(int dirfd, const char *name, uint64_t bytes, bool prea
         do {
             r = -posix_fallocate(fd, 0, (off_t) bytes);
         } while (r == -EINTR);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
+/* Copies [off, end), by the file system's own means where it has some. */
+static int copy_extent(int from, int to, uint64_t off, uint64_t end, char *buffer) {
+    bool by_kernel = true;
+
+    while (off < end) {
+        off_t in = (off_t) off, out = (off_t) off;
+        ssize_t n = by_kernel ? copy_file_range(from, &in, to, &out, end - off, 0)
+                              : pread(from, buffer, MIN(end - off, COPY_CHUNK), in);
+
+        if (by_kernel && (n == 0 || (n < 0 && errno != EINTR))) {
+            by_kernel = false;
+            continue;
+        }
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO; /* it was whole when it was opened */
+        for (ssize_t done = 0; !by_kernel && done < n;) {
+            ssize_t written = pwrite(to, buffer + done, (size_t) (n - done), out + done);
+
+            if (written < 0 && errno != EINTR)
+                return -errno;
+            done += MAX(written, 0);
+        }
+        off += (uint64_t) n;
+    }
+    return 0;
+}
+
+static int copy_data(int from, int to, uint64_t bytes) {
+    g_autofree char *buffer = g_malloc(COPY_CHUNK);
+
+    for (uint64_t off = 0; off < bytes;) {
+        off_t data = lseek(from, (off_t) off, SEEK_DATA);
+
+        if (data < 0 && errno == ENXIO)
+            break; /* a hole up to the end */
+        off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+        if (data < 0 || hole < 0) {
+            if (errno != EINVAL)
+                return -errno;
+            data = (off_t) off; /* a file system that cannot tell: all of it */
+            hole = (off_t) bytes;
+        }
+        int r = copy_extent(from, to, (uint64_t) data, MIN((uint64_t) hole, bytes), buffer);
+        if (r < 0)
+            return r;
+        off = (uint64_t) hole;
+    }
+    return 0;
+}
+
+int file_image_copy_temp(int dirfd, const char *name, int from, uint64_t bytes) {
+    int r = file_image_write_temp(dirfd, name, bytes, false);
+    if (r < 0)
+        return r;
+
+    g_autofree char *temp = file_io_temp_name(name);
+    int fd = openat(dirfd, temp, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    r = copy_data(from, fd, bytes);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     close(fd);

@@ -31,11 +31,21 @@ int file_image_look(int dirfd, const char *name, uint64_t bytes, FileImageAsk as
 /* The descriptor for reading and writing of an image of exactly that size (or any). -EMEDIUMTYPE: it is something
  * else; -EBUSY: somebody holds a lease on it. */
 int file_image_open(int dirfd, const char *name, uint64_t bytes);
-/* Whether a descriptor other than fd, of any process, has the file open or mapped. */
+/* Who else has a file open or mapped, wherever the descriptor is: in a table, behind a mapping, on its way through a
+ * socket. */
+typedef enum {
+    FILE_IMAGE_ALONE,     /* nobody */
+    FILE_IMAGE_SHARED,    /* somebody */
+    FILE_IMAGE_UNCERTAIN, /* the file system cannot tell */
+} FileImageUsers;
+FileImageUsers file_image_users(int fd);
+/* Whether it is known that a descriptor other than fd, of any process, has the file open or mapped. */
 bool file_image_held(int fd);
 /* Makes the temporary file (file_io_temp_name()) of an image, reading as zeros, durably; preallocated or sparse. What
  * it made before it failed is the caller's to remove. */
 int file_image_write_temp(int dirfd, const char *name, uint64_t bytes, bool preallocate);
+/* The same with the content of `from`, an open image of that size; what reads as zeros may become a hole. */
+int file_image_copy_temp(int dirfd, const char *name, int from, uint64_t bytes);
 /* Makes [off, off + len) read as zeros, durably. Only what holds data is written: a sparse image stays sparse. mapped:
  * the image as mapped memory, to be written by it; NULL: by the descriptor. */
 int file_image_zero(int fd, Medium *mapped, uint64_t off, uint64_t len);

@@ -28,7 +28,7 @@ typedef struct {
 } FaultyMedium;
 
 static const char *const names[] = {
-    "list", "create", "destroy", "open_medium", "open_content", "zero", "store", "flush", "fence",
+    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "store", "flush", "fence",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == N_FAULTY_CALLS);
 
@@ -39,7 +39,7 @@ const char *faulty_call_name(FaultyCall call) {
 bool faulty_call_has_point(FaultyCall call, FileFaultPoint point) {
     switch (point) {
     case FILE_FAULT_PREPARED:
-        return call == FAULTY_CREATE;
+        return call == FAULTY_CREATE || call == FAULTY_RENEW;
     case FILE_FAULT_PARTIAL:
         return call == FAULTY_CREATE || call == FAULTY_DESTROY || call == FAULTY_ZERO;
     case FILE_FAULT_BEFORE:
@@ -204,6 +204,20 @@ static bool faulty_destroy(Backend *backend, sd_id128_t uuid, const char *tag, B
     return b->inner->ops->destroy(b->inner, uuid, tag, ret_outcome, error);
 }
 
+static bool faulty_renew(Backend *backend, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome,
+                         GError **error) {
+    const FaultyBackend *b = (FaultyBackend *) backend;
+
+    begin(b, FAULTY_RENEW);
+    return b->inner->ops->renew(b->inner, uuid, tag, ret_outcome, error);
+}
+
+static MapperList *faulty_mappers(Backend *backend, sd_id128_t uuid, GError **error) {
+    const FaultyBackend *b = (FaultyBackend *) backend;
+
+    return b->inner->ops->mappers(b->inner, uuid, error);
+}
+
 static Medium *faulty_open_medium(Backend *backend, sd_id128_t uuid, GError **error) {
     const FaultyBackend *b = (FaultyBackend *) backend;
 
@@ -241,6 +255,8 @@ static const BackendOps ops = {
     .list = faulty_list,
     .create = faulty_create,
     .destroy = faulty_destroy,
+    .renew = faulty_renew,
+    .mappers = faulty_mappers,
     .open_medium = faulty_open_medium,
     .open_content = faulty_open_content,
     .free = faulty_free,

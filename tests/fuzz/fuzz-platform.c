@@ -322,6 +322,21 @@ static void content_free(BackendContent *c) {
     g_free(c);
 }
 
+static bool backend_renew(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
+    guint count;
+    const Device *device = find_device(host_of(b), uuid, &count);
+
+    *ret_outcome = BACKEND_UNCHANGED;
+    if (device && count == 1 && !device->facts->held)
+        return true;
+    g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "not to be had");
+    return false;
+}
+
+static MapperList *backend_mappers(Backend *b, sd_id128_t uuid, GError **error) {
+    return mapper_list_new(NULL, 0, input_rarely(&host_of(b)->in, 8) ? "as told" : NULL);
+}
+
 static BackendContent *backend_open_content(Backend *b, sd_id128_t uuid, GError **error) {
     Host *h = host_of(b);
     guint count;
@@ -350,6 +365,8 @@ static const BackendOps backend_ops = {
     .create = backend_create,
     .destroy = backend_destroy,
     .open_medium = backend_open_medium,
+    .renew = backend_renew,
+    .mappers = backend_mappers,
     .open_content = backend_open_content,
     .free = backend_free_this,
 };

@@ -53,6 +53,18 @@ static Medium *shift_open_medium(Backend *b, sd_id128_t uuid, GError **error) {
     return inner->ops->open_medium(inner, uuid, error);
 }
 
+static bool shift_renew(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
+    Backend *inner = ((const Shift *) b)->inner;
+
+    return inner->ops->renew(inner, uuid, tag, ret_outcome, error);
+}
+
+static MapperList *shift_mappers(Backend *b, sd_id128_t uuid, GError **error) {
+    Backend *inner = ((const Shift *) b)->inner;
+
+    return inner->ops->mappers(inner, uuid, error);
+}
+
 static BackendContent *shift_open_content(Backend *b, sd_id128_t uuid, GError **error) {
     Backend *inner = ((const Shift *) b)->inner;
 
@@ -71,6 +83,8 @@ static Backend *wrap(Backend *inner, void *data) {
         .create = shift_create,
         .destroy = shift_destroy,
         .open_medium = shift_open_medium,
+        .renew = shift_renew,
+        .mappers = shift_mappers,
         .open_content = shift_open_content,
         .free = shift_free,
     };

@@ -5,6 +5,8 @@
  *   backend-probe [--strict] list
  *   backend-probe [--strict] create RAW DEVICE_START DEVICE_END ROLE UUID POOL_UUID [init-labels]
  *   backend-probe destroy UUID TAG
+ *   backend-probe renew UUID TAG
+ *   backend-probe mappers UUID                   who has it mapped, and what is not known
  *   backend-probe [--strict] medium UUID         stores, commits and reads back at offset 0 and at the end
  *   backend-probe [--strict] hold UUID           opens the medium, says so, and keeps it until standard input ends
  *   backend-probe format UUID                    writes a superblock that names the device as a mgmt device
@@ -219,6 +221,40 @@ static int do_destroy(Backend *backend, char **args, int n_args) {
     return say("destroyed", true);
 }
 
+static int do_renew(Backend *backend, char **args, int n_args) {
+    if (n_args != 2)
+        bad_usage("renew UUID TAG");
+
+    g_autoptr(GError) error = NULL;
+    BackendOutcome outcome = BACKEND_UNKNOWN;
+    if (!backend->ops->renew(backend, parse_uuid(args[0]), args[1], &outcome, &error))
+        return refuse(error, &outcome);
+    return say("renewed", true);
+}
+
+static int do_mappers(Backend *backend, char **args, int n_args) {
+    if (n_args != 1)
+        bad_usage("mappers UUID");
+
+    g_autoptr(GError) error = NULL;
+    g_autoptr(MapperList) list = backend->ops->mappers(backend, parse_uuid(args[0]), &error);
+    if (!list)
+        return refuse(error, NULL);
+    g_autofree char *text = mapper_list_describe(list, MAPPERS_EVERYBODY);
+    g_autoptr(JsonBuilder) b = json_builder_new();
+    json_builder_begin_object(b);
+    json_builder_set_member_name(b, "pids");
+    json_builder_begin_array(b);
+    for (guint i = 0; i < list->found->len; i++)
+        json_builder_add_int_value(b, g_array_index(list->found, Mapper, i).pid);
+    json_builder_end_array(b);
+    add_string(b, "gap", list->gap);
+    add_string(b, "text", text);
+    json_builder_end_object(b);
+    print_object(b);
+    return 0;
+}
+
 static int store_and_compare(Medium *m, uint64_t off) {
     uint8_t bytes[256];
 
@@ -331,6 +367,10 @@ int main(int argc, char **argv) {
         return do_create(backend, args, n_args);
     if (strcmp(operation, "destroy") == 0)
         return do_destroy(backend, args, n_args);
+    if (strcmp(operation, "renew") == 0)
+        return do_renew(backend, args, n_args);
+    if (strcmp(operation, "mappers") == 0)
+        return do_mappers(backend, args, n_args);
     if (strcmp(operation, "medium") == 0 || strcmp(operation, "hold") == 0)
         return do_medium(backend, args, n_args, operation[0] == 'h');
     if (strcmp(operation, "format") == 0)

@@ -116,6 +116,18 @@ static Medium *poison_open_medium(Backend *b, sd_id128_t uuid, GError **error) {
     return medium;
 }
 
+static bool poison_renew(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
+    Backend *inner = ((PoisonBackend *) b)->inner;
+
+    return inner->ops->renew(inner, uuid, tag, ret_outcome, error);
+}
+
+static MapperList *poison_mappers(Backend *b, sd_id128_t uuid, GError **error) {
+    Backend *inner = ((PoisonBackend *) b)->inner;
+
+    return inner->ops->mappers(inner, uuid, error);
+}
+
 static BackendContent *poison_open_content(Backend *b, sd_id128_t uuid, GError **error) {
     Backend *inner = ((PoisonBackend *) b)->inner;
     return inner->ops->open_content(inner, uuid, error);
@@ -133,6 +145,8 @@ static Backend *wrap(Backend *inner, void *data) {
         .create = poison_create,
         .destroy = poison_destroy,
         .open_medium = poison_open_medium,
+        .renew = poison_renew,
+        .mappers = poison_mappers,
         .open_content = poison_open_content,
         .free = poison_free,
     };
