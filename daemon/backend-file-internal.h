@@ -2,12 +2,14 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * What the files of the file backend share: the backend itself, and the names of its files. backend-file.c opens and
- * locks the directory; backend-file-list.c, -create.c, -destroy.c, -renew.c and -open.c are the operations. Nobody else includes
+ * locks the directory; backend-file-list.c, -create.c, -destroy.c, -renew.c, -open.c and -clear.c are the operations. Nobody
+ * else includes
  * it.
  */
 #pragma once
 
 #include "daemon/backend-file.h"
+#include "daemon/file-health.h"
 #include "daemon/file-image.h"
 #include "daemon/file-index.h"
 #include "daemon/file-record.h"
@@ -50,6 +52,10 @@ int file_backend_users(FileBackend *b, const char *image, FileImageUsers *ret_us
 bool file_backend_check_unused(FileBackend *b, const char *image, FileImageUsers *ret_users, GError **error);
 /* Puts a new file of that size, which reads as zeros, in the image's place. */
 bool file_backend_replace(FileBackend *b, const char *image, uint64_t bytes, GError **error);
+/* What is there, for an operation that has to know. */
+BackendListing *file_backend_look(FileBackend *b, GError **error);
+/* health.conf as it is now; NULL when there is none. */
+bool file_backend_read_health(FileBackend *b, FileHealth **ret_health, GError **error);
 
 BackendListing *file_backend_list(Backend *backend, GError **error);
 BackendDevice *file_backend_create(Backend *backend, const BackendCreate *req, BackendOutcome *ret_outcome,
@@ -61,3 +67,5 @@ bool file_backend_renew(Backend *backend, sd_id128_t uuid, const char *tag, Back
 MapperList *file_backend_mappers(Backend *backend, sd_id128_t uuid, GError **error);
 Medium *file_backend_open_medium(Backend *backend, sd_id128_t uuid, GError **error);
 BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GError **error);
+bool file_backend_clear_bad(Backend *backend, const BackendClear *req, uint64_t *ret_frames,
+                            BackendOutcome *ret_outcome, GError **error);

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static BackendRaw *raw_new(const FileRegion *region) {
+static BackendRaw *raw_new(const FileRegion *region, const FileHealth *health) {
     BackendRaw *raw = g_new0(BackendRaw, 1);
 
     raw->id = g_strdup(region->name);
@@ -31,6 +31,10 @@ static BackendRaw *raw_new(const FileRegion *region) {
     raw->free_slots = UINT64_MAX;
     raw->kind = BACKEND_RAW_FILE;
     raw->persistence = g_strdup("file");
+    raw->bad = file_health_bad(health, region->name, &raw->bad_all);
+    raw->health = file_health_dimms(health, region->name);
+    for (guint i = 0; raw->health && i < raw->health->len && !raw->unusable; i++)
+        raw->unusable = dimm_health_unusable(g_ptr_array_index(raw->health, i));
     return raw;
 }
 
@@ -251,18 +255,17 @@ static int compare_start(gconstpointer a, gconstpointer b) {
     return strcmp(x->name, y->name);
 }
 
-BackendListing *file_backend_list(Backend *backend, GError **error) {
-    FileBackend *b = file_backend(backend);
+BackendListing *file_backend_look(FileBackend *b, GError **error) {
     g_autoptr(BackendListing) listing = backend_listing_new();
-    g_autoptr(FileFault) fault = NULL;
+    g_autoptr(FileHealth) health = NULL;
     g_auto(Names) names = { 0 };
     GHashTableIter iter;
     gpointer image;
 
-    if (!file_fault_begin(b->dirfd, FILE_FAULT_LIST, &fault, error) || !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
+    if (!file_backend_read_health(b, &health, error))
         return NULL;
     for (guint i = 0; i < b->regions->len; i++)
-        g_ptr_array_add(listing->raws, raw_new(b->regions->pdata[i]));
+        g_ptr_array_add(listing->raws, raw_new(b->regions->pdata[i], health));
     if (!read_names(b, &names, error))
         return NULL;
 
@@ -276,5 +279,15 @@ BackendListing *file_backend_list(Backend *backend, GError **error) {
     while (g_hash_table_iter_next(&iter, &image, NULL))
         g_ptr_array_add(listing->devices, leftover_new(b, image));
     g_ptr_array_sort(listing->devices, compare_start);
-    return file_fault_hit(fault, FILE_FAULT_AFTER, error) ? g_steal_pointer(&listing) : NULL;
+    return g_steal_pointer(&listing);
+}
+
+BackendListing *file_backend_list(Backend *backend, GError **error) {
+    FileBackend *b = file_backend(backend);
+    g_autoptr(FileFault) fault = NULL;
+
+    if (!file_fault_begin(b->dirfd, FILE_FAULT_LIST, &fault, error) || !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
+        return NULL;
+    g_autoptr(BackendListing) listing = file_backend_look(b, error);
+    return listing && file_fault_hit(fault, FILE_FAULT_AFTER, error) ? g_steal_pointer(&listing) : NULL;
 }

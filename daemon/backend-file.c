@@ -94,6 +94,7 @@ static const BackendOps file_ops = {
     .renew = file_backend_renew,
     .mappers = file_backend_mappers,
     .open_content = file_backend_open_content,
+    .clear_bad = file_backend_clear_bad,
     .free = file_free,
 };
 

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend-ndctl.h"
 
+#include "daemon/backend-ndctl-clear.h"
 #include "daemon/backend-ndctl-content.h"
 #include "daemon/backend-ndctl-context.h"
 #include "daemon/backend-ndctl-create.h"
@@ -68,6 +69,12 @@ static BackendContent *ndctl_backend_open_content(Backend *b, sd_id128_t uuid, G
     return nd_content_open(uuid, error);
 }
 
+static bool ndctl_backend_clear_bad(Backend *b, const BackendClear *req, uint64_t *ret_frames,
+                                    BackendOutcome *ret_outcome, GError **error) {
+    (void) b;
+    return nd_clear(req, ret_frames, ret_outcome, error);
+}
+
 static void close_lock(void *fd) {
     close(*(int *) fd);
 }
@@ -86,6 +93,7 @@ static const BackendOps ndctl_ops = {
     .renew = ndctl_backend_renew,
     .mappers = ndctl_backend_mappers,
     .open_content = ndctl_backend_open_content,
+    .clear_bad = ndctl_backend_clear_bad,
     .free = ndctl_backend_free,
 };
 

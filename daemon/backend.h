@@ -110,6 +110,14 @@ typedef struct {
     bool init_labels;  /* may initialise the labels of a region that has none (loses the legacy namespace) */
 } BackendCreate;
 
+/* Bad frames that are to be made good again. */
+typedef struct {
+    const char *raw_id;
+    FrameRange frames; /* nothing outside of them is touched */
+    sd_id128_t device; /* the data device of ours whose usable frames hold all of them; null: they are in no device */
+    const char *tag;   /* that device's; NULL: there is no device */
+} BackendClear;
+
 /* The content of a data device, to be erased on the eraser's thread (no libndctl in these calls). */
 typedef struct BackendContent BackendContent;
 struct BackendContent {
@@ -147,6 +155,16 @@ typedef struct {
     /* The usable bytes of a data device for erasing, renewed first. BUSY, naming the process, when somebody has it
      * mapped (a file: mapped or open). */
     BackendContent *(*open_content)(Backend *b, sd_id128_t uuid, GError **error);
+    /*
+     * Has the platform forget that frames are bad, and hand out good memory in their place. What was in the bad frames
+     * is lost, and what they hold afterwards is undefined until it is written. A data device may be renewed by it.
+     * True when none of req->frames is bad any more. *ret_frames: how many are good that were bad; also of a failure,
+     * where it was less than all.
+     * Refused, UNCHANGED: NOT_SUPPORTED (this platform cannot clear), BUSY (somebody has the device open, or the frames
+     * are in another device, ours or foreign), INTERNAL (the device has another tag), INVALID_ARGUMENT.
+     */
+    bool (*clear_bad)(Backend *b, const BackendClear *req, uint64_t *ret_frames, BackendOutcome *ret_outcome,
+                      GError **error);
     void (*free)(Backend *b);
 } BackendOps;
 

@@ -16,7 +16,9 @@
 #define NUMBER_MAX 1000000
 #define POLL_US 2000
 
-static const char *const op_names[] = { "list", "create", "destroy", "renew", "open_medium", "open_content", "zero" };
+static const char *const op_names[] = {
+    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "clear_bad",
+};
 G_STATIC_ASSERT(G_N_ELEMENTS(op_names) == N_FILE_FAULT_OPS);
 
 static const char *const point_names[] = { "before", "prepared", "partial", "after" };
@@ -50,7 +52,8 @@ static bool op_has_point(FileFaultOp op, FileFaultPoint point) {
     case FILE_FAULT_PREPARED:
         return op == FILE_FAULT_CREATE || op == FILE_FAULT_RENEW;
     case FILE_FAULT_PARTIAL:
-        return op == FILE_FAULT_CREATE || op == FILE_FAULT_DESTROY || op == FILE_FAULT_ZERO;
+        return op == FILE_FAULT_CREATE || op == FILE_FAULT_DESTROY || op == FILE_FAULT_ZERO ||
+               op == FILE_FAULT_CLEAR_BAD;
     default:
         return true;
     }
@@ -68,8 +71,8 @@ static bool parse_when(FileFaultOp op, const char *value, FileFaultPoint *ret_po
             *ret_point = (FileFaultPoint) i;
             return true;
         }
-    return refuse(op, "When", value, "before, after, partial (create, destroy, zero) or prepared (create, renew)",
-                  error);
+    return refuse(op, "When", value,
+                  "before, after, partial (create, destroy, zero, clear_bad) or prepared (create, renew)", error);
 }
 
 static bool parse_error(FileFaultOp op, const char *value, int *ret_errnum, GError **error) {

@@ -4,11 +4,11 @@
  * Failures and delays that a test orders from the file backend: DIR/inject.conf, read at the start of each operation.
  * For tests; no other backend has it. The directory belongs to the daemon's user alone, so nobody else can order any.
  *
- *   [create]         list, create, destroy, renew, open_medium, open_content or zero: the operation it is about
+ *   [create]         list, create, destroy, renew, open_medium, open_content, zero or clear_bad: the operation it is about
  *   Nth=1            the call that is meant, counted from the next one; default 1
  *   When=before      nothing was done; the default
  *        prepared    create, renew: temporary files are written, nothing is visible yet, and stays so
- *        partial     half was done (create, destroy: a description without image; zero: the first half), and stays so
+ *        partial     half was done (create, destroy: a description without image; zero, clear_bad: the first half), and stays so
  *        after       all was done, then it fails: the outcome is unknown
  *   Error=EIO        EIO, ENOSPC, EBUSY, or kill: the process dies by SIGKILL. Default: no error, only what follows
  *   DelayMs=100      sleeps at that point
@@ -32,6 +32,7 @@ typedef enum {
     FILE_FAULT_OPEN_MEDIUM,
     FILE_FAULT_OPEN_CONTENT,
     FILE_FAULT_ZERO,
+    FILE_FAULT_CLEAR_BAD,
     N_FILE_FAULT_OPS,
 } FileFaultOp;
 

@@ -25,12 +25,12 @@ LEVELS = [
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "mappers", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
-    ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy"}),
+    ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
     # Nouns that modules of level 2 were split by, one on the other.
     ("1.1", {"rules-placement", "backend-ndctl-health", "backend-ndctl-labels", "file-index"}),
     ("1.2", {"backend-ndctl-facts"}),
     ("1.3", {"backend-ndctl-remove", "backend-ndctl-content"}),
-    ("1.4", {"backend-ndctl-create"}),
+    ("1.4", {"backend-ndctl-create", "backend-ndctl-clear"}),
     ("2", {"backend-ndctl", "backend-file", "locate", "rules", "recovery"}),
     ("3", {"manager"}),
     ("3.1", {"bus-audit"}),
@@ -43,6 +43,7 @@ LEVELS = [
 
 # Further files of a module: variants behind its header, and private headers, which no other module includes.
 PARTS = {
+    "daemon/backend-file-clear": "daemon/backend-file",
     "daemon/backend-file-create": "daemon/backend-file",
     "daemon/backend-file-destroy": "daemon/backend-file",
     "daemon/backend-file-internal": "daemon/backend-file",

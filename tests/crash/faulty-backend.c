@@ -28,7 +28,7 @@ typedef struct {
 } FaultyMedium;
 
 static const char *const names[] = {
-    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "store", "flush", "fence",
+    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "clear_bad", "store", "flush", "fence",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == N_FAULTY_CALLS);
 
@@ -41,7 +41,7 @@ bool faulty_call_has_point(FaultyCall call, FileFaultPoint point) {
     case FILE_FAULT_PREPARED:
         return call == FAULTY_CREATE || call == FAULTY_RENEW;
     case FILE_FAULT_PARTIAL:
-        return call == FAULTY_CREATE || call == FAULTY_DESTROY || call == FAULTY_ZERO;
+        return call == FAULTY_CREATE || call == FAULTY_DESTROY || call == FAULTY_ZERO || call == FAULTY_CLEAR_BAD;
     case FILE_FAULT_BEFORE:
     case FILE_FAULT_AFTER:
     case N_FILE_FAULT_POINTS:
@@ -242,6 +242,14 @@ static BackendContent *faulty_open_content(Backend *backend, sd_id128_t uuid, GE
     return &c->base;
 }
 
+static bool faulty_clear_bad(Backend *backend, const BackendClear *req, uint64_t *ret_frames,
+                             BackendOutcome *ret_outcome, GError **error) {
+    const FaultyBackend *b = (FaultyBackend *) backend;
+
+    begin(b, FAULTY_CLEAR_BAD);
+    return b->inner->ops->clear_bad(b->inner, req, ret_frames, ret_outcome, error);
+}
+
 static void faulty_free(Backend *backend) {
     FaultyBackend *b = (FaultyBackend *) backend;
 
@@ -259,6 +267,7 @@ static const BackendOps ops = {
     .mappers = faulty_mappers,
     .open_medium = faulty_open_medium,
     .open_content = faulty_open_content,
+    .clear_bad = faulty_clear_bad,
     .free = faulty_free,
 };
 

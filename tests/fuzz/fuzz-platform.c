@@ -11,6 +11,7 @@
  * written; the map knows every device that is shown; rules and model never disagree; the second start finds what the
  * first one left.
  */
+#include "daemon/bad-frames.h"
 #include "daemon/hints.h"
 #include "daemon/journal.h"
 #include "daemon/manager.h"
@@ -355,6 +356,40 @@ static BackendContent *backend_open_content(Backend *b, sd_id128_t uuid, GError 
     return content;
 }
 
+/* Only what is ours by a journal, or nobody's, and bad at all. */
+static bool backend_clear_bad(Backend *b, const BackendClear *req, uint64_t *ret_frames, BackendOutcome *ret_outcome,
+                              GError **error) {
+    Host *h = host_of(b);
+    BackendRaw *raw = NULL;
+
+    for (guint i = 0; i < h->raws->len && !raw; i++) {
+        BackendRaw *other = g_ptr_array_index(h->raws, i);
+
+        raw = strcmp(other->id, req->raw_id) == 0 ? other : NULL;
+    }
+    g_assert_nonnull(raw);
+    g_assert_true(frame_range_contains(raw->range, req->frames));
+    if (!sd_id128_is_null(req->device))
+        g_assert_nonnull(find_known(h, req->device, (FrameRange){ 0, 0 }, false));
+    for (guint i = 0; i < h->devices->len; i++) {
+        const BackendDevice *device = ((Device *) g_ptr_array_index(h->devices, i))->facts;
+
+        if (sd_id128_is_null(req->device) || !sd_id128_equal(device->uuid, req->device))
+            g_assert_false(frame_range_overlaps(device->device, req->frames));
+    }
+    *ret_frames = 0;
+    *ret_outcome = BACKEND_UNCHANGED;
+    if (input_rarely(&h->in, 4)) {
+        *ret_outcome = BACKEND_UNKNOWN;
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "as told");
+        return false;
+    }
+    *ret_frames = bad_frames_count(raw->bad, req->frames);
+    g_clear_pointer(&raw->bad, g_array_unref);
+    raw->bad_all = false;
+    return true;
+}
+
 static void backend_free_this(Backend *b) {
     g_free(b);
 }
@@ -368,10 +403,35 @@ static const BackendOps backend_ops = {
     .renew = backend_renew,
     .mappers = backend_mappers,
     .open_content = backend_open_content,
+    .clear_bad = backend_clear_bad,
     .free = backend_free_this,
 };
 
 /* --- the platform --- */
+
+/* Bad frames and DIMMs of any health, now and then. */
+static void add_facts(Host *h, BackendRaw *raw) {
+    g_auto(BadFrames) bad = { 0 };
+    unsigned dimms = input_rarely(&h->in, 4) ? 1 + input_below(&h->in, 2) : 0;
+
+    bad_frames_begin(&bad, raw->range);
+    while (input_rarely(&h->in, 8)) {
+        uint64_t start = raw->range.start + input_below(&h->in, 256) * 8;
+
+        bad_frames_add(&bad, (FrameRange){ start, start + 1 + input_below(&h->in, 64) });
+    }
+    bad.incomplete = input_rarely(&h->in, 32);
+    raw->bad = bad_frames_end(&bad, &raw->bad_all);
+    for (unsigned i = 0; i < dimms; i++) {
+        DimmHealth *dimm = dimm_health_new("8680-01", "nmem0");
+
+        dimm->state = (Health) input_below(&h->in, N_HEALTHS);
+        dimm->flags = input_below(&h->in, 1u << 8);
+        dimm->spares = (int) input_below(&h->in, 101);
+        raw->health = raw->health ? raw->health : dimm_healths_new();
+        g_ptr_array_add(raw->health, dimm);
+    }
+}
 
 static void add_raw(Host *h) {
     unsigned shape = input_u8(&h->in);
@@ -894,6 +954,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         g_assert_true(hints_put(h.state_dir, uuid & 64 ? HINT_SETUP : HINT_RELEASE, uuid_of(uuid % N_UUIDS), NULL));
     }
+    for (guint i = 0; i < h.raws->len; i++)
+        add_facts(&h, g_ptr_array_index(h.raws, i));
     note_bytes(&h);
     start(&h);
     check(&h);

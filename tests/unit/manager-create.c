@@ -71,6 +71,13 @@ static BackendContent *shift_open_content(Backend *b, sd_id128_t uuid, GError **
     return inner->ops->open_content(inner, uuid, error);
 }
 
+static bool shift_clear_bad(Backend *b, const BackendClear *req, uint64_t *ret_frames, BackendOutcome *ret_outcome,
+                            GError **error) {
+    Backend *inner = ((const Shift *) b)->inner;
+
+    return inner->ops->clear_bad(inner, req, ret_frames, ret_outcome, error);
+}
+
 static void shift_free(Backend *b) {
     backend_free(((const Shift *) b)->inner);
     g_free(b);
@@ -86,6 +93,7 @@ static Backend *wrap(Backend *inner, void *data) {
         .renew = shift_renew,
         .mappers = shift_mappers,
         .open_content = shift_open_content,
+        .clear_bad = shift_clear_bad,
         .free = shift_free,
     };
     Shift *shift = g_new0(Shift, 1);

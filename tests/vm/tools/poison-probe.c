@@ -133,6 +133,12 @@ static BackendContent *poison_open_content(Backend *b, sd_id128_t uuid, GError *
     return inner->ops->open_content(inner, uuid, error);
 }
 
+static bool poison_clear_bad(Backend *b, const BackendClear *req, uint64_t *ret_frames, BackendOutcome *ret_outcome,
+                             GError **error) {
+    Backend *inner = ((PoisonBackend *) b)->inner;
+    return inner->ops->clear_bad(inner, req, ret_frames, ret_outcome, error);
+}
+
 static void poison_free(Backend *b) {
     backend_free(((PoisonBackend *) b)->inner);
     g_free(b);
@@ -148,6 +154,7 @@ static Backend *wrap(Backend *inner, void *data) {
         .renew = poison_renew,
         .mappers = poison_mappers,
         .open_content = poison_open_content,
+        .clear_bad = poison_clear_bad,
         .free = poison_free,
     };
     PoisonBackend *b = g_new0(PoisonBackend, 1);
