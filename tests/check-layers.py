@@ -20,6 +20,7 @@ LEVELS = [
     # Used by modules of level 0.
     ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "lease", "medium", "caller", "worker", "state-dir"}),
+    ("below 0", {"frame-set"}),
     ("0", {"bad-frames", "dimm-health"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "mappers", "quota", "rate-limit"}),
