@@ -145,6 +145,7 @@ bool jf_type_is_known(uint16_t type) {
     case JF_REQUEST:
     case JF_LEASE:
     case JF_UNLEASE:
+    case JF_ERASE_PROGRESS:
         return true;
     default:
         return false;

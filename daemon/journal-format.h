@@ -36,7 +36,7 @@ typedef enum {
     JF_ABORT = 0x8008,          /* JfAbort; txid */
     JF_LEASE = 0x8009,          /* JfLease: who has a region now, or (JF_LEASE_ENDED) had it last; since 1.1 */
     JF_UNLEASE = 0x800a,        /* JfUnlease: nobody has it any more; since 1.1 */
-    JF_ERASE_PROGRESS = 0x000b, /* reserved: may be ignored, the erase then starts again */
+    JF_ERASE_PROGRESS = 0x000b, /* JfEraseProgress: may be ignored, the erase then starts again; since 1.1 */
     JF_BAD_FRAMES = 0x800c,     /* reserved */
     JF_OPEN = 0x000d,           /* JfOpen: a start of pmemd */
     JF_NOTE = 0x000e,           /* text for whoever investigates */
@@ -250,6 +250,19 @@ typedef struct {
     uint32_t reason; /* JF_UNLEASE_* */
 } JfUnlease;
 
+#define JF_ERASE_VERIFY_ALL 1u /* each byte is to be read back, not samples alone */
+#define JF_ERASE_FLAGS_KNOWN JF_ERASE_VERIFY_ALL
+#define JF_ERASE_PROGRESS_BYTES 32u /* of the payload: with its header one line */
+
+/* How far the erase of a region has come. Of a region that is being made or is live: it is to be erased before its
+ * first guest, and is clean once the offset is its size. */
+typedef struct {
+    sd_id128_t region_uuid;
+    uint64_t offset; /* bytes from the region's start that read as zeros, durably */
+    uint32_t device; /* the first four bytes of the device's uuid, as a number: of another device it says nothing */
+    uint32_t flags;  /* JF_ERASE_* */
+} JfEraseProgress;
+
 /* Each encoder returns the payload's length (a multiple of 8); each decoder false when the payload is malformed
  * (length, unused bytes not zero, name not valid, text not terminated). Names must be valid or "" (asserted); control
  * characters of other text are written as '?', text that is too long is cut. */
@@ -280,6 +293,8 @@ size_t jf_lease_payload_len(size_t owner_len, size_t user_len, size_t sender_len
 bool jf_lease_decode(const uint8_t *buf, size_t len, JfLease *ret_l);
 size_t jf_unlease_encode(const JfUnlease *u, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_unlease_decode(const uint8_t *buf, size_t len, JfUnlease *ret_u);
+size_t jf_erase_progress_encode(const JfEraseProgress *p, uint8_t buf[static JF_PAYLOAD_MAX]);
+bool jf_erase_progress_decode(const uint8_t *buf, size_t len, JfEraseProgress *ret_p);
 /* A NOTE: text of 1 to JF_NOTE_MAX bytes. */
 size_t jf_note_encode(const char *text, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_note_decode(const uint8_t *buf, size_t len, char ret_text[static JF_NOTE_MAX + 1]);

@@ -368,6 +368,28 @@ bool jf_unlease_decode(const uint8_t *buf, size_t len, JfUnlease *ret_u) {
     return true;
 }
 
+size_t jf_erase_progress_encode(const JfEraseProgress *p, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    g_assert((p->flags & ~JF_ERASE_FLAGS_KNOWN) == 0);
+
+    put_uuid(buf, p->region_uuid);
+    put_le64(buf + 16, p->offset);
+    put_le32(buf + 24, p->device);
+    put_le32(buf + 28, p->flags);
+    return JF_ERASE_PROGRESS_BYTES;
+}
+
+bool jf_erase_progress_decode(const uint8_t *buf, size_t len, JfEraseProgress *ret_p) {
+    if (len != JF_ERASE_PROGRESS_BYTES || (get_le32(buf + 28) & ~JF_ERASE_FLAGS_KNOWN) != 0)
+        return false;
+    *ret_p = (JfEraseProgress){
+        .region_uuid = get_uuid(buf),
+        .offset = get_le64(buf + 16),
+        .device = get_le32(buf + 24),
+        .flags = get_le32(buf + 28),
+    };
+    return true;
+}
+
 size_t jf_note_encode(const char *text, uint8_t buf[static JF_PAYLOAD_MAX]) {
     g_assert(text[0] != '\0');
 

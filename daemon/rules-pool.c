@@ -57,13 +57,13 @@ static uint64_t region_record_bytes(size_t name_len, size_t user_len) {
     return jf_snapshot_bytes(jf_region_encode(&region, payload));
 }
 
-/* Bytes in a snapshot of what a release adds: its intent and its commit. */
+/* Bytes in a snapshot of what a release adds: its intent, how far its erase has come, and its commit. */
 static uint64_t release_record_bytes(void) {
     JfDelete intent = { .request_uid = 0 };
     JfCommit commit = { .time = 0 };
     uint8_t payload[JF_PAYLOAD_MAX];
 
-    return jf_snapshot_bytes(jf_delete_encode(&intent, payload)) +
+    return jf_snapshot_bytes(jf_delete_encode(&intent, payload)) + jf_snapshot_bytes(JF_ERASE_PROGRESS_BYTES) +
            jf_snapshot_bytes(jf_commit_encode(&commit, payload));
 }
 

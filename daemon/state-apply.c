@@ -101,6 +101,7 @@ static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t 
     region_set_name(region, NULL);
     state_drop_lease(state, region); /* who had it last no longer matters: it is erased */
     region->flags |= JF_REGION_DIRTY;
+    state_forget_erase(state, region); /* one before its first guest, who may have come all the same */
     pool->snapshot_bytes += region_snapshot_bytes(region);
     state_set_region_state(state, region, REGION_QUARANTINED, STATE_REASON_RELEASED);
 
@@ -259,6 +260,17 @@ static bool apply_unlease(State *state, Pool *pool, const uint8_t *payload, size
     return true;
 }
 
+/* A DIMM that lost power before its buffers were written has lost what was believed to be durable. */
+static bool apply_open(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error) {
+    uint64_t before = pool->last_open.unsafe_shutdowns;
+
+    if (!jf_open_decode(payload, len, &pool->last_open))
+        return malformed(error, "OPEN");
+    if (before != 0 && pool->last_open.unsafe_shutdowns != 0 && pool->last_open.unsafe_shutdowns != before)
+        state_distrust_erases(state, pool);
+    return true;
+}
+
 bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
                  GError **error) {
     bool ok = false;
@@ -267,11 +279,13 @@ bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const u
     case JF_SNAPSHOT_BEGIN:
     case JF_SNAPSHOT_END:
     case JF_NOTE:
-    case JF_ERASE_PROGRESS:
         ok = true;
         break;
+    case JF_ERASE_PROGRESS:
+        ok = state_apply_erase(state, pool, payload, len, error);
+        break;
     case JF_OPEN:
-        ok = jf_open_decode(payload, len, &pool->last_open) || malformed(error, "OPEN");
+        ok = apply_open(state, pool, payload, len, error);
         break;
     case JF_ADD:
     case JF_INTENT_CREATE:
@@ -357,6 +371,9 @@ static void emit_region(const State *state, const Region *region, StateEmit emit
         lease_to_record(region, lease, &lent);
         emit(data, JF_LEASE, 0, buf, jf_lease_encode(&lent, buf));
     }
+    size_t erase = state_encode_erase(state, region, buf);
+    if (erase > 0)
+        emit(data, JF_ERASE_PROGRESS, 0, buf, erase);
 }
 
 void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data) {

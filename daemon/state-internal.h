@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
  * What state.c (the containers, raw regions, foreign devices, pools), state-region.c (data regions, answers),
- * state-lease.c (leases) and state-apply.c (the journal's words) share; nobody else includes it.
+ * state-lease.c (leases), state-erase.c (what is to be erased) and state-apply.c (the journal's words) share; nobody else includes it.
  */
 #pragma once
 
@@ -14,6 +14,7 @@ struct State {
     GPtrArray *pools;    /* Pool *, by sb.range.start */
     GHashTable *regions; /* sd_id128_t * in the Region: region_of_uuid(). A set, which has one pointer a region */
     GHashTable *usage;   /* uid -> StateUsage * of those who own a data region */
+    GHashTable *erases;  /* Region * -> Erase *: those that the journal tells of */
     GHashTable *answers; /* Answer * (as its own key) -> itself; owned by pool->answers */
     guint in_state[N_REGION_STATES]; /* data regions, by theirs */
     GHashTable *leases;              /* Region * -> Lease *: who has it, or had it last */
@@ -54,6 +55,14 @@ void lease_to_record(const Region *region, const Lease *lease, JfLease *ret_reco
 void state_add_answer(State *state, Pool *pool, const JfRequest *request);
 /* NULL or "" takes the name away. The caller has checked that it is free in the pool. */
 void region_set_name(Region *region, const char *name);
+/* --- state-erase.c --- */
+bool state_apply_erase(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error);
+/* What a snapshot says of it, and how long that is; 0: nothing. */
+size_t state_encode_erase(const State *state, const Region *region, uint8_t buf[static JF_PAYLOAD_MAX]);
+void state_forget_erase(State *state, const Region *region);
+/* What was believed to be durable in the pool may not be: every erase starts again. */
+void state_distrust_erases(State *state, const Pool *pool);
+
 /* Region * by their paths. */
 guint state_path_hash(gconstpointer p);
 gboolean state_path_equal(gconstpointer a, gconstpointer b);

@@ -158,6 +158,7 @@ void state_remove_region(State *state, Region *region) {
     Pool *pool = region->pool;
 
     state_drop_lease(state, region);
+    state_forget_erase(state, region);
     pool->snapshot_bytes -= region_snapshot_bytes(region);
     state->in_state[region->state]--;
     pool->n_regions--;

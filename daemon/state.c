@@ -57,6 +57,7 @@ State *state_new(void) {
     state->pools = g_ptr_array_new();
     state->regions = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
     state->usage = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    state->erases = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     state->answers = g_hash_table_new(answer_hash, answer_equal);
     state->leases = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) lease_free);
     state->leases_of = g_hash_table_new(NULL, NULL);
@@ -73,6 +74,7 @@ void state_free(State *state) {
         raw_free(g_ptr_array_index(state->raws, i));
     g_assert(g_hash_table_size(state->regions) == 0);
     g_assert(g_hash_table_size(state->usage) == 0);
+    g_assert(g_hash_table_size(state->erases) == 0);
     g_assert(g_hash_table_size(state->answers) == 0);
     g_assert(g_hash_table_size(state->leases) == 0 && g_hash_table_size(state->leases_of) == 0);
     g_ptr_array_unref(state->raws);
@@ -80,6 +82,7 @@ void state_free(State *state) {
     g_ptr_array_unref(state->pools);
     g_hash_table_unref(state->regions);
     g_hash_table_unref(state->usage);
+    g_hash_table_unref(state->erases);
     g_hash_table_unref(state->answers);
     g_hash_table_unref(state->leases);
     g_hash_table_unref(state->leases_of);

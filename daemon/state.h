@@ -236,6 +236,18 @@ void region_set_path(Region *region, const char *path);
 const char *region_path(const Region *region);
 uint64_t region_bytes(const Region *region);
 
+/* --- state-erase.c: what is still to be erased --- */
+
+/* An erase that is wanted and has not ended: of a release, or (of a live region) before the first guest. */
+typedef struct {
+    uint64_t offset; /* bytes from the start that read as zeros, durably, as the journal says */
+    bool verify_all; /* each byte is to be read back */
+} Erase;
+
+/* What is to be erased of the region; false: nothing. A live region that is dirty and of which nothing is to be erased
+ * was made by a version that did not erase: guests may have used it, so its content is its owner's. */
+bool state_erase(const State *state, const Region *region, Erase *ret_erase);
+
 /* Walks data regions by (device start, uuid). after: NULL = from the first. NULL: no more. O((raws + pools) * log
  * n). */
 Region *state_next_region(const State *state, const Region *after);

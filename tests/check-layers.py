@@ -57,6 +57,7 @@ PARTS = {
     "daemon/journal-internal": "daemon/journal",
     "daemon/journal-replay": "daemon/journal",
     "daemon/state-apply": "daemon/state",
+    "daemon/state-erase": "daemon/state",
     "daemon/state-internal": "daemon/state",
     "daemon/state-lease": "daemon/state",
     "daemon/state-path": "daemon/state",

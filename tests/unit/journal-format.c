@@ -350,6 +350,19 @@ static void test_region(void) {
 static void test_small_payloads(void) {
     uint8_t buf[JF_PAYLOAD_MAX];
 
+    JfEraseProgress progress = { UUID_A, UINT64_C(0x1122334455667788), 0x99aabbcc, JF_ERASE_VERIFY_ALL }, progress_out;
+    g_assert_cmpuint(jf_erase_progress_encode(&progress, buf), ==, 32);
+    g_assert_cmpuint(jf_snapshot_bytes(32), ==, 64);
+    g_assert_true(jf_erase_progress_decode(buf, 32, &progress_out));
+    g_assert_true(sd_id128_equal(progress.region_uuid, progress_out.region_uuid));
+    g_assert_cmpuint(progress_out.offset, ==, progress.offset);
+    g_assert_cmpuint(progress_out.device, ==, progress.device);
+    g_assert_cmpuint(progress_out.flags, ==, progress.flags);
+    g_assert_false(jf_erase_progress_decode(buf, 24, &progress_out));
+    g_assert_false(jf_erase_progress_decode(buf, 40, &progress_out));
+    buf[28] |= 2;
+    g_assert_false(jf_erase_progress_decode(buf, 32, &progress_out));
+
     JfRef ref = { UUID_A }, ref_out;
     g_assert_cmpuint(jf_ref_encode(&ref, buf), ==, 16);
     g_assert_true(jf_ref_decode(buf, 16, &ref_out));
@@ -534,7 +547,7 @@ static void test_types(void) {
     g_assert_true(jf_type_is_known(JF_NOTE));
     g_assert_true(jf_type_is_known(JF_LEASE));
     g_assert_true(jf_type_is_known(JF_UNLEASE));
-    g_assert_false(jf_type_is_known(JF_ERASE_PROGRESS));
+    g_assert_true(jf_type_is_known(JF_ERASE_PROGRESS));
     g_assert_false(jf_type_is_known(JF_BAD_FRAMES));
     g_assert_false(jf_type_is_known(0));
     g_assert_false(jf_type_is_known(JF_ADD & 0x7fff));

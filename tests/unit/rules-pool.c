@@ -145,9 +145,15 @@ static void check_journal_room(Host *host, const char *name) {
     g_assert_true(plan.pool == host->other);
 
     guint n = regions->len;
-    g_assert_cmpuint(n, >, 2000);
-    for (guint i = 0; i < n; i++)
+    g_assert_cmpuint(n, >, 1800);
+    for (guint i = 0; i < n; i++) {
+        const Region *region = g_ptr_array_index(regions, i);
+        JfEraseProgress erase = { .region_uuid = region->uuid, .flags = JF_ERASE_VERIFY_ALL };
+
         begin_release(host->state, g_ptr_array_index(regions, i), i + 1);
+        g_assert_true(state_apply(host->state, host->pool, JF_ERASE_PROGRESS, 0, payload,
+                                  jf_erase_progress_encode(&erase, payload), NULL));
+    }
     state_emit(host->state, host->pool, count_bytes, &bytes);
     bytes += n * jf_snapshot_bytes(jf_commit_encode(&commit, payload)) + 2 * jf_snapshot_bytes(8);
     g_assert_cmpuint(bytes, <=, area);

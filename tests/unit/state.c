@@ -124,7 +124,6 @@ static void test_records(void) {
     must(state_apply(state, pool, JF_OPEN, 0, buf, jf_open_encode(&open, buf), NULL));
     g_assert_cmpstr(pool->last_open.version, ==, "1.2");
     must(state_apply(state, pool, JF_NOTE, 0, buf, jf_note_encode("a note", buf), NULL));
-    must(state_apply(state, pool, JF_ERASE_PROGRESS, 0, buf, 0, NULL));
     must(apply_name(state, pool, pool->sb.member_uuid, "pool", NULL));
     g_assert_true(state_pool_by_name(state, "pool") == pool);
     must(apply_name(state, pool, pool->sb.member_uuid, "", NULL));
