@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/libpmemd-private.h"
 #include "proto/names.h"
@@ -76,7 +77,7 @@ static void set_call_error(const PmemdClient *client, const PmemdReply *reply, c
 /* --- replies --- */
 
 bool pmemd_reply_is_list(const PmemdReply *reply) {
-    return reply->kind >= REPLY_RAW_LIST && reply->kind <= REPLY_FOREIGN_LIST;
+    return reply->kind >= REPLY_RAW_LIST && reply->kind <= REPLY_LEASE_LIST;
 }
 
 bool pmemd_reply_is_array(const PmemdReply *reply) {
@@ -91,6 +92,7 @@ void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec) {
         .path = g_strdup(spec->path),
         .frames = g_memdup2(spec->frames, spec->n_frames * sizeof *spec->frames),
         .n_frames = spec->n_frames,
+        .fd = -1,
     };
     if (pmemd_reply_is_list(reply))
         reply->after = g_strdup("");
@@ -98,6 +100,9 @@ void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec) {
 
 void pmemd_reply_clear(PmemdReply *reply) {
     pmemd_reply_free_result(reply);
+    if (reply->fd >= 0)
+        close(reply->fd);
+    reply->fd = -1;
     g_clear_error(&reply->error);
     g_clear_pointer(&reply->path, g_free);
     g_clear_pointer(&reply->after, g_free);
@@ -131,6 +136,13 @@ static sd_bus_message *make_message(PmemdClient *client, const PmemdReply *reply
 
     if (!pmemd_client_check_open(client, error))
         return NULL;
+    /* The bus would drop such an answer, and we wait for it without end. */
+    if (reply->kind == REPLY_ATTACHMENT && sd_bus_can_send(client->bus, SD_BUS_TYPE_UNIX_FD) == 0) {
+        g_autofree char *where = pmemd_client_describe_bus(client);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
+                    "%s does not pass file descriptors on to this program: call %s on that host", where, reply->member);
+        return NULL;
+    }
     int r = sd_bus_message_new_method_call(client->bus, &call, PMEMD_BUS_NAME, reply->path, reply->interface,
                                            reply->member);
     if (r >= 0 && client->interactive)
@@ -232,7 +244,7 @@ void pmemd_client_run(PmemdClient *client, const PmemdCallSpec *spec, PmemdReply
     pmemd_reply_init(ret_reply, spec);
     if (call_and_wait(client, spec, ret_reply, &first))
         return;
-    if (!spec->request_id || !g_error_matches(first, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_LOST)) {
+    if ((!spec->request_id && !spec->again) || !g_error_matches(first, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_LOST)) {
         ret_reply->error = first;
         return;
     }

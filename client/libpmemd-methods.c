@@ -30,92 +30,90 @@ int pmemd_reply_get_count(const PmemdReply *reply, uint32_t *ret_count) {
     return 0;
 }
 
-/* 0: the reply has a result of this kind. */
-static int check_result(const PmemdReply *reply, ReplyKind kind) {
+int pmemd_reply_check(const PmemdReply *reply, ReplyKind kind) {
     if (reply->error)
         return pmemd_reply_result(reply);
     return reply->kind == kind && reply->result ? 0 : -EINVAL;
 }
 
 int pmemd_reply_take_raw_list(PmemdReply *reply, PmemdRaw ***ret_list, size_t *ret_n) {
-    int r = check_result(reply, REPLY_RAW_LIST);
+    int r = pmemd_reply_check(reply, REPLY_RAW_LIST);
     if (r == 0)
         *ret_list = pmemd_reply_take_array(reply, ret_n);
     return r;
 }
 
 int pmemd_reply_take_mgmt_list(PmemdReply *reply, PmemdMgmt ***ret_list, size_t *ret_n) {
-    int r = check_result(reply, REPLY_MGMT_LIST);
+    int r = pmemd_reply_check(reply, REPLY_MGMT_LIST);
     if (r == 0)
         *ret_list = pmemd_reply_take_array(reply, ret_n);
     return r;
 }
 
 int pmemd_reply_take_data_list(PmemdReply *reply, PmemdData ***ret_list, size_t *ret_n) {
-    int r = check_result(reply, REPLY_DATA_LIST);
+    int r = pmemd_reply_check(reply, REPLY_DATA_LIST);
     if (r == 0)
         *ret_list = pmemd_reply_take_array(reply, ret_n);
     return r;
 }
 
 int pmemd_reply_take_foreign_list(PmemdReply *reply, PmemdForeign ***ret_list, size_t *ret_n) {
-    int r = check_result(reply, REPLY_FOREIGN_LIST);
+    int r = pmemd_reply_check(reply, REPLY_FOREIGN_LIST);
     if (r == 0)
         *ret_list = pmemd_reply_take_array(reply, ret_n);
     return r;
 }
 
 int pmemd_reply_take_region(PmemdReply *reply, PmemdRegion **ret_region) {
-    int r = check_result(reply, REPLY_REGION);
+    int r = pmemd_reply_check(reply, REPLY_REGION);
     if (r == 0)
         *ret_region = g_steal_pointer(&reply->result);
     return r;
 }
 
 int pmemd_reply_take_job(PmemdReply *reply, PmemdJob **ret_job) {
-    int r = check_result(reply, REPLY_JOB);
+    int r = pmemd_reply_check(reply, REPLY_JOB);
     if (r == 0)
         *ret_job = g_steal_pointer(&reply->result);
     return r;
 }
 
 int pmemd_reply_take_status(PmemdReply *reply, PmemdStatus **ret_status) {
-    int r = check_result(reply, REPLY_STATUS);
+    int r = pmemd_reply_check(reply, REPLY_STATUS);
     if (r == 0)
         *ret_status = g_steal_pointer(&reply->result);
     return r;
 }
 
 int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan) {
-    int r = check_result(reply, REPLY_PLAN);
+    int r = pmemd_reply_check(reply, REPLY_PLAN);
     if (r == 0)
         *ret_plan = g_steal_pointer(&reply->result);
     return r;
 }
 
 int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, size_t *ret_n) {
-    int r = check_result(reply, REPLY_METRICS);
+    int r = pmemd_reply_check(reply, REPLY_METRICS);
     if (r == 0)
         *ret_list = pmemd_reply_take_array(reply, ret_n);
     return r;
 }
 
 int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location) {
-    int r = check_result(reply, REPLY_LOCATION);
+    int r = pmemd_reply_check(reply, REPLY_LOCATION);
     if (r == 0)
         *ret_location = g_steal_pointer(&reply->result);
     return r;
 }
 
 int pmemd_reply_take_location_list(PmemdReply *reply, PmemdLocation ***ret_list, size_t *ret_n) {
-    int r = check_result(reply, REPLY_LOCATION_LIST);
+    int r = pmemd_reply_check(reply, REPLY_LOCATION_LIST);
     if (r == 0)
         *ret_list = pmemd_reply_take_array(reply, ret_n);
     return r;
 }
 
-/* The end of a synchronous function: its result, by the reply's error. Clears the reply. */
-static int end_run(PmemdClient *client, PmemdReply *reply) {
+int pmemd_client_end_run(PmemdClient *client, PmemdReply *reply) {
     GError *error = g_steal_pointer(&reply->error);
     pmemd_reply_clear(reply);
     return pmemd_client_end(client, error);
@@ -126,7 +124,7 @@ static int run_and_end(PmemdClient *client, const PmemdCallSpec *spec) {
     PmemdReply reply;
 
     pmemd_client_run(client, spec, &reply);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 /* Of a call whose reply is a path. */
@@ -136,12 +134,12 @@ static int run_for_path(PmemdClient *client, const PmemdCallSpec *spec, char **r
     pmemd_client_run(client, spec, &reply);
     if (!reply.error)
         *ret_path = g_steal_pointer(&reply.path);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 /* --- lists --- */
 
-static PmemdCallSpec manager_spec(const char *member, ReplyKind kind) {
+PmemdCallSpec pmemd_manager_spec(const char *member, ReplyKind kind) {
     return (PmemdCallSpec){
         .path = PMEMD_ROOT_PATH,
         .interface = PMEMD_IFACE_MANAGER,
@@ -151,74 +149,74 @@ static PmemdCallSpec manager_spec(const char *member, ReplyKind kind) {
 }
 
 int pmemd_client_list_raw(PmemdClient *client, PmemdRaw ***ret_list, size_t *ret_n) {
-    PmemdCallSpec spec = manager_spec("ListRaw", REPLY_RAW_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListRaw", REPLY_RAW_LIST);
     PmemdReply reply;
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_raw_list(&reply, ret_list, ret_n); /* fails as the call did */
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_list_mgmt(PmemdClient *client, PmemdMgmt ***ret_list, size_t *ret_n) {
-    PmemdCallSpec spec = manager_spec("ListMgmt", REPLY_MGMT_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListMgmt", REPLY_MGMT_LIST);
     PmemdReply reply;
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_mgmt_list(&reply, ret_list, ret_n);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_list_data(PmemdClient *client, PmemdData ***ret_list, size_t *ret_n) {
-    PmemdCallSpec spec = manager_spec("ListData", REPLY_DATA_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListData", REPLY_DATA_LIST);
     PmemdReply reply;
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_data_list(&reply, ret_list, ret_n);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_list_foreign(PmemdClient *client, PmemdForeign ***ret_list, size_t *ret_n) {
-    PmemdCallSpec spec = manager_spec("ListForeign", REPLY_FOREIGN_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListForeign", REPLY_FOREIGN_LIST);
     PmemdReply reply;
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_foreign_list(&reply, ret_list, ret_n);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_list_raw_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
-    PmemdCallSpec spec = manager_spec("ListRaw", REPLY_RAW_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListRaw", REPLY_RAW_LIST);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 
 int pmemd_client_list_mgmt_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
-    PmemdCallSpec spec = manager_spec("ListMgmt", REPLY_MGMT_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListMgmt", REPLY_MGMT_LIST);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 
 int pmemd_client_list_data_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
-    PmemdCallSpec spec = manager_spec("ListData", REPLY_DATA_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListData", REPLY_DATA_LIST);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 
 int pmemd_client_list_foreign_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
-    PmemdCallSpec spec = manager_spec("ListForeign", REPLY_FOREIGN_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("ListForeign", REPLY_FOREIGN_LIST);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 
 /* --- metrics --- */
 
 int pmemd_client_metrics(PmemdClient *client, PmemdMetric ***ret_list, size_t *ret_n) {
-    PmemdCallSpec spec = manager_spec("GetMetrics", REPLY_METRICS);
+    PmemdCallSpec spec = pmemd_manager_spec("GetMetrics", REPLY_METRICS);
     PmemdReply reply;
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_metric_list(&reply, ret_list, ret_n);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_metrics_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
-    PmemdCallSpec spec = manager_spec("GetMetrics", REPLY_METRICS);
+    PmemdCallSpec spec = pmemd_manager_spec("GetMetrics", REPLY_METRICS);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }
 
@@ -229,7 +227,7 @@ static int fill_frame(sd_bus_message *message, const void *arguments) {
 }
 
 static PmemdCallSpec frame_spec(const uint64_t *frame) {
-    PmemdCallSpec spec = manager_spec("Locate", REPLY_LOCATION);
+    PmemdCallSpec spec = pmemd_manager_spec("Locate", REPLY_LOCATION);
 
     spec.fill = fill_frame;
     spec.arguments = spec.frames = frame;
@@ -243,7 +241,7 @@ int pmemd_client_locate(PmemdClient *client, uint64_t frame, PmemdLocation **ret
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_location(&reply, ret_location);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_locate_async(PmemdClient *client, uint64_t frame, PmemdReplyFunc func, void *data,
@@ -263,7 +261,7 @@ static int fill_frames(sd_bus_message *message, const void *arguments) {
 }
 
 static PmemdCallSpec frames_spec(const Frames *frames) {
-    PmemdCallSpec spec = manager_spec("LocateList", REPLY_LOCATION_LIST);
+    PmemdCallSpec spec = pmemd_manager_spec("LocateList", REPLY_LOCATION_LIST);
 
     spec.fill = fill_frames;
     spec.arguments = frames;
@@ -280,7 +278,7 @@ int pmemd_client_locate_list(PmemdClient *client, const uint64_t *frames, size_t
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_location_list(&reply, ret_list, ret_n);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_locate_list_async(PmemdClient *client, const uint64_t *frames, size_t n_frames, PmemdReplyFunc func,
@@ -297,7 +295,7 @@ static int fill_text(sd_bus_message *message, const void *text) {
 }
 
 static PmemdCallSpec text_spec(const char *member, ReplyKind kind, const char *text) {
-    PmemdCallSpec spec = manager_spec(member, kind);
+    PmemdCallSpec spec = pmemd_manager_spec(member, kind);
 
     spec.fill = fill_text;
     spec.arguments = text;
@@ -310,7 +308,7 @@ int pmemd_client_count(PmemdClient *client, const char *kind, uint32_t *ret_coun
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_get_count(&reply, ret_count);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_count_async(PmemdClient *client, const char *kind, PmemdReplyFunc func, void *data,
@@ -364,7 +362,7 @@ int pmemd_client_region(PmemdClient *client, const char *path, PmemdRegion **ret
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_region(&reply, ret_region);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_region_async(PmemdClient *client, const char *path, PmemdReplyFunc func, void *data,
@@ -379,7 +377,7 @@ int pmemd_client_job(PmemdClient *client, const char *path, PmemdJob **ret_job) 
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_job(&reply, ret_job);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_job_async(PmemdClient *client, const char *path, PmemdReplyFunc func, void *data,
@@ -394,7 +392,7 @@ int pmemd_client_status(PmemdClient *client, PmemdStatus **ret_status) {
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_status(&reply, ret_status);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_status_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
@@ -405,7 +403,7 @@ int pmemd_client_status_async(PmemdClient *client, PmemdReplyFunc func, void *da
 /* --- requests --- */
 
 static PmemdCallSpec plan_spec(const PmemdRequest *request) {
-    PmemdCallSpec spec = manager_spec("Plan", REPLY_PLAN);
+    PmemdCallSpec spec = pmemd_manager_spec("Plan", REPLY_PLAN);
 
     spec.fill = pmemd_request_fill_plan;
     spec.arguments = request;
@@ -418,7 +416,7 @@ int pmemd_client_plan(PmemdClient *client, const PmemdRequest *request, PmemdPla
 
     pmemd_client_run(client, &spec, &reply);
     (void) pmemd_reply_take_plan(&reply, ret_plan);
-    return end_run(client, &reply);
+    return pmemd_client_end_run(client, &reply);
 }
 
 int pmemd_client_plan_async(PmemdClient *client, const PmemdRequest *request, PmemdReplyFunc func, void *data,
@@ -428,7 +426,7 @@ int pmemd_client_plan_async(PmemdClient *client, const PmemdRequest *request, Pm
 }
 
 static PmemdCallSpec submit_spec(const PmemdRequest *request) {
-    PmemdCallSpec spec = manager_spec(pmemd_operation_to_string(request->operation), REPLY_PATH);
+    PmemdCallSpec spec = pmemd_manager_spec(pmemd_operation_to_string(request->operation), REPLY_PATH);
 
     spec.fill = pmemd_request_fill;
     spec.arguments = request;
@@ -476,7 +474,7 @@ static int fill_set_owner(sd_bus_message *m, const void *arguments) {
 }
 
 static PmemdCallSpec region_spec(const char *member, ReplyKind kind, PmemdFillFunc fill, const RegionCall *call) {
-    PmemdCallSpec spec = manager_spec(member, kind);
+    PmemdCallSpec spec = pmemd_manager_spec(member, kind);
 
     spec.fill = fill;
     spec.arguments = call;

@@ -66,6 +66,7 @@ typedef enum {
     REPLY_MGMT_LIST,
     REPLY_DATA_LIST,
     REPLY_FOREIGN_LIST,
+    REPLY_LEASE_LIST,
     REPLY_REGION,
     REPLY_JOB,
     REPLY_STATUS,
@@ -73,6 +74,7 @@ typedef enum {
     REPLY_METRICS,
     REPLY_LOCATION,
     REPLY_LOCATION_LIST,
+    REPLY_ATTACHMENT,
 } ReplyKind;
 
 /* Appends the arguments; negative errno. */
@@ -86,6 +88,7 @@ typedef struct {
     PmemdFillFunc fill;
     const void *arguments;
     const char *request_id; /* not NULL: a synchronous call that is lost is made again */
+    bool again;             /* the same of a call that may be repeated without an id */
     const uint64_t *frames; /* of a location's reply: what it is about; copied */
     size_t n_frames;
 } PmemdCallSpec;
@@ -101,6 +104,7 @@ struct PmemdReply {
     char *after;      /* of a list: the cursor of the page to ask for; NULL: no page is left */
     uint64_t *frames; /* of locations: what was asked for */
     size_t n_frames;
+    int fd; /* of REPLY_ATTACHMENT; -1: none, or taken */
 };
 
 void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec);
@@ -133,6 +137,25 @@ int pmemd_request_fill_plan(sd_bus_message *m, const void *arguments);
 
 /* --- libpmemd-results.c --- */
 
+/* Where a value goes. type: 's' char *, 't' uint64_t, 'u' uint32_t, 'i' int32_t, 'b' bool, 'd' double. Lists have their
+ * fields in this order on the wire, properties by name. A table ends with a field without name. */
+typedef struct {
+    const char *name;
+    char type;
+    size_t offset;
+} Field;
+
+#define END_FIELD                                                                                                      \
+    { NULL, 0, 0 }
+
+/* Frees a struct and its texts. NULL is fine. */
+void pmemd_fields_free(const Field *fields, void *base);
+/* The next a{sv} into a struct that is all 0. What is absent stays 0 or becomes "". what: of the error. Errors:
+ * PROTOCOL. */
+bool pmemd_fields_read(sd_bus_message *message, const char *what, const Field *fields, void *base, GError **error);
+/* A list's result as the public functions hand it on. */
+void pmemd_array_free(void **array, GDestroyNotify free_func);
+
 /* Decodes an answer, of a list one page. Errors: PROTOCOL. */
 bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error);
 /* Frees reply->result. */
@@ -143,6 +166,22 @@ void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n);
 bool pmemd_reply_is_list(const PmemdReply *reply);
 /* Whether the result is a GPtrArray. */
 bool pmemd_reply_is_array(const PmemdReply *reply);
+
+/* --- libpmemd-leases.c --- */
+
+/* Of PmemdLease, as a list has them. */
+extern const Field pmemd_lease_fields[];
+/* The answer of Attach; 0 or negative errno. The descriptor is a copy of the message's. */
+int pmemd_attachment_read(PmemdReply *reply, sd_bus_message *message);
+
+/* --- libpmemd-methods.c --- */
+
+/* 0: the reply has a result of this kind. */
+int pmemd_reply_check(const PmemdReply *reply, ReplyKind kind);
+/* A method of the Manager. */
+PmemdCallSpec pmemd_manager_spec(const char *member, ReplyKind kind);
+/* The end of a synchronous function: its result, by the reply's error. Clears the reply. */
+int pmemd_client_end_run(PmemdClient *client, PmemdReply *reply);
 
 /* --- libpmemd-values.c --- */
 

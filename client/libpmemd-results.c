@@ -10,17 +10,6 @@
 
 #include "client/libpmemd-private.h"
 
-/* Where a value goes. type: 's' char *, 't' uint64_t, 'u' uint32_t, 'i' int32_t, 'b' bool, 'd' double. Lists have their
- * fields in this order on the wire, properties by name. */
-typedef struct {
-    const char *name;
-    char type;
-    size_t offset;
-} Field;
-
-#define END_FIELD                                                                                                      \
-    { NULL, 0, 0 }
-
 static const Field raw_fields[] = {
     { "Id", 's', offsetof(PmemdRaw, id) },
     { "StartFrame", 't', offsetof(PmemdRaw, frames.start) },
@@ -107,6 +96,13 @@ static const Field region_fields[] = {
     { "Dirty", 'b', offsetof(PmemdRegion, dirty) },
     { "CreatedUsec", 't', offsetof(PmemdRegion, created_usec) },
     { "MaxRegions", 'u', offsetof(PmemdRegion, max_regions) },
+    { "LeaseOwner", 's', offsetof(PmemdRegion, lease_owner) },
+    { "LeaseUid", 'u', offsetof(PmemdRegion, lease_uid) },
+    { "LeaseUser", 's', offsetof(PmemdRegion, lease_user) },
+    { "LeaseSinceUsec", 't', offsetof(PmemdRegion, lease_since_usec) },
+    { "LeaseUntil", 's', offsetof(PmemdRegion, lease_until) },
+    { "LeaseConfirmed", 'b', offsetof(PmemdRegion, lease_confirmed) },
+    { "LeaseGuestFrame", 't', offsetof(PmemdRegion, lease_guest_frame) },
     END_FIELD,
 };
 
@@ -181,7 +177,7 @@ static const Field job_fields[] = {
 
 /* --- structs --- */
 
-static void fields_free(const Field *fields, void *base) {
+void pmemd_fields_free(const Field *fields, void *base) {
     if (!base)
         return;
     for (const Field *f = fields; f->name; f++)
@@ -191,37 +187,37 @@ static void fields_free(const Field *fields, void *base) {
 }
 
 void pmemd_raw_free(PmemdRaw *raw) {
-    fields_free(raw_fields, raw);
+    pmemd_fields_free(raw_fields, raw);
 }
 
 void pmemd_mgmt_free(PmemdMgmt *mgmt) {
-    fields_free(mgmt_fields, mgmt);
+    pmemd_fields_free(mgmt_fields, mgmt);
 }
 
 void pmemd_data_free(PmemdData *data) {
-    fields_free(data_fields, data);
+    pmemd_fields_free(data_fields, data);
 }
 
 void pmemd_foreign_free(PmemdForeign *foreign) {
-    fields_free(foreign_fields, foreign);
+    pmemd_fields_free(foreign_fields, foreign);
 }
 
 void pmemd_region_free(PmemdRegion *region) {
     if (region)
         g_free(region->path);
-    fields_free(region_fields, region);
+    pmemd_fields_free(region_fields, region);
 }
 
 void pmemd_plan_free(PmemdPlan *plan) {
-    fields_free(plan_fields, plan);
+    pmemd_fields_free(plan_fields, plan);
 }
 
 void pmemd_status_free(PmemdStatus *status) {
-    fields_free(status_fields, status);
+    pmemd_fields_free(status_fields, status);
 }
 
 void pmemd_job_free(PmemdJob *job) {
-    fields_free(job_fields, job);
+    pmemd_fields_free(job_fields, job);
 }
 
 void pmemd_location_free(PmemdLocation *location) {
@@ -229,7 +225,7 @@ void pmemd_location_free(PmemdLocation *location) {
         g_free(location->kind);
         g_free(location->path);
     }
-    fields_free(location_fields, location);
+    pmemd_fields_free(location_fields, location);
 }
 
 /* --- kinds of replies --- */
@@ -238,7 +234,7 @@ void pmemd_location_free(PmemdLocation *location) {
 typedef struct {
     const Field *fields;
     size_t size;          /* of the struct */
-    size_t frames_offset; /* of lists: of its PmemdRange, and of bytes, which is computed */
+    size_t frames_offset; /* of lists: of its PmemdRange, and of bytes, which is computed; 0: it has none */
     size_t bytes_offset;
     GDestroyNotify free_func;
 } Layout;
@@ -248,13 +244,14 @@ typedef struct {
 #define STRUCT_LAYOUT(fields, type, func)                                                                              \
     { fields, sizeof(type), 0, 0, (GDestroyNotify) (func) }
 
-/* Without fields: a kind without struct. */
+/* Without fields: a kind without struct, or with a reader of its own. */
 static const Layout *layout_of(ReplyKind kind) {
     static const Layout layouts[] = {
         [REPLY_RAW_LIST] = LIST_LAYOUT(raw_fields, PmemdRaw, pmemd_raw_free),
         [REPLY_MGMT_LIST] = LIST_LAYOUT(mgmt_fields, PmemdMgmt, pmemd_mgmt_free),
         [REPLY_DATA_LIST] = LIST_LAYOUT(data_fields, PmemdData, pmemd_data_free),
         [REPLY_FOREIGN_LIST] = LIST_LAYOUT(foreign_fields, PmemdForeign, pmemd_foreign_free),
+        [REPLY_LEASE_LIST] = STRUCT_LAYOUT(pmemd_lease_fields, PmemdLease, pmemd_lease_free),
         [REPLY_REGION] = STRUCT_LAYOUT(region_fields, PmemdRegion, pmemd_region_free),
         [REPLY_JOB] = STRUCT_LAYOUT(job_fields, PmemdJob, pmemd_job_free),
         [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
@@ -262,6 +259,7 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_METRICS] = { NULL },
         [REPLY_LOCATION] = { NULL, 0, 0, 0, (GDestroyNotify) pmemd_location_free },
         [REPLY_LOCATION_LIST] = { NULL },
+        [REPLY_ATTACHMENT] = { NULL, 0, 0, 0, (GDestroyNotify) pmemd_attachment_free },
     };
     return &layouts[kind];
 }
@@ -322,8 +320,9 @@ static int read_entries(sd_bus_message *message, const Layout *layout, GPtrArray
             if (r <= 0)
                 return r < 0 ? r : -ENODATA;
         }
-        G_STRUCT_MEMBER(uint64_t, entry, layout->bytes_offset) =
-            range_bytes(G_STRUCT_MEMBER(PmemdRange, entry, layout->frames_offset));
+        if (layout->bytes_offset > 0)
+            G_STRUCT_MEMBER(uint64_t, entry, layout->bytes_offset) =
+                range_bytes(G_STRUCT_MEMBER(PmemdRange, entry, layout->frames_offset));
         r = sd_bus_message_exit_container(message);
         if (r < 0)
             return r;
@@ -362,26 +361,26 @@ void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n) {
 }
 
 /* An array that ends with NULL. */
-static void array_free(void **array, GDestroyNotify free_func) {
+void pmemd_array_free(void **array, GDestroyNotify free_func) {
     for (size_t i = 0; array && array[i]; i++)
         free_func(array[i]);
     g_free(array);
 }
 
 void pmemd_raw_list_free(PmemdRaw **list) {
-    array_free((void **) list, (GDestroyNotify) pmemd_raw_free);
+    pmemd_array_free((void **) list, (GDestroyNotify) pmemd_raw_free);
 }
 
 void pmemd_mgmt_list_free(PmemdMgmt **list) {
-    array_free((void **) list, (GDestroyNotify) pmemd_mgmt_free);
+    pmemd_array_free((void **) list, (GDestroyNotify) pmemd_mgmt_free);
 }
 
 void pmemd_data_list_free(PmemdData **list) {
-    array_free((void **) list, (GDestroyNotify) pmemd_data_free);
+    pmemd_array_free((void **) list, (GDestroyNotify) pmemd_data_free);
 }
 
 void pmemd_foreign_list_free(PmemdForeign **list) {
-    array_free((void **) list, (GDestroyNotify) pmemd_foreign_free);
+    pmemd_array_free((void **) list, (GDestroyNotify) pmemd_foreign_free);
 }
 
 /* --- metrics --- */
@@ -395,7 +394,7 @@ void pmemd_metric_free(PmemdMetric *metric) {
 }
 
 void pmemd_metric_list_free(PmemdMetric **list) {
-    array_free((void **) list, (GDestroyNotify) pmemd_metric_free);
+    pmemd_array_free((void **) list, (GDestroyNotify) pmemd_metric_free);
 }
 
 /* a{ss}; sd-bus' result. */
@@ -474,7 +473,7 @@ static bool set_field(const Field *field, const PmemdValue *value, void *base) {
 
 /* The next a{sv} into the struct. What is absent stays 0 or becomes "": members may be added to the interface, and a
  * field that only one kind has may be left out. */
-static bool read_struct(sd_bus_message *reply, const char *what, const Field *fields, void *base, GError **error) {
+bool pmemd_fields_read(sd_bus_message *reply, const char *what, const Field *fields, void *base, GError **error) {
     int r = 0;
 
     g_autoptr(GPtrArray) values = pmemd_values_read(reply, &r);
@@ -493,7 +492,7 @@ static bool read_struct(sd_bus_message *reply, const char *what, const Field *fi
 /* --- locations --- */
 
 void pmemd_location_list_free(PmemdLocation **list) {
-    array_free((void **) list, (GDestroyNotify) pmemd_location_free);
+    pmemd_array_free((void **) list, (GDestroyNotify) pmemd_location_free);
 }
 
 /* One (sota{sv}), the answer about frame; NULL: negative errno in ret_errno. */
@@ -510,7 +509,7 @@ static PmemdLocation *read_location(sd_bus_message *message, uint64_t frame, int
     if (r > 0) {
         location->kind = g_strdup(kind);
         location->path = g_strdup(strcmp(path, "/") == 0 ? "" : path);
-        r = read_struct(message, "Locate", location_fields, location, NULL) ? 1 : -EPROTOTYPE;
+        r = pmemd_fields_read(message, "Locate", location_fields, location, NULL) ? 1 : -EPROTOTYPE;
     }
     if (r > 0)
         r = sd_bus_message_exit_container(message);
@@ -554,7 +553,7 @@ static bool read_properties(PmemdReply *reply, sd_bus_message *message, const La
     reply->result = g_malloc0(layout->size);
     if (reply->kind == REPLY_REGION)
         ((PmemdRegion *) reply->result)->path = g_strdup(reply->path);
-    return read_struct(message, reply->member, layout->fields, reply->result, error);
+    return pmemd_fields_read(message, reply->member, layout->fields, reply->result, error);
 }
 
 bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error) {
@@ -570,6 +569,8 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
         r = read_one_location(reply, message);
     else if (reply->kind == REPLY_LOCATION_LIST)
         r = read_locations(reply, message);
+    else if (reply->kind == REPLY_ATTACHMENT)
+        r = pmemd_attachment_read(reply, message);
     else if (layout->fields)
         return read_properties(reply, message, layout, error);
     else if (reply->kind == REPLY_COUNT) {

@@ -34,6 +34,7 @@ extern "C" {
 
 #define PMEMD_FRAME_SIZE UINT64_C(4096)
 #define PMEMD_LOCATE_MAX 1024u /* frames that one call of locate takes */
+#define PMEMD_FRAME_UNKNOWN UINT64_MAX
 
 /* --- errors --- */
 
@@ -243,7 +244,38 @@ typedef struct PmemdRegion {
     bool dirty;
     uint64_t created_usec; /* realtime, for display */
     uint32_t max_regions;  /* mgmt: data regions that the journal has room for */
+    char *lease_owner;     /* data; "": not lent, or hidden from the caller, and so are the others then */
+    uint32_t lease_uid;
+    char *lease_user;
+    uint64_t lease_since_usec;
+    char *lease_until;
+    bool lease_confirmed;
+    uint64_t lease_guest_frame;
 } PmemdRegion;
+
+/* Who holds a data region. */
+typedef struct PmemdLease {
+    char *region, *name; /* uuid and name of the region */
+    char *pool;          /* uuid */
+    char *owner;         /* as attach was told */
+    uint32_t uid;        /* of who asked for it */
+    char *user;
+    uint64_t since_usec;  /* realtime, for display */
+    char *until;          /* "detach", "disconnect" */
+    bool confirmed;       /* since the last start of pmemd */
+    uint64_t guest_frame; /* first frame of the guest's that shows it; PMEMD_FRAME_UNKNOWN */
+} PmemdLease;
+
+/* A data region in the hands of its holder. */
+typedef struct PmemdAttachment {
+    char *path;     /* of the device, by uuid where there is such a link: for who opens it by itself, as QEMU does */
+    uint64_t bytes; /* of the mapping */
+    uint64_t alignment; /* of the mapping's address and length */
+    int32_t node;
+    uint64_t since_usec; /* of the lease: earlier than this call if it was held already */
+    bool confirmed;
+    char *memory; /* libvirt's <memory model='nvdimm'> */
+} PmemdAttachment;
 
 typedef struct PmemdPlan {
     PmemdRange frames, device, extent;
@@ -304,6 +336,8 @@ void pmemd_status_free(PmemdStatus *status);
 void pmemd_job_free(PmemdJob *job);
 void pmemd_metric_free(PmemdMetric *metric);
 void pmemd_location_free(PmemdLocation *location);
+void pmemd_lease_free(PmemdLease *lease);
+void pmemd_attachment_free(PmemdAttachment *attachment); /* the descriptor is not part of it */
 /* An array that ends with NULL, and its entries. */
 void pmemd_raw_list_free(PmemdRaw **list);
 void pmemd_mgmt_list_free(PmemdMgmt **list);
@@ -311,6 +345,7 @@ void pmemd_data_list_free(PmemdData **list);
 void pmemd_foreign_list_free(PmemdForeign **list);
 void pmemd_metric_list_free(PmemdMetric **list);
 void pmemd_location_list_free(PmemdLocation **list);
+void pmemd_lease_list_free(PmemdLease **list);
 
 /* What the answer holds, for the reply of the function of the same name. Errors: that of the reply, or -EINVAL: it is
  * the reply of another function, or was taken before. */
@@ -327,6 +362,9 @@ int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan);
 int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, size_t *ret_n);
 int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location);
 int pmemd_reply_take_location_list(PmemdReply *reply, PmemdLocation ***ret_list, size_t *ret_n);
+int pmemd_reply_take_lease_list(PmemdReply *reply, PmemdLease ***ret_list, size_t *ret_n);
+/* Both may be NULL. A descriptor that nobody takes is closed with the reply. */
+int pmemd_reply_take_attachment(PmemdReply *reply, int *ret_fd, PmemdAttachment **ret_attachment);
 
 /* --- asking: nothing changes. ret_call of the asynchronous functions may be NULL --- */
 
@@ -339,6 +377,9 @@ int pmemd_client_list_raw_async(PmemdClient *client, PmemdReplyFunc func, void *
 int pmemd_client_list_mgmt_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 int pmemd_client_list_data_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 int pmemd_client_list_foreign_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+/* Of data regions that are lent, in the order of their start frames. Free: pmemd_lease_list_free. */
+int pmemd_client_list_leases(PmemdClient *client, PmemdLease ***ret_list, size_t *ret_n);
+int pmemd_client_list_leases_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
 /* kind: "raw", "mgmt", "data", "foreign". Errors: InvalidArgument. */
 int pmemd_client_count(PmemdClient *client, const char *kind, uint32_t *ret_count);
@@ -422,6 +463,33 @@ int pmemd_client_set_owner_async(PmemdClient *client, const char *path, uint32_t
 int pmemd_client_pause_job(PmemdClient *client, const char *path, bool pause);
 int pmemd_client_pause_job_async(PmemdClient *client, const char *path, bool pause, PmemdReplyFunc func, void *data,
                                  PmemdCall **ret_call);
+
+/* --- lending: a data region has one holder at a time ---
+ * A lease is journalled before attach answers: it outlives the process, pmemd and the host, until detach ends it. Owner is
+ * whom the region is for, such as the uuid of a libvirt domain: 1 to 127 printable characters. */
+
+typedef enum PmemdAttachFlags {
+    PMEMD_ATTACH_UNTIL_DISCONNECT = 1 << 0, /* the lease ends with this client's connection, too */
+    PMEMD_ATTACH_ALLOW_DEGRADED = 1 << 1,   /* also a region that has bad frames */
+} PmemdAttachFlags;
+
+/* Lends the region, and opens its device: *ret_fd, to be mapped shared, is the caller's to close, and may be NULL, as
+ * ret_attachment may. flags: PmemdAttachFlags. guest_frame: where the guest sees it; PMEMD_FRAME_UNKNOWN. The same owner
+ * by the same user gets the same answer again, and confirms the lease: asked once more when the answer is Lost, as a
+ * change with a request-id is. Errors: Leased (by whom, and since when), NoSuchRegion, InvalidArgument, Busy, Degraded,
+ * NotSupported (the connection passes no descriptors, as that to another host), ReadOnly, Corrupt, Hardware. Free: close,
+ * pmemd_attachment_free. */
+int pmemd_client_attach(PmemdClient *client, const char *path, const char *owner, unsigned flags, uint64_t guest_frame,
+                        int *ret_fd, PmemdAttachment **ret_attachment);
+int pmemd_client_attach_async(PmemdClient *client, const char *path, const char *owner, unsigned flags,
+                              uint64_t guest_frame, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* Ends the lease that this owner has. The content stays: the next holder finds it. force: of another user's lease; never
+ * of a region that a process maps. Errors: NoSuchRegion, InvalidArgument, Leased (by another owner), Busy (mapped; by
+ * whom), ReadOnly, Corrupt, Hardware. */
+int pmemd_client_detach(PmemdClient *client, const char *path, const char *owner, bool force);
+int pmemd_client_detach_async(PmemdClient *client, const char *path, const char *owner, bool force, PmemdReplyFunc func,
+                              void *data, PmemdCall **ret_call);
 
 /* --- events: only root and the group pmemd receive those of regions, jobs and health --- */
 

@@ -7,6 +7,8 @@
 #include "client/libpmemd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <poll.h>
@@ -809,6 +811,207 @@ static void test_async_locate(void) {
     pmemd_location_list_free(second.list);
 }
 
+/* --- leases --- */
+
+static int answer_attach(sd_bus_message *call, sd_bus_message *reply) {
+    const char *path, *owner, *key, *until;
+    uint64_t frame;
+    int degraded;
+
+    g_assert_cmpstr(sd_bus_message_get_signature(call, true), ==, "osa{sv}");
+    g_assert_cmpint(sd_bus_message_read(call, "os", &path, &owner), >, 0);
+    g_assert_cmpstr(path, ==, REGION_PATH);
+    g_assert_cmpstr(owner, ==, "vm 1");
+    g_assert_cmpint(sd_bus_message_enter_container(call, 'a', "{sv}"), >, 0);
+    g_assert_cmpint(sd_bus_message_read(call, "{sv}", &key, "s", &until), >, 0);
+    g_assert_cmpstr(key, ==, "until");
+    g_assert_cmpstr(until, ==, "disconnect");
+    g_assert_cmpint(sd_bus_message_read(call, "{sv}", &key, "b", &degraded), >, 0);
+    g_assert_cmpstr(key, ==, "allow-degraded");
+    g_assert_true(degraded);
+    g_assert_cmpint(sd_bus_message_read(call, "{sv}", &key, "t", &frame), >, 0);
+    g_assert_cmpstr(key, ==, "guest-frame");
+    g_assert_cmpuint(frame, ==, 0x140000);
+
+    int pipes[2];
+    g_assert_true(g_unix_open_pipe(pipes, FD_CLOEXEC, NULL));
+    g_assert_cmpint(write(pipes[1], "x", 1), ==, 1);
+    int r = sd_bus_message_append(reply, "ha{sv}", pipes[0], 7, "path", "s", "/dev/dax0.1", "bytes", "t",
+                                  UINT64_C(1) << 30, "alignment", "t", UINT64_C(2) << 20, "node", "i", 3, "since", "t",
+                                  UINT64_C(1700000000000000), "confirmed", "b", 1, "memory", "s", "<memory/>");
+    close(pipes[0]);
+    close(pipes[1]);
+    return r;
+}
+
+#define ATTACH_FLAGS (PMEMD_ATTACH_UNTIL_DISCONNECT | PMEMD_ATTACH_ALLOW_DEGRADED)
+
+static void check_attachment(const PmemdAttachment *attachment, int fd) {
+    char byte;
+
+    g_assert_cmpint(read(fd, &byte, 1), ==, 1);
+    g_assert_cmpint(byte, ==, 'x');
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, FD_CLOEXEC);
+    g_assert_cmpstr(attachment->path, ==, "/dev/dax0.1");
+    g_assert_cmpuint(attachment->bytes, ==, UINT64_C(1) << 30);
+    g_assert_cmpuint(attachment->alignment, ==, UINT64_C(2) << 20);
+    g_assert_cmpint(attachment->node, ==, 3);
+    g_assert_cmpuint(attachment->since_usec, ==, UINT64_C(1700000000000000));
+    g_assert_true(attachment->confirmed);
+    g_assert_cmpstr(attachment->memory, ==, "<memory/>");
+}
+
+/* How many descriptors this process has open. */
+static guint count_fds(void) {
+    GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
+    guint n = 0;
+
+    while (g_dir_read_name(dir))
+        n++;
+    g_dir_close(dir);
+    return n;
+}
+
+static void test_attach(void) {
+    PmemdAttachment *attachment = NULL;
+    Peer peer = { .answer = answer_attach };
+    guint before = count_fds();
+    int fd = -1;
+
+    PmemdClient *client = peer_start(&peer);
+    check_ok(client, pmemd_client_attach(client, REGION_PATH, "vm 1", ATTACH_FLAGS, 0x140000, &fd, &attachment));
+    check_attachment(attachment, fd);
+    pmemd_attachment_free(attachment);
+    close(fd);
+    /* Who wants the lease alone has nothing to close. */
+    check_ok(client, pmemd_client_attach(client, REGION_PATH, "vm 1", ATTACH_FLAGS, 0x140000, NULL, &attachment));
+    pmemd_attachment_free(attachment);
+    check_ok(client, pmemd_client_attach(client, REGION_PATH, "vm 1", ATTACH_FLAGS, 0x140000, NULL, NULL));
+    peer_stop(&peer, client);
+    g_assert_cmpuint(count_fds(), ==, before);
+}
+
+/* Once taken, and once left. */
+static void on_attached(PmemdClient *client, PmemdReply *reply, void *data) {
+    PmemdAttachment *attachment = NULL;
+    int *left = data, fd = -1;
+
+    if (--*left > 0)
+        return;
+    g_assert_cmpint(pmemd_reply_take_attachment(reply, &fd, &attachment), ==, 0);
+    check_attachment(attachment, fd);
+    close(fd);
+    pmemd_attachment_free(attachment);
+    g_assert_cmpint(pmemd_reply_take_attachment(reply, &fd, &attachment), ==, -EINVAL);
+    g_assert_cmpint(pmemd_reply_take_lease_list(reply, NULL, NULL), ==, -EINVAL);
+}
+
+static void test_async_attach(void) {
+    Peer peer = { .answer = answer_attach };
+    guint before = count_fds();
+    int left = 2;
+
+    PmemdClient *client = peer_start(&peer);
+    for (int i = 0; i < 2; i++)
+        check_ok(client, pmemd_client_attach_async(client, REGION_PATH, "vm 1", ATTACH_FLAGS, 0x140000, on_attached,
+                                                   &left, NULL));
+    while (left > 0) {
+        int r = pmemd_client_process(client);
+        check_ok(client, r);
+        if (r == 0)
+            check_ok(client, pmemd_client_wait(client, UINT64_MAX));
+    }
+    peer_stop(&peer, client);
+    g_assert_cmpuint(count_fds(), ==, before);
+}
+
+/* What is no answer of Attach. */
+static int answer_no_fd(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "a{sv}", 0);
+}
+
+static int answer_bad_details(sd_bus_message *call, sd_bus_message *reply) {
+    return sd_bus_message_append(reply, "ha{sv}", STDERR_FILENO, 1, "bytes", "s", "many");
+}
+
+static void test_bad_attach(void) {
+    const Answer answers[] = { answer_no_fd, answer_bad_details };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(answers); i++) {
+        PmemdAttachment *attachment = NULL;
+        Peer peer = { .answer = answers[i] };
+        guint before = count_fds();
+        int fd = -7;
+
+        PmemdClient *client = peer_start(&peer);
+        check_error(client, pmemd_client_attach(client, REGION_PATH, "vm", 0, PMEMD_FRAME_UNKNOWN, &fd, &attachment),
+                    EBADMSG, PMEMD_ERROR_NAME_PROTOCOL, "Attach");
+        g_assert_cmpint(fd, ==, -7);
+        g_assert_null(attachment);
+        peer_stop(&peer, client);
+        g_assert_cmpuint(count_fds(), ==, before);
+    }
+}
+
+static int answer_detach(sd_bus_message *call, sd_bus_message *reply) {
+    const char *path, *owner, *key;
+    int force = 0;
+
+    g_assert_cmpint(sd_bus_message_read(call, "os", &path, &owner), >, 0);
+    g_assert_cmpstr(path, ==, REGION_PATH);
+    g_assert_cmpint(sd_bus_message_enter_container(call, 'a', "{sv}"), >, 0);
+    if (sd_bus_message_read(call, "{sv}", &key, "b", &force) > 0)
+        g_assert_cmpstr(key, ==, "force");
+    g_assert_cmpint(force, ==, strcmp(owner, "forced") == 0);
+    return 0;
+}
+
+static void test_detach(void) {
+    Peer peer = { .answer = answer_detach };
+
+    PmemdClient *client = peer_start(&peer);
+    check_ok(client, pmemd_client_detach(client, REGION_PATH, "vm", false));
+    check_ok(client, pmemd_client_detach(client, REGION_PATH, "forced", true));
+    peer_stop(&peer, client);
+}
+
+static int answer_leases(sd_bus_message *call, sd_bus_message *reply) {
+    const char *after;
+
+    g_assert_cmpint(sd_bus_message_read(call, "su", &after, NULL), >, 0);
+    bool first = after[0] == '\0';
+    int r =
+        sd_bus_message_append(reply, "a(ssssustsbt)", 1, UUID, first ? "a" : "b", UUID, "vm", 1000, "joe", UINT64_C(5),
+                              first ? "detach" : "disconnect", first, first ? UINT64_C(0x1000) : PMEMD_FRAME_UNKNOWN);
+    return r < 0 ? r : sd_bus_message_append(reply, "s", first ? "next" : "");
+}
+
+static void test_leases(void) {
+    PmemdLease **list = NULL;
+    Peer peer = { .answer = answer_leases };
+    size_t n = 0;
+
+    PmemdClient *client = peer_start(&peer);
+    check_ok(client, pmemd_client_list_leases(client, &list, &n));
+    g_assert_cmpuint(n, ==, 2);
+    g_assert_cmpstr(list[0]->region, ==, UUID);
+    g_assert_cmpstr(list[0]->name, ==, "a");
+    g_assert_cmpstr(list[0]->pool, ==, UUID);
+    g_assert_cmpstr(list[0]->owner, ==, "vm");
+    g_assert_cmpuint(list[0]->uid, ==, 1000);
+    g_assert_cmpstr(list[0]->user, ==, "joe");
+    g_assert_cmpuint(list[0]->since_usec, ==, 5);
+    g_assert_cmpstr(list[0]->until, ==, "detach");
+    g_assert_true(list[0]->confirmed);
+    g_assert_cmpuint(list[0]->guest_frame, ==, 0x1000);
+    g_assert_cmpstr(list[1]->until, ==, "disconnect");
+    g_assert_false(list[1]->confirmed);
+    g_assert_cmpuint(list[1]->guest_frame, ==, PMEMD_FRAME_UNKNOWN);
+    g_assert_null(list[2]);
+    pmemd_lease_list_free(list);
+    peer_stop(&peer, client);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/libpmemd/pages", test_pages);
@@ -830,5 +1033,10 @@ int main(int argc, char **argv) {
     g_test_add_func("/libpmemd/location", test_location);
     g_test_add_func("/libpmemd/locations", test_locations);
     g_test_add_func("/libpmemd/async-locate", test_async_locate);
+    g_test_add_func("/libpmemd/attach", test_attach);
+    g_test_add_func("/libpmemd/async-attach", test_async_attach);
+    g_test_add_func("/libpmemd/bad-attach", test_bad_attach);
+    g_test_add_func("/libpmemd/detach", test_detach);
+    g_test_add_func("/libpmemd/leases", test_leases);
     return g_test_run();
 }
