@@ -13,6 +13,7 @@
 #define QUOTA_GROUP_PREFIX "quota "
 #define QUOTA_KEY "Bytes"
 #define COUNT_MAX 65536u
+#define HEALTH_POLL_MIN 10
 #define REGIONS_MAX 1048576u
 #define ERASE_RATE_MIN (UINT64_C(1) << 20)
 #define ALIGNMENT_MAX (UINT64_C(1) << 40)
@@ -127,6 +128,15 @@ static bool read_stuck_after(Config *config, const char *text, GError **error) {
     return read_count(text, 1, COUNT_MAX, &config->stuck_after_sec, error);
 }
 
+static bool read_health_poll(Config *config, const char *text, GError **error) {
+    guint sec;
+
+    if (!read_count(text, 0, COUNT_MAX, &sec, NULL) || (sec != 0 && sec < HEALTH_POLL_MIN))
+        return will_not_do("0 (only at events), or a number of seconds from 10 to 65536", error);
+    config->health_poll_sec = sec;
+    return true;
+}
+
 typedef struct {
     const char *name;
     const char *otherwise; /* the default */
@@ -147,6 +157,7 @@ static const Key key_table[] = {
     [CONFIG_MAX_QUEUE_PER_USER] = { "MaxQueuePerUser", "64", read_max_queue_per_user, true },
     [CONFIG_MAX_REGIONS_PER_USER] = { "MaxRegionsPerUser", "1024", read_max_regions_per_user, true },
     [CONFIG_STUCK_AFTER] = { "StuckAfterSec", "60", read_stuck_after, true },
+    [CONFIG_HEALTH_POLL] = { "HealthPollSec", "300", read_health_poll, true },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(key_table) == N_CONFIG_KEYS);
 

@@ -34,6 +34,7 @@ typedef enum {
     CONFIG_MAX_QUEUE_PER_USER,
     CONFIG_MAX_REGIONS_PER_USER,
     CONFIG_STUCK_AFTER,
+    CONFIG_HEALTH_POLL,
     N_CONFIG_KEYS,
 } ConfigKey;
 
@@ -57,6 +58,7 @@ typedef struct {
     guint max_queue_per_user;
     guint max_regions_per_user; /* data regions, also those being erased; 0: no limit */
     guint stuck_after_sec;      /* when an operation of the backend is reported as stuck */
+    guint health_poll_sec;      /* how often the platform is read without an event; 0: never */
     QuotaTable *quotas;
     GPtrArray *quota_texts;       /* ConfigQuota *, in the order of reading */
     GPtrArray *warnings;          /* char *: one line each, for the log */

@@ -313,6 +313,8 @@ static void apply_config(Daemon *d, Config *config) {
     manager_set_manage(d->manager, config->manage);
     bus_set_defaults(d->bus, &defaults);
     eraser_set_rate(d->eraser, config->erase_rate);
+    if (d->watch && d->ndctl && d->config->health_poll_sec != config->health_poll_sec)
+        watch_set_poll(d->watch, config->health_poll_sec);
     if (d->config != d->started)
         config_free(d->config);
     d->config = config;
@@ -382,6 +384,19 @@ static bool set_up_loop(Daemon *d, GError **error) {
     return true;
 }
 
+static void set_up_watch(Daemon *d) {
+    const char *backend = d->config->backend;
+    g_autoptr(GError) error = NULL;
+
+    d->watch = d->ndctl ? watch_ndctl_new(d->event, d->manager, &error)
+                        : watch_file_new(d->event, d->manager, backend + strlen("file:"), &error);
+    if (!d->watch)
+        log_message(LOG_WARNING, NULL, NULL, "%s, ignoring: what others change is seen when a request meets it",
+                    error->message);
+    else if (d->ndctl)
+        watch_set_poll(d->watch, d->config->health_poll_sec);
+}
+
 static bool wire_up(Daemon *d, GError **error) {
     const Config *config = d->config;
     const BusDefaults defaults = defaults_of(config);
@@ -404,14 +419,7 @@ static bool wire_up(Daemon *d, GError **error) {
     bus_set_eraser(d->bus, d->eraser);
     manager_set_manage(d->manager, config->manage);
     eraser_set_rate(d->eraser, config->erase_rate);
-    if (d->ndctl) {
-        g_autoptr(GError) watch_error = NULL;
-
-        d->watch = watch_new(d->event, d->manager, &watch_error);
-        if (!d->watch)
-            log_message(LOG_WARNING, NULL, NULL, "%s, ignoring: what other tools make is seen when a request meets it",
-                        watch_error->message);
-    }
+    set_up_watch(d);
     manager_add_events(d->manager, &events, d);
     d->alarm = alarm_new(d->manager);
     alarm_warn_of_persistence(d->alarm, config->persistence == CONFIG_PERSISTENCE_WARN);

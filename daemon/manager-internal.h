@@ -31,7 +31,7 @@ struct Manager {
     ManagerState summary;
     char *summary_reason; /* NULL when OK */
     bool recovering;      /* until the platform was compared with the journals */
-    bool refreshing;      /* a refresh waits or runs */
+    bool refreshing;      /* a refresh waits; one that runs may have passed what changes now */
     bool stopping;
     bool pumping;                   /* manager_pump() is on the stack */
     sd_event_source *stuck_timer;   /* runs while the worker has an operation at hand */

@@ -147,12 +147,12 @@ void op_drop_listing(Op *op) {
 static void on_refreshed(void *data) {
     Op *op = data;
 
-    op->m->refreshing = false;
     op_take_listing(op);
     op_drop_listing(op);
     op_finish(op, SD_ID128_NULL, NULL);
 }
 
 void refresh_start(Op *op) {
+    op->m->refreshing = false;
     op_work(op, op_run_list, on_refreshed);
 }

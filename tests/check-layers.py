@@ -21,7 +21,7 @@ LEVELS = [
     ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "lease", "medium", "caller", "worker", "state-dir"}),
     ("below 0", {"frame-set"}),
-    ("0", {"bad-frames", "dimm-health"}),
+    ("0", {"attribute-watch", "bad-frames", "dimm-health"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
     ("0", {"file-io", "file-regions", "bus-error", "audit", "conf-file", "manage-list", "mappers", "quota", "rate-limit"}),
     ("0.1", {"config"}),

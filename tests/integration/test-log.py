@@ -435,6 +435,32 @@ class Regions(Log):
         self.connection.wait(serial)
 
 
+class Health(Log):
+    """health.conf of the file backend is looked at when it changes, and not only then."""
+
+    def setUp(self):
+        super().setUp()
+        self.daemon.start()
+
+    def put(self, text):
+        path = os.path.join(self.daemon.backend_folder, "health.conf")
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path + ".new", 0o600)
+        os.rename(path + ".new", path)
+
+    def test_seen(self):
+        self.put("[dimm d1]\nRegions=raw1\nFlags=not-armed\n")
+        self.assertIn("d1 is read-only", self.event("raw-unusable", "warning", DEVICE="raw1")["MESSAGE"])
+        self.assertNotIn("raw0", str(self.journal.entries))
+
+    def test_damaged(self):
+        self.put("[raw0]\nBadFrames=many\n")
+        self.assertIn("BadFrames=many", self.event("platform-unreadable", "warning")["MESSAGE"])
+        self.put("[raw0]\nBadFrames=\n[dimm d1]\nRegions=raw0\nFlags=locked\n")
+        self.assertIn("d1 is locked", self.event("raw-unusable", "warning", DEVICE="raw0")["MESSAGE"])
+
+
 class Audit(Log):
     """Who did what to which region, and who was refused what."""
 

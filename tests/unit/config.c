@@ -37,6 +37,7 @@ static void assert_defaults(const Config *config) {
     g_assert_cmpuint(config->max_queue_per_user, ==, 64);
     g_assert_cmpuint(config->max_regions_per_user, ==, 1024);
     g_assert_cmpuint(config->stuck_after_sec, ==, 60);
+    g_assert_cmpuint(config->health_poll_sec, ==, 300);
     g_assert_cmpuint(config->quota_texts->len, ==, 0);
     g_assert_cmpuint(config->warnings->len, ==, 0);
     for (ConfigKey key = 0; key < N_CONFIG_KEYS; key++)
@@ -60,7 +61,7 @@ static void test_defaults(void) {
 static const char *const all_keys =
     "# a comment\n[pmemd]\nBus=unix:path=/run/x\nBackend=file:/srv/pmem\nStateDir=/srv/state\nManage=0x100 dimm:a\n"
     "PersistenceDomain=warn\nDefaultProfile=none\nDefaultAlignment=1G\nEraseRate=64M\nMaxQueue=65536\n"
-    "MaxQueuePerUser=1\nMaxRegionsPerUser=0\nStuckAfterSec=3\n";
+    "MaxQueuePerUser=1\nMaxRegionsPerUser=0\nStuckAfterSec=3\nHealthPollSec=10\n";
 
 static void test_all_keys(void) {
     g_autoptr(GError) error = NULL;
@@ -80,6 +81,7 @@ static void test_all_keys(void) {
     g_assert_cmpuint(config->max_queue_per_user, ==, 1);
     g_assert_cmpuint(config->max_regions_per_user, ==, 0);
     g_assert_cmpuint(config->stuck_after_sec, ==, 3);
+    g_assert_cmpuint(config->health_poll_sec, ==, 10);
     g_assert_cmpuint(config->warnings->len, ==, 0);
     /* The third line is Bus=, and each key has one. */
     g_assert_cmpstr(config->sources[CONFIG_BUS], ==, "a.conf:3");
@@ -177,6 +179,9 @@ static void test_refused(void) {
         { "MaxQueuePerUser=-1", "MaxQueuePerUser", "-1", "65536" },
         { "MaxQueuePerUser=ten", "MaxQueuePerUser", "ten", "65536" },
         { "MaxRegionsPerUser=1048577", "MaxRegionsPerUser", "1048577", "1048576" },
+        { "HealthPollSec=9", "HealthPollSec", "9", "10 to 65536" },
+        { "HealthPollSec=65537", "HealthPollSec", "65537", "10 to 65536" },
+        { "HealthPollSec=never", "HealthPollSec", "never", "0 (only" },
         { "StuckAfterSec=0", "StuckAfterSec", "0", "1 to 65536" },
         { "Bus=a\\", "Bus", "\\", "UTF-8" },
         { "Bus=a\\q", "Bus", "\\", "UTF-8" },
