@@ -16,7 +16,8 @@ static const char *const names[] = {
     [CTL_ERROR_UNREACHABLE] = PMEMD_ERROR_NAME_UNREACHABLE,
     [CTL_ERROR_LOST] = PMEMD_ERROR_NAME_LOST,
     [CTL_ERROR_PROTOCOL] = PMEMD_ERROR_NAME_PROTOCOL,
-    [CTL_ERROR_OUTPUT] = "org.pmemd1.Client.Output", /* none of the library's */
+    [CTL_ERROR_OUTPUT] = "org.pmemd1.Client.Output", /* these two are none of the library's */
+    [CTL_ERROR_INCOMPLETE] = "org.pmemd1.Client.Incomplete",
 };
 
 const char *ctl_error_name(const GError *error) {
@@ -96,4 +97,36 @@ GPtrArray *ctl_list_foreign(Ctl *ctl, GError **error) {
     if (!ctl_check(ctl, pmemd_client_list_foreign(ctl->client, &list, &n), error))
         return NULL;
     return array_from((void **) list, n, (GDestroyNotify) pmemd_foreign_free);
+}
+
+GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error) {
+    g_autoptr(GPtrArray) cookies = g_ptr_array_new_with_free_func(g_free);
+    uint64_t frames[PMEMD_LOCATE_MAX];
+
+    for (guint at = 0; at < raws->len; at += PMEMD_LOCATE_MAX) {
+        guint n = MIN(raws->len - at, PMEMD_LOCATE_MAX);
+        PmemdLocation **list = NULL;
+
+        for (guint i = 0; i < n; i++) {
+            const PmemdRaw *raw = raws->pdata[at + i];
+
+            if (raw->frames.end == 0) {
+                g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
+                                    "pmemd tells frames to root alone, and without them nothing can be put back into "
+                                    "its place: run this as root");
+                return NULL;
+            }
+            frames[i] = raw->frames.start;
+        }
+        if (!ctl_check(ctl, pmemd_client_locate_list(ctl->client, frames, n, &list, NULL), error))
+            return NULL;
+        for (guint i = 0; i < n; i++) {
+            const PmemdRaw *raw = raws->pdata[at + i];
+            /* Where raw regions overlap, the frame is another one's. */
+            bool own = strcmp(list[i]->raw, raw->id) == 0;
+            g_ptr_array_add(cookies, g_strdup(own ? list[i]->raw_cookie : ""));
+        }
+        pmemd_location_list_free(list);
+    }
+    return g_steal_pointer(&cookies);
 }

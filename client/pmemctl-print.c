@@ -135,6 +135,36 @@ const Column *columns_location(void) {
     return columns;
 }
 
+const Column *columns_restore(void) {
+    static const Column columns[] = {
+        { "kind", "KIND", COLUMN_TEXT, offsetof(RestoreItem, kind), true },
+        { "pool", "POOL", COLUMN_TEXT, offsetof(RestoreItem, pool_name), true },
+        { "name", "NAME", COLUMN_TEXT, offsetof(RestoreItem, name), true },
+        { "uuid", "UUID", COLUMN_TEXT, offsetof(RestoreItem, uuid), false },
+        FRAMES(RestoreItem, was, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(RestoreItem, bytes), true },
+        { "result", "RESULT", COLUMN_TEXT, offsetof(RestoreItem, verdict), true },
+        FRAMES(RestoreItem, now, "now_start_frame", "now_end_frame", "NOW", "NOW END", true),
+        { "now_uuid", "NOW UUID", COLUMN_TEXT, offsetof(RestoreItem, now_uuid), false },
+        { "owner", "OWNER", COLUMN_TEXT, offsetof(RestoreItem, owner), true },
+        { "note", "NOTE", COLUMN_TEXT, offsetof(RestoreItem, note), true },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_restore_raw(void) {
+    static const Column columns[] = {
+        { "id", "WAS", COLUMN_TEXT, offsetof(RestoreRawRow, was_id), true },
+        FRAMES(RestoreRawRow, was, "start_frame", "end_frame", "START", "END", true),
+        { "now_id", "IS", COLUMN_TEXT, offsetof(RestoreRawRow, id), true },
+        FRAMES(RestoreRawRow, now, "now_start_frame", "now_end_frame", "NOW", "NOW END", true),
+        { "by", "TOLD BY", COLUMN_TEXT, offsetof(RestoreRawRow, by), true },
+        { NULL },
+    };
+    return columns;
+}
+
 #define REGION_HEAD                                                                                                    \
     { "path", "Object", COLUMN_TEXT, offsetof(PmemdRegion, path), true },                                              \
         { "kind", "Kind", COLUMN_TEXT, offsetof(PmemdRegion, kind), true },                                            \

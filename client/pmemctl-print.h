@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "client/libpmemd.h"
+#include "client/restore.h"
 
 #define PRINT_JSON_VERSION 1
 
@@ -22,12 +23,20 @@ typedef struct {
     uint64_t address;
 } LocationRow;
 
+/* One row of import: what becomes of a raw region. */
+typedef struct {
+    const char *was_id, *id, *by; /* id "": none */
+    PmemdRange was, now;
+} RestoreRawRow;
+
 /* The columns of PmemdRaw, ...; static. */
 const Column *columns_raw(void);
 const Column *columns_mgmt(void);
 const Column *columns_data(void);
 const Column *columns_foreign(void);
 const Column *columns_location(void);                    /* of LocationRow */
+const Column *columns_restore(void);                     /* of RestoreItem */
+const Column *columns_restore_raw(void);                 /* of RestoreRawRow */
 const Column *columns_region(const PmemdRegion *region); /* those that its kind has */
 const Column *columns_plan(bool data);                   /* with the columns that only data regions have, or without */
 const Column *columns_status(void);

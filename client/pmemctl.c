@@ -79,6 +79,18 @@ static const Verb verbs[] = {
       "'-' reads addresses from standard input, between blanks or one a line. OFFSET is that of the byte: of a data "
       "region as its guest sees it. Only root is told of what is not the caller's own: else KIND is hidden.",
       1, G_MAXUINT, OPTION_FRAMES | OPTION_COLUMNS | OPTION_NO_LEGEND, false, false, verb_locate },
+    { "export", "[POOL]", "Print a description of the pools, from which they can be made again",
+      "JSON, for 'pmemctl import': raw regions, pools and data regions with names, frames and owners; not their "
+      "content. "
+      "With --output the file is replaced at once, if anything changed. Only root is told of all frames. "
+      "docs/backup.md says when to export.",
+      0, 1, OPTION_OUTPUT, false, false, verb_export },
+    { "import", "FILE", "Make pools again from what export printed: shows the plan, or with --apply does it",
+      "FILE '-' is standard input. RESULT says what becomes of each region: there (nothing is to be done), same (made "
+      "at the "
+      "same frames), moved (made elsewhere), impossible; NOTE says why. Content does not come back, uuids are new. "
+      "It may be repeated: nothing is made twice. The exit status is 1 when anything is impossible or was refused.",
+      1, 1, OPTION_APPLY | OPTION_MAP | OPTION_COLUMNS | OPTION_NO_LEGEND, false, false, verb_import, true },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -129,6 +141,9 @@ static const OptionRow options[] = {
     { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
     { OPTION_FRAMES, "frames", 0, NULL, "frame numbers instead of addresses", offsetof(Ctl, frames) },
+    { OPTION_APPLY, "apply", 0, NULL, "do it; else the plan alone is shown", offsetof(Ctl, apply) },
+    { OPTION_MAP, "map", 0, "OLD=NEW,...", "raw region NEW of this host stands for OLD of the export",
+      offsetof(Ctl, map) },
     { OPTION_OUTPUT, "output", 0, "FILE", "replace this file instead of printing", offsetof(Ctl, output) },
     { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
     { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },
@@ -251,7 +266,7 @@ static bool take_verb(Ctl *ctl, char ***args, GError **error) {
 
 static bool settle_format(Ctl *ctl, GError **error) {
     static const char *const names[] = { "table", "json", "xen-ndctl", "openmetrics", "prometheus", NULL };
-    bool metrics = (ctl->verb->options & OPTION_OUTPUT) != 0; /* the verb metrics */
+    bool metrics = ctl->verb->run == verb_metrics;
 
     ctl->format = ctl->json ? CTL_FORMAT_JSON : metrics ? CTL_FORMAT_OPENMETRICS : CTL_FORMAT_TABLE;
     if (ctl->format_name) {

@@ -51,6 +51,8 @@ typedef enum {
     OPTION_ID = 1 << 18,
     OPTION_MEMORY = 1 << 19,
     OPTION_FRAMES = 1 << 20,
+    OPTION_APPLY = 1 << 21,
+    OPTION_MAP = 1 << 22,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -66,9 +68,9 @@ typedef struct {
     /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
     char *bus, *host, *format_name, *request_id;
     gboolean json, no_colour, no_ask_password, help, version;
-    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames;
+    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
-    char *guest_node, *label_size, *id, *memory;
+    char *guest_node, *label_size, *id, *memory, *map;
 
     char **args; /* after the verb; as many as the verb's table row allows */
     guint n_args;
@@ -121,7 +123,8 @@ typedef enum {
     CTL_ERROR_UNREACHABLE,
     CTL_ERROR_LOST,
     CTL_ERROR_PROTOCOL,
-    CTL_ERROR_OUTPUT, /* a file that was named for it cannot be written */
+    CTL_ERROR_OUTPUT,     /* a file that was named for it cannot be written */
+    CTL_ERROR_INCOMPLETE, /* some of what was asked for is not done, or cannot be */
 } CtlError;
 
 /* "org.pmemd1.Error.Exists", "org.pmemd1.Client.Usage", ... Static. */
@@ -136,6 +139,9 @@ GPtrArray *ctl_list_raw(Ctl *ctl, GError **error);
 GPtrArray *ctl_list_mgmt(Ctl *ctl, GError **error);
 GPtrArray *ctl_list_data(Ctl *ctl, GError **error);
 GPtrArray *ctl_list_foreign(Ctl *ctl, GError **error);
+/* Of the raw regions what each is made of: char *, a uuid or "". Errors besides: NOT_AUTHORIZED, the caller is not told frames.
+ * Free: g_ptr_array_unref. */
+GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error);
 
 /* --- the verbs --- */
 
@@ -151,6 +157,8 @@ bool verb_set_owner(Ctl *ctl, GError **error);
 bool verb_domain_xml(Ctl *ctl, GError **error);
 bool verb_qemu_args(Ctl *ctl, GError **error);
 bool verb_locate(Ctl *ctl, GError **error);
+bool verb_export(Ctl *ctl, GError **error);
+bool verb_import(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);

@@ -133,7 +133,7 @@ def check_pmemctl(root, _):
         documented |= {option, short} - {""}
     assert documented == options, documented ^ options
     formats = re.search(r"--format=FORMAT\s+(\w.*?) \(the default\), (\w+) or ([\w-]+), of metrics (\w+) or (\w+);", section)
-    section = page.split("\nOUTPUT\n")[1].split("\nPASSWORDS\n")[0]
+    section = page.split("\nOUTPUT\n")[1].split("\nGUESTS\n")[0]
     assert re.findall(r"^ {7}([a-z-]+)(?:  |$)", section, re.M) == list(formats.groups()), formats
     section = page.split("\nEXIT STATUS\n")[1].split("\nENVIRONMENT\n")[0]
     assert re.findall(r"^ {7}(\d) ", section, re.M) == re.findall(r"(\d) (?:done|refused|bad)", ask_pmemctl("help")), section

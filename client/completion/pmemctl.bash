@@ -22,12 +22,16 @@ _pmemctl_values() {
     --bus) echo system session ;;
     -H | --host) compgen -A hostname ;;
     --mgmt) _pmemctl_ask --mgmt --columns=uuid,name ;;
+    # OLD is in the file alone.
+    --map) [[ $2 != *=* ]] || printf -- "${2%"${2##*=}"}%s\n" $(_pmemctl_ask --raw --columns=id) ;;
     # That of a guest is unknown here.
     --node) [[ $verb == domain-xml || $verb == qemu-args ]] || _pmemctl_ask --raw --columns=node | sort -u ;;
     --columns)
         keys="id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node local_node step
             lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state dirty owner_uid
             owner device_path"
+        [[ $verb != import ]] || keys="kind pool name uuid start_frame end_frame bytes result now_start_frame now_end_frame
+            now_uuid owner note"
         [[ $verb != locate ]] || keys="address frame kind part offset uuid name state owner_uid owner path pool extent_of device
             mode foreign_kind raw node"
         # Each key after a comma, with all that stands before it.
@@ -41,6 +45,8 @@ _pmemctl_values() {
 _pmemctl_arguments() {
     case $1:$2 in
     show:0 | release:0 | rename:0 | set-owner:0) _pmemctl_ask --mgmt --data --columns=uuid,name ;;
+    export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
+    import:0) compgen -f -- "$current" ;;
     domain-xml:0 | qemu-args:0) _pmemctl_ask --data --columns=uuid,name ;;
     set-owner:1) compgen -u ;;
     help:0 | list-cmds:0) "$program" list-cmds 2>/dev/null ;;

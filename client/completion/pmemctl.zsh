@@ -22,6 +22,13 @@ _pmemctl_values() {
     --bus) compadd -- system session ;;
     -H | --host) _hosts ;;
     --mgmt) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
+    --map)
+        # OLD is in the file alone.
+        if [[ $current == *=*=* || ( -n $option && $current == *=* && $current != --* ) ]]; then
+            compset -P '*='
+            compadd -- ${(f)"$(_pmemctl_ask --raw --columns=id)"}
+        else _message 'OLD=NEW'; fi
+        ;;
     --node)
         # That of a guest is unknown here.
         if [[ $verb == (domain-xml|qemu-args) ]]; then _message node
@@ -32,6 +39,11 @@ _pmemctl_values() {
         if [[ $verb == locate ]]; then
             compadd -S '' -- address frame kind part offset uuid name state owner_uid owner path pool extent_of device mode \
                 foreign_kind raw node
+            return
+        fi
+        if [[ $verb == import ]]; then
+            compadd -S '' -- kind pool name uuid start_frame end_frame bytes result now_start_frame now_end_frame now_uuid \
+                owner note
             return
         fi
         compadd -S '' -- id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node \
@@ -46,6 +58,8 @@ _pmemctl_values() {
 _pmemctl_arguments() {
     case $1:$2 in
     show:0 | release:0 | rename:0 | set-owner:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --data --columns=uuid,name)"} ;;
+    export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
+    import:0) _files ;;
     domain-xml:0 | qemu-args:0) compadd -- ${(f)"$(_pmemctl_ask --data --columns=uuid,name)"} ;;
     set-owner:1) _users ;;
     help:0 | list-cmds:0) compadd -- ${(f)"$($program list-cmds 2>/dev/null)"} ;;

@@ -131,6 +131,17 @@ class Both:
         self.assertEqual(keys, set(self.complete("pmemctl locate 0 --columns ")))
         self.check("pmemctl locate --fr", "--frames")
 
+    def test_export(self):
+        pool = self.lists["mgmt"][0]["uuid"]
+        self.check("pmemctl export ", "pool0", pool)
+        self.check("pmemctl import --a", "--apply")
+        path = os.path.join(self.host.folder, "backup.json")
+        self.assertEqual(self.host.ctl("export", "--output=" + path).status, 0)
+        self.assertIn(path if isinstance(self, Bash) else os.path.basename(path), self.complete(f"pmemctl import {path[:-5]}"))
+        self.check("pmemctl import x --map raw0=", "raw0", "raw1")
+        keys = set(json.loads(self.host.ctl("--json", "import", path).out)["import"]["regions"][0])
+        self.assertEqual(keys, set(self.complete("pmemctl import x --columns ")))
+
     def test_columns_are_those_of_lists(self):
         keys = set()
         for rows in "raw", "mgmt", "data":

@@ -21,7 +21,8 @@ import harness
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
-         "set-owner", "domain-xml", "qemu-args", "locate", "map", "monitor", "metrics", "list-cmds", "help"]
+         "set-owner", "domain-xml", "qemu-args", "locate", "export",
+         "import", "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
 MIB = 1 << 20
 GIB = 1 << 30

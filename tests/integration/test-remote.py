@@ -147,6 +147,23 @@ class Remote(unittest.TestCase):
         self.assertEqual((done.status, done.err), (0, ""), done)
         self.assertEqual(set(self.server.commands()), {"systemd-stdio-bridge"})
 
+    def test_import(self):
+        """There, and by the users of there: whose name a uid has is not known here."""
+        self.host.ctl("allocate-mgmt", "256M", "--name=pool0")
+        self.host.ctl("allocate-data", "16M", "--name=guest0")
+        self.host.ctl("set-owner", "guest0", str(NOBODY))
+        path = os.path.join(self.host.folder, "export.json")
+        self.assertEqual(self.ctl("-H", self.name, "export", "--output=" + path).status, 0)
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        for name, owner in ("nobody", NOBODY), ("somebody", 0):
+            self.assertEqual(self.host.ctl("release", "guest0", "--wait").status, 0)
+            write(path, text.replace('"nobody"', f'"{name}"'))
+            done = self.ctl("-H", self.name, "import", path, "--apply")
+            self.assertEqual((done.status, done.err), (0, ""), done)
+            self.assertEqual(self.host.ctl("show", "guest0", "--json").json()["region"]["owner_uid"], owner)
+        self.assertIn("stays root's: user 65534 is not somebody there", done.out)
+
     def test_errors(self):
         """What pmemd refuses there, no pmemd there, no such host, and what is no host."""
         done = self.ctl("-H", self.name, "show", "nobody", "--json")

@@ -1,0 +1,353 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""pmemctl export and import: the same host emptied, other hardware, a killed import, owners, conflicts, files that are none."""
+
+import json
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import unittest
+
+import jsonschema
+
+import harness
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
+GOLDEN = os.path.join(HERE, "..", "golden", "export-1.json")
+NOBODY = 65534
+CLIENT = "org.pmemd1.Client."
+
+with open(SCHEMA, encoding="utf-8") as f:
+    VALIDATOR = jsonschema.Draft7Validator(json.load(f))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.host = harness.Host().__enter__()
+        self.addCleanup(self.host.__exit__)
+        self.file = os.path.join(self.host.folder, "export.json")
+
+    def ok(self, *arguments, **options):
+        result = self.host.ctl(*arguments, **options)
+        self.assertEqual((result.status, result.err), (0, ""), result)
+        return result.out
+
+    def json(self, *arguments):
+        document = json.loads(self.ok("--json", *arguments))
+        VALIDATOR.validate(document)
+        return document
+
+    def plan(self, *arguments, status=0, file=None):
+        """What import says, by uuid of the export."""
+        result = self.host.ctl("--json", "import", file or self.file, *arguments)
+        self.assertEqual(result.status, status, result)
+        document = json.loads(result.out)
+        VALIDATOR.validate(document)
+        if status:
+            error = json.loads(result.err)
+            VALIDATOR.validate(error)
+            self.assertEqual(error["error"]["name"], CLIENT + "Incomplete", result)
+        return {region["uuid"]: region for region in document["import"]["regions"]}
+
+    def results(self, *arguments, **options):
+        return [(region["name"], region["result"]) for region in self.plan(*arguments, **options).values()]
+
+    def fill(self):
+        """Two pools with three data regions, one of them nobody's, one without name."""
+        for arguments in ("setup-mgmt", "0x480000", "0x490000", "--name=pool0", "--max-regions=3000"), \
+                         ("setup-mgmt", "0x4c0000", "0x4c8000", "--profile=none"), \
+                         ("allocate-data", "16M", "--name=guest0", "--node=3", "--mgmt=pool0"), \
+                         ("allocate-data", "32M", "--node=3", "--mgmt=pool0"), \
+                         ("allocate-data", "64M", "--name=guest1", "--node=4", "--mgmt=pool0"), \
+                         ("set-owner", "guest0", str(NOBODY)):
+            self.ok(*arguments)
+        self.ok("export", "--output=" + self.file)
+        self.exported = self.read()
+
+    def read(self):
+        with open(self.file, encoding="utf-8") as f:
+            document = json.load(f)
+        VALIDATOR.validate(document)
+        return document["export"]
+
+    def write(self, export):
+        with open(self.file, "w", encoding="utf-8") as f:
+            json.dump({"version": 1, "export": export}, f)
+
+    def empty(self):
+        lists = self.json("list")
+        for region in lists["data"]:
+            self.ok("release", region["uuid"], "--wait")
+        for region in lists["mgmt"]:
+            self.ok("release", region["uuid"])
+
+    def facts(self, *keys):
+        """What the export says again, without what is new for each region."""
+        self.ok("export", "--output=" + self.file + ".now")
+        with open(self.file + ".now", encoding="utf-8") as f:
+            export = json.load(f)["export"]
+        regions = [r for pool in export["pools"] for r in [pool, *pool["data"]]]
+        return sorted(tuple(r.get(key) for key in keys) for r in regions)
+
+    def restart_with(self, regions):
+        """Other hardware: nothing is left of the pools."""
+        self.host.daemon.stop()
+        backend = self.host.daemon.backend_folder
+        for name in os.listdir(backend):
+            os.unlink(os.path.join(backend, name))
+        harness.write_regions(backend, regions)
+        self.host.daemon.start()
+
+
+KEYS = "name", "start_frame", "end_frame", "extent_start", "extent_end", "owner_uid", "owner", "profile", "max_regions"
+
+
+class SameHost(Case):
+    def test_export(self):
+        self.fill()
+        self.assertEqual(stat.S_IMODE(os.stat(self.file).st_mode), 0o600)
+        self.assertEqual([raw["id"] for raw in self.exported["raw"]], ["raw0", "raw1"])
+        pool, other = self.exported["pools"]
+        self.assertEqual((pool["name"], pool["profile"], other["profile"], len(pool["data"])), ("pool0", "xen", "none", 3))
+        self.assertEqual((pool["data"][0]["owner_uid"], pool["data"][0]["owner"]), (NOBODY, pwd.getpwuid(NOBODY).pw_name))
+        with open("/etc/machine-id", encoding="ascii") as f:
+            self.assertEqual(self.exported["machine_id"], f.read().strip())
+        # The same to the letter, and the file keeps its time until something changes.
+        text = self.ok("export")
+        with open(self.file, encoding="utf-8") as f:
+            self.assertEqual(f.read(), text)
+        before = os.stat(self.file)
+        self.ok("export", "--output=" + self.file)
+        self.assertEqual(os.stat(self.file).st_ino, before.st_ino)
+        self.ok("rename", "guest1", "guest2")
+        self.ok("export", "--output=" + self.file)
+        self.assertNotEqual(os.stat(self.file).st_ino, before.st_ino)
+        # One pool alone, by any name it has.
+        self.assertEqual(len(json.loads(self.ok("export", "pool0"))["export"]["pools"]), 1)
+        result = self.host.ctl("export", "guest0")
+        self.assertEqual(result.status, 2, result)
+        self.assertIn("a pool is exported as a whole", result.err)
+
+    def test_restore(self):
+        self.fill()
+        before = self.facts(*KEYS)
+        self.assertEqual({r["result"] for r in self.plan().values()}, {"there"})
+        self.empty()
+        self.assertEqual(self.facts("name"), [])
+        # A plan changes nothing.
+        self.assertEqual({r["result"] for r in self.plan().values()}, {"same"})
+        self.assertEqual(self.facts("name"), [])
+        done = self.plan("--apply")
+        self.assertEqual({r["result"] for r in done.values()}, {"same"})
+        self.assertEqual(self.facts(*KEYS), before)
+        self.assertEqual({r["now_uuid"] for r in done.values()}, {u for u, in self.facts("uuid")})
+        self.assertFalse({r["now_uuid"] for r in done.values()} & set(done))
+        # Again: nothing is made twice.
+        self.assertEqual({r["result"] for r in self.plan("--apply").values()}, {"there"})
+        self.assertEqual(self.facts(*KEYS), before)
+        # Released and made again, though the request-ids of the first time were answered.
+        self.ok("release", "pool0/guest0", "--wait")
+        again = self.plan("--apply")
+        self.assertEqual(sorted(r["result"] for r in again.values()), ["same", "there", "there", "there", "there"])
+        self.assertEqual(self.facts(*KEYS), before)
+
+    def test_table(self):
+        self.fill()
+        self.empty()
+        out = self.ok("import", self.file)
+        self.assertIn("Nothing was done: --apply does it. Content does not come back", out)
+        self.assertRegex(out, r"raw0 +0x480000 +0x4c0000 +raw0 +0x480000 +0x4c0000 +cookie\n")
+        self.assertRegex(out, r"data +pool0 +guest0 +0x490000 +0x491000 +16.0 MiB +same +0x490000 +0x491000 +nobody")
+        self.assertEqual(self.ok("import", self.file, "--no-legend", "--columns=name,result").split(),
+                         ["pool0", "same", "guest0", "same", "-", "same", "guest1", "same", "-", "same"])
+        out = self.ok("import", self.file, "--apply")
+        old = self.exported["pools"][0]["data"][0]["uuid"]
+        new = self.json("show", "guest0")["region"]["uuid"]
+        self.assertIn(f"data region {old} guest0 is made: {new}\ndata region {old} guest0 is given to nobody\n", out)
+        self.assertIn("5 made at their places, 0 made elsewhere, 0 there before, 0 impossible, 0 failed\n", out)
+
+    def test_killed(self):
+        """A killed import says what it did; the next one goes on from there. pmemd is killed, too."""
+        self.fill()
+        before = self.facts(*KEYS)
+        self.empty()
+        command = [os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, "import", self.file, "--apply"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as importing:
+            for line in importing.stdout:
+                if " is made: " in line:
+                    importing.send_signal(signal.SIGKILL)
+                    made = line.split()[-1]
+                    break
+        self.host.daemon.kill()
+        self.host.daemon.start()
+        self.assertIn(made, self.ok("list", "--mgmt"))
+        results = [r["result"] for r in self.plan("--apply").values()]
+        self.assertIn("there", results)
+        self.assertEqual(set(results), {"there", "same"})
+        self.assertEqual(self.facts(*KEYS), before)
+
+    def test_owner_after_a_crash(self):
+        """Made, and not yet given away when the import ended."""
+        self.fill()
+        self.ok("set-owner", "guest0", "0")
+        region = self.plan()[self.exported["pools"][0]["data"][0]["uuid"]]
+        self.assertEqual((region["result"], region["owner"]), ("there", "nobody"))
+        self.plan("--apply")
+        self.assertEqual(self.json("show", "guest0")["region"]["owner_uid"], NOBODY)
+
+    def test_owners(self):
+        self.fill()
+        data = self.exported["pools"][0]["data"]
+        data[0]["owner"] = "alice"
+        data[1] |= {"owner_uid": 4000000000, "owner": "gone"}
+        self.write(self.exported)
+        self.empty()
+        done = self.plan("--apply")
+        self.assertIn("user 65534 was alice and is nobody now", done[data[0]["uuid"]]["note"])
+        self.assertIn("there is no user 4000000000 (gone) any more", done[data[1]["uuid"]]["note"])
+        self.assertEqual({r["owner_uid"] for r in self.json("list")["data"]}, {0})
+        self.empty()
+        self.exported["machine_id"] = "0123456789abcdef0123456789abcdef"
+        data[0]["owner"] = "nobody"
+        self.write(self.exported)
+        self.assertIn("was a user of another host", self.plan("--apply")[data[0]["uuid"]]["note"])
+        self.assertEqual({r["owner_uid"] for r in self.json("list")["data"]}, {0})
+
+    def test_conflicts(self):
+        self.fill()
+        data = self.exported["pools"][0]["data"]
+        self.empty()
+        # Somebody else's region where guest0 was, and the name of guest1 taken by a smaller one.
+        self.plan("--apply")
+        self.ok("release", "guest0", "--wait")
+        self.ok("release", "guest1", "--wait")
+        self.ok("allocate-data", "4M", "--name=other", "--node=3")
+        self.ok("allocate-data", "4M", "--name=guest1", "--mgmt=pool0", "--node=4")
+        self.assertEqual(self.json("show", "other")["region"]["start_frame"], data[0]["start_frame"])
+        out = self.plan(status=1)
+        guest0, guest1 = out[data[0]["uuid"]], out[data[2]["uuid"]]
+        self.assertEqual((guest0["result"], guest1["result"]), ("moved", "impossible"))
+        self.assertIn('0x490000 - 0x491000 is taken by data region', guest0["note"])
+        self.assertIn('"other"', guest0["note"])
+        self.assertIn("the name is that of data region", guest1["note"])
+        # What can be done is done, and the rest said.
+        out = self.plan("--apply", status=1)
+        self.assertEqual(self.json("show", "guest0")["region"]["start_frame"], out[data[0]["uuid"]]["now_start_frame"])
+        self.assertEqual(out[data[1]["uuid"]]["result"], "there")
+        result = self.host.ctl("import", self.file)
+        self.assertIn("pmemctl: 1 of 5 regions cannot be made: see their notes\n", result.err)
+        self.assertEqual(self.results(status=1).count(("guest0", "there")), 1)
+
+    def test_refused_by_pmemd(self):
+        """A pool that the journal does not fit is refused by pmemd: its regions are not tried."""
+        self.fill()
+        self.empty()
+        self.exported["pools"][0]["max_regions"] = 1048576
+        self.write(self.exported)
+        out = self.plan("--apply", status=1)
+        results = [(r["result"], r["note"]) for r in out.values()]
+        self.assertEqual(results[0][0], "failed")
+        self.assertIn("max-regions 1048576", results[0][1])
+        self.assertEqual(results[1:4], [("failed", "its pool was not made")] * 3)
+        self.assertEqual(results[4][0], "same")
+
+    def test_unprivileged(self):
+        self.fill()
+        for arguments in ("export",), ("import", "-"):
+            with open(self.file, "rb") as f:
+                done = subprocess.run([os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, *arguments], stdin=f,
+                                      capture_output=True, text=True, check=False, user=NOBODY, group=NOBODY, extra_groups=[])
+            self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+            self.assertIn("run this as root", done.stderr)
+
+
+class OtherHardware(Case):
+    def two(self, first, second):
+        return {name: {"Alignment": "4K", "Lead": "0", **keys} for name, keys in (("nvdimm0", first), ("nvdimm1", second))}
+
+    def test_moved(self):
+        """Of the same nodes and sizes, elsewhere in the address space."""
+        self.fill()
+        self.restart_with(self.two({"StartFrame": "0x1000000", "Bytes": "1G", "Node": "3"},
+                                   {"StartFrame": "0x2000000", "Bytes": "16G", "Node": "4"}))
+        self.assertEqual({r["result"] for r in self.plan("--apply").values()}, {"moved"})
+        shift = 0x1000000 - 0x480000
+        pool, guest0 = (self.json("show", name)["region"] for name in ("pool0", "guest0"))
+        self.assertEqual(pool["start_frame"], 0x480000 + shift)
+        was = self.exported["pools"][0]["data"][0]
+        self.assertEqual([guest0[k] for k in ("start_frame", "extent_start", "extent_end")],
+                         [was[k] + shift for k in ("start_frame", "extent_start", "extent_end")])
+        self.assertEqual(guest0["owner_uid"], NOBODY)
+        self.assertEqual({r["result"] for r in self.plan("--apply").values()}, {"there"})
+        self.assertEqual(len(self.json("list")["data"]), 3)
+
+    def test_smaller(self):
+        """What does not fit any more goes elsewhere on its node, or nowhere."""
+        self.fill()
+        self.restart_with(self.two({"StartFrame": "0x480000", "Bytes": "264M", "Node": "3"},
+                                   {"StartFrame": "0x600000", "Bytes": "1G", "Node": "4"}))
+        out = self.plan("--map=raw0=nvdimm0,raw1=nvdimm1", status=1)
+        self.assertEqual([(r["name"], r["result"]) for r in out.values()],
+                         [("pool0", "same"), ("guest0", "impossible"), ("", "impossible"), ("guest1", "moved"), ("", "moved")])
+        self.assertIn("no gap of 16777216 bytes on node 3", out[self.exported["pools"][0]["data"][0]["uuid"]]["note"])
+        self.plan("--map=raw0=nvdimm0,raw1=nvdimm1", "--apply", status=1)
+        self.assertEqual([r["name"] for r in self.json("list")["data"]], ["guest1"])
+
+    def test_another_node(self):
+        self.fill()
+        self.restart_with(self.two({"StartFrame": "0x480000", "Bytes": "1G", "Node": "3"},
+                                   {"StartFrame": "0x2000000", "Bytes": "16G", "Node": "7"}))
+        out = self.plan(status=1)
+        [note] = {r["note"] for r in out.values() if r["result"] == "impossible"}
+        self.assertIn("raw region raw1 is not here, nor one of its node and size: give one by --map=raw1=ID", note)
+        self.assertEqual([r["result"] for r in self.plan("--map=raw1=nvdimm1", "--apply").values()],
+                         ["same", "same", "same", "moved", "moved"])
+        self.assertEqual(self.json("show", "guest1")["region"]["node"], 7)
+        result = self.host.ctl("import", self.file, "--map=raw1=raw9")
+        self.assertEqual(result.status, 2, result)
+        self.assertIn("there is no raw region 'raw9' here", result.err)
+
+
+class Files(Case):
+    def refused(self, *arguments, **options):
+        result = self.host.ctl(*arguments, **options)
+        self.assertEqual((result.status, result.out), (2, ""), result)
+        return result.err
+
+    def test_no_export(self):
+        self.assertIn("cannot be opened: No such file", self.refused("import", self.file))
+        self.assertIn("cannot be read", self.refused("import", self.host.folder))
+        self.assertIn("is no JSON object", self.refused("import", "-"))
+        for text in "[" * 100000, '{"version":1}', "\x00", '{"version":1,"export":{"raw":[],"pools":[{}]}}':
+            with open(self.file, "w", encoding="utf-8") as f:
+                f.write(text)
+            self.assertIn("pmemctl: the export cannot be used: ", self.refused("import", self.file))
+        # Endless ones end.
+        self.assertIn("more than 67108864 bytes", self.refused("import", "/dev/zero"))
+        # Nobody was asked.
+        self.assertEqual(harness.run_ctl("unix:path=/nonexistent", "import", self.file).status, 2)
+
+    def test_first_version(self):
+        """The first version is read for ever. It is of another machine whose raw regions are not here."""
+        with open(GOLDEN, encoding="utf-8") as f:
+            VALIDATOR.validate(json.load(f))
+        out = self.plan(status=1, file=GOLDEN)
+        self.assertEqual({r["result"] for r in out.values()}, {"impossible"})
+        out = self.plan("--map=region0=raw0,region1=raw1", "--apply", file=GOLDEN)
+        self.assertEqual({r["result"] for r in out.values()}, {"moved"})
+        self.assertEqual({r["result"] for r in self.plan("--map=region0=raw0,region1=raw1", file=GOLDEN).values()}, {"there"})
+
+    def test_output(self):
+        result = self.host.ctl("export", "--output=/nonexistent/file")
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("cannot write the export", result.err)
+        result = self.host.ctl("import", GOLDEN, "--columns=nothing")
+        self.assertEqual(result.status, 2, result)
+
+
+if __name__ == "__main__":
+    harness.main()
