@@ -41,6 +41,33 @@ BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError
     return content;
 }
 
+void op_run_mappers(void *data) {
+    Op *op = data;
+    uint64_t begin = stats_now();
+
+    g_clear_pointer(&op->mappers, mapper_list_free);
+    op->mappers = op->m->backend->ops->mappers(op->m->backend, op->device_uuid, &op->error);
+    stats_add_since(op->m->stats, STATS_BACKEND_MAPPERS, begin);
+}
+
+uid_t op_viewer(const Op *op) {
+    return op->request.uid == 0 || op->request.others ? MAPPERS_EVERYBODY : op->request.uid;
+}
+
+bool op_check_unmapped(const Op *op, uid_t viewer, const char *what, GError **error) {
+    if (!op->mappers) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s: who has it mapped is not known: %s", what,
+                    op->error->message);
+        return false;
+    }
+    if (mapper_list_is_empty(op->mappers))
+        return true;
+    g_autofree char *who = mapper_list_describe(op->mappers, viewer);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                "%s: %s; have it let go of the device, or end it (root finds it with `fuser -v`)", what, who);
+    return false;
+}
+
 void op_run_list(void *data) {
     Op *op = data;
 

@@ -79,6 +79,7 @@ struct Op {
     GError *asked_error; /* what the caller is to be told once things are settled */
     Medium *medium;
     BackendContent *content;
+    MapperList *mappers; /* who has the device mapped */
     ManagerContentDone content_done;
     void *content_data;
     GPtrArray *media; /* start: FoundMedium * */
@@ -130,6 +131,15 @@ BackendListing *manager_backend_list(Manager *m, GError **error);
 bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
 Medium *manager_backend_open_medium(Manager *m, sd_id128_t uuid, GError **error);
 BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError **error);
+/* Worker step: who has op->device_uuid mapped: op->mappers or op->error. */
+void op_run_mappers(void *data);
+/*
+ * After op_run_mappers(): BUSY when somebody has it mapped, or may have. Names the processes of `viewer` alone, to
+ * MAPPERS_EVERYBODY all. what: what is refused, "data region UUID cannot be released".
+ */
+bool op_check_unmapped(const Op *op, uid_t viewer, const char *what, GError **error);
+/* As whom the request's user sees the processes of others. */
+uid_t op_viewer(const Op *op);
 /* Worker step: op->listing or op->error. */
 void op_run_list(void *data);
 /* Worker step: makes (op->plan.device, op->device_uuid, op->tag) in op->raw_id; op->device, or op->outcome and

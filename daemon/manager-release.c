@@ -35,24 +35,21 @@ static bool check_owner(const Op *op, uint32_t owner_uid, const char *owner_user
 
 /* --- ReleaseData --- */
 
-void release_data_start(Op *op) {
+/* Nothing is journalled of what somebody still uses: it would wait in quarantine, of no use to anybody. */
+static void on_release_mappers(void *data) {
+    Op *op = data;
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
+    g_autofree char *what = NULL;
+    char text[PMEMD_UUID_STRING_MAX];
     uint8_t buf[JF_PAYLOAD_MAX];
-    Region *region = find_region(op, op->request.target.uuid, &error);
+    Region *region = find_region(op, op->uuid, &error);
 
-    if (!region || !check_owner(op, region->owner_uid, region->user, &error)) {
+    if (!region) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
-    if (region->state == REGION_QUARANTINED && rules_pool_writable(region->pool, NULL)) {
-        /* Released before: its job is the answer, and one that had failed is tried again. */
-        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, STATE_REASON_RELEASED);
-        manager_tell_quarantined(m, region);
-        op_finish(op, region->uuid, NULL);
-        return;
-    }
-
+    what = g_strdup_printf("data region %s cannot be released", pmemd_uuid_format(region->uuid, text));
     JfDelete record = {
         .region_uuid = region->uuid,
         .request_id = op->request.request_id,
@@ -61,7 +58,7 @@ void release_data_start(Op *op) {
         .request_method = op->request.method,
         .time = manager_now_usec(),
     };
-    if (!rules_release_data(m->state, region, &error) ||
+    if (!op_check_unmapped(op, op_viewer(op), what, &error) || !rules_release_data(m->state, region, &error) ||
         !manager_append(m, region->pool, JF_INTENT_DELETE, region->pool->last_txid + 1, buf,
                         jf_delete_encode(&record, buf), &error)) {
         op_finish(op, SD_ID128_NULL, error);
@@ -71,6 +68,32 @@ void release_data_start(Op *op) {
     manager_tell_region_changed(m, region);
     manager_tell_quarantined(m, region);
     op_finish(op, region->uuid, NULL);
+}
+
+void release_data_start(Op *op) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    Region *region = find_region(op, op->request.target.uuid, &error);
+
+    if (!region || !check_owner(op, region->owner_uid, region->user, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op->uuid = region->uuid;
+    op->device_uuid = region->device_uuid;
+    if (region->state == REGION_QUARANTINED && rules_pool_writable(region->pool, NULL)) {
+        /* Released before: its job is the answer, and one that had failed is tried again. */
+        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, STATE_REASON_RELEASED);
+        manager_tell_quarantined(m, region);
+        op_finish(op, region->uuid, NULL);
+        return;
+    }
+
+    if (!rules_release_data(m->state, region, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op_work(op, op_run_mappers, on_release_mappers);
 }
 
 void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason) {
@@ -84,6 +107,30 @@ static void run_open_content(void *data) {
     Op *op = data;
 
     op->content = manager_backend_open_content(op->m, op->device_uuid, &op->error);
+    if (g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
+        op->asked_error = g_steal_pointer(&op->error);
+        op_run_mappers(op);
+    }
+}
+
+/* The erase waits until somebody lets go. The region says who that is to all who may see it: to its owner, and to those
+ * who may know of all processes; so to these nothing of other users'. */
+static void tell_waiting(Op *op) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *what = NULL;
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = find_region(op, op->uuid, NULL);
+
+    if (!region)
+        return;
+    uid_t viewer = region->owner_uid == 0 ? MAPPERS_EVERYBODY : region->owner_uid;
+    what = g_strdup_printf("data region %s waits to be erased", pmemd_uuid_format(region->uuid, text));
+    if (op_check_unmapped(op, viewer, what, &error))
+        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s: %s", what,
+                    viewer == MAPPERS_EVERYBODY ? op->asked_error->message : "its device was in use a moment ago");
+    g_clear_error(&op->error);
+    op->error = g_steal_pointer(&error);
+    log_event(EVENT_RELEASE_WAITS, LOG_FIELDS({ "REGION", text }), "%s", op->asked_error->message);
 }
 
 static void on_content(void *data) {
@@ -91,6 +138,8 @@ static void on_content(void *data) {
     ManagerContentDone done = op->content_done;
     BackendContent *content = g_steal_pointer(&op->content);
 
+    if (op->asked_error)
+        tell_waiting(op);
     op->content_done = NULL;
     done(op->content_data, content, op->error);
     op_finish(op, op->uuid, NULL);

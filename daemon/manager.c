@@ -174,6 +174,7 @@ static void op_free(Op *op) {
     backend_listing_free(op->listing);
     backend_device_free(op->device);
     backend_content_free(op->content);
+    mapper_list_free(op->mappers);
     medium_free(op->medium);
     g_clear_error(&op->error);
     g_clear_error(&op->asked_error);

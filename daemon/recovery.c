@@ -70,11 +70,7 @@ static RecoveryAction decide_delete(const Region *region, const BackendDevice *d
     }
     if (!is_region_device(region, device, ret_reason) || !is_in_place(region, device, ret_reason))
         return RECOVERY_UNSETTLED;
-    if (device->held) {
-        *ret_reason =
-            g_strdup_printf("released, but somebody still holds device %s; erased once it is let go", device->name);
-        return RECOVERY_ERASE_LATER;
-    }
+    /* Who still has it mapped is asked, and named, when it is opened. */
     return RECOVERY_ERASE;
 }
 

@@ -17,7 +17,7 @@ typedef enum {
     RECOVERY_DESTROY_AND_ABORT, /* it is half made and nobody holds it: destroy, then ABORT */
     RECOVERY_ERASE,             /* released and still there: erase, destroy, COMMIT */
     RECOVERY_COMMIT_DELETE,     /* released and gone: COMMIT */
-    RECOVERY_ERASE_LATER,       /* released, but held or not to be seen: the intent stays open; may be tried again */
+    RECOVERY_ERASE_LATER,       /* released, but not to be seen: the intent stays open; may be tried again */
     RECOVERY_MISSING,           /* live, but not on the platform: say so, free nothing */
     RECOVERY_UNSETTLED,         /* cannot be told, not proven ours, or held: leave the intent open and touch nothing */
 } RecoveryAction;

@@ -28,6 +28,7 @@ const char *stats_time_to_string(StatsTime time) {
         [STATS_BACKEND_LIST] = "list",
         [STATS_BACKEND_CREATE] = "create",
         [STATS_BACKEND_DESTROY] = "destroy",
+        [STATS_BACKEND_MAPPERS] = "mappers",
         [STATS_BACKEND_OPEN_MEDIUM] = "open-medium",
         [STATS_BACKEND_OPEN_CONTENT] = "open-content",
         [STATS_BACKEND_ZERO] = "zero",

@@ -13,7 +13,7 @@ import wire
 
 NOBODY = 65534
 FRAME = 4096
-OPERATIONS = {"list", "create", "destroy", "open-medium", "open-content", "zero"}
+OPERATIONS = {"list", "create", "destroy", "mappers", "open-medium", "open-content", "zero"}
 # What each name has for labels: a contract, names are added and never changed.
 NAMES = {
     "state": {"state"}, "pool_state": {"pool", "state"}, "pools_read_only": set(),
@@ -150,7 +150,7 @@ class Metrics(unittest.TestCase):
             self.assertEqual(value(metrics, "calls_total", method=method, outcome=outcome), count, (method, outcome))
         self.assertNotIn(("calls_total", (("method", "GetRegion"), ("outcome", "ok"))), metrics)
         self.assertEqual(value(metrics, "queue_wait_seconds_count"), 5)
-        for operation, count in (("create", 4), ("destroy", 1), ("open-medium", 1), ("open-content", 1), ("zero", 1)):
+        for operation, count in (("create", 4), ("destroy", 1), ("mappers", 1), ("open-medium", 1), ("open-content", 1), ("zero", 1)):
             self.assertEqual(value(metrics, "backend_operation_seconds_count", operation=operation), count, operation)
         self.assertEqual((value(metrics, "erase_backlog_regions"), value(metrics, "erase_backlog_bytes")), (0, 0))
 

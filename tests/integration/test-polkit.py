@@ -347,6 +347,30 @@ class Question(Case):
         self.refused("InvalidArgument", connection.manager, "Plan", "sa{sv}", "ReleaseData", [])
         self.assertEqual(self.polkit.calls(), [])
 
+    def test_processes_of_others(self):
+        """Who may release a region of one's own learns that somebody else uses it, and not which process that is."""
+        region, connection = self.data(ALICE), self.connect(ALICE)
+        path = self.root.get_all(region, harness.REGION)["DevicePath"]
+        self.polkit.allow("release")
+        with open(path, "rb"):
+            text = self.refused("Busy", connection.manager, "ReleaseData", "oa{sv}", region, [])
+            self.assertIn("1 process of another user has it open", text)
+            self.assertNotIn(str(os.getpid()), text)
+            self.assertIn(f"process {os.getpid()} (", self.refused("Busy", self.root.manager, "ReleaseData", "oa{sv}", region, []))
+            self.assertEqual(self.state(region), "ok")
+            # The wait of an erase is told likewise.
+            hold = os.path.join(self.host.daemon.backend_folder, "hold")
+        with open(hold, "w", encoding="utf-8"), \
+                open(os.path.join(self.host.daemon.backend_folder, "inject.conf"), "w", encoding="utf-8") as inject:
+            inject.write("[open_content]\nWaitFile=hold\n")
+        connection.manager("ReleaseData", "oa{sv}", region, [])
+        with open(path, "rb"):
+            os.unlink(hold)
+            self.assertEqual(self.root.wait_signal("JobRemoved").body[2], "failed")
+            reason = connection.get_all(region, harness.REGION)["StateReason"]
+            self.assertIn("1 process of another user has it open", reason)
+            self.assertNotIn(str(os.getpid()), reason)
+
     def test_what_is_not_there_is_refused_alike(self):
         """Who may not release learns nothing of what there is."""
         connection = self.connect(ALICE)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,6 +150,12 @@ static inline void destroy(Backend *b, unsigned n, BackendRole role) {
     g_assert_no_error(error);
 }
 
+static inline bool try_renew(Backend *b, unsigned n, BackendOutcome *ret_outcome, GError **error) {
+    char tag[BACKEND_TAG_MAX];
+
+    return b->ops->renew(b, id_of(n), backend_tag_format(BACKEND_ROLE_DATA, pool, id_of(n), tag), ret_outcome, error);
+}
+
 static inline BackendListing *list(Backend *b) {
     g_autoptr(GError) error = NULL;
     BackendListing *listing = b->ops->list(b, &error);
@@ -197,6 +204,47 @@ static inline void write_at(const char *path, off_t off, size_t len) {
     g_assert_cmpint(pwrite(fd, bytes, len, off), ==, (ssize_t) len);
     g_assert_cmpint(fsync(fd), ==, 0);
     close(fd);
+}
+
+/* A descriptor on its way from sockets[0] to sockets[1], in no process' table. */
+static inline void hide_descriptor(const char *path, int sockets[2]) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct iovec byte = { .iov_base = (char[]){ 'x' }, .iov_len = 1 };
+    struct msghdr message = {
+        .msg_iov = &byte, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), ==, 0);
+    *header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    g_assert_cmpint(sendmsg(sockets[0], &message, 0), ==, 1);
+    close(fd);
+}
+
+/* Takes it out again. */
+static inline int hidden_descriptor(int sockets[2]) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    char c;
+    struct iovec byte = { .iov_base = &c, .iov_len = 1 };
+    struct msghdr message = {
+        .msg_iov = &byte, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes
+    };
+    int fd;
+
+    g_assert_cmpint(recvmsg(sockets[1], &message, MSG_CMSG_CLOEXEC), ==, 1);
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+    close(sockets[0]);
+    close(sockets[1]);
+    return fd;
 }
 
 static inline size_t dirty_bytes(const char *path, size_t from, size_t to) {

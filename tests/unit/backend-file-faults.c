@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /* Tests of daemon/backend-file in trouble: failures ordered by inject.conf, crashes at each step, no leftovers. */
 #include "tests/lib/backend-file-fixture.h"
+#include "tests/lib/own-proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -171,6 +172,72 @@ static gpointer create_in_thread(gpointer data) {
     return NULL;
 }
 
+/* A renewal that fails or is killed at each point leaves the old or the new file whole, and no other; the next one does
+ * it all. */
+static void test_renew(Fixture *f, gconstpointer unused) {
+    static const struct {
+        const char *when;
+        BackendOutcome outcome;
+        bool renewed;
+    } rows[] = {
+        { "before", BACKEND_UNCHANGED, false },
+        { "prepared", BACKEND_UNCHANGED, false },
+        { "after", BACKEND_UNKNOWN, true },
+    };
+    g_autofree char *image = path_of(f, BACKEND_ROLE_DATA, 1);
+
+    create(f->b, &data1);
+    write_at(image, 100, 200000);
+    g_autofree char *names = names_in(f->dir);
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(rows); i++) {
+        bool kill = i % 2;
+        g_autofree char *text =
+            g_strdup_printf("[renew]\nWhen=%s\nError=%s\n", rows[i / 2].when, kill ? "kill" : "EIO");
+        g_autoptr(GError) error = NULL;
+        BackendOutcome outcome;
+        struct stat before, after;
+        int sockets[2], status;
+
+        g_test_message("%s", text);
+        hide_descriptor(image, sockets);
+        g_assert_cmpint(stat(image, &before), ==, 0);
+        order(f, text);
+        if (kill) {
+            g_clear_pointer(&f->b, backend_free);
+            pid_t pid = fork();
+            if (pid == 0) {
+                g_autoptr(Backend) b = backend_file_new(f->dir, NULL);
+
+                if (b)
+                    (void) try_renew(b, 1, &outcome, NULL);
+                _exit(1);
+            }
+            g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+            g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        } else {
+            g_assert_false(try_renew(f->b, 1, &outcome, &error));
+            g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE);
+            g_assert_cmpint(outcome, ==, rows[i / 2].outcome);
+            g_clear_error(&error);
+            g_clear_pointer(&f->b, backend_free);
+        }
+        open_backend(f);
+        g_autofree char *found = names_in(f->dir);
+        g_assert_cmpstr(found, ==, names);
+        g_assert_cmpint(stat(image, &after), ==, 0);
+        g_assert_cmpint(after.st_ino != before.st_ino, ==, rows[i / 2].renewed);
+        g_assert_cmpuint(dirty_bytes(image, 0, 300000), ==, 200000);
+        g_assert_cmpuint(dirty_bytes(image, 100, 200100), ==, 200000);
+        g_assert_true(try_renew(f->b, 1, &outcome, &error));
+        g_assert_no_error(error);
+        g_assert_cmpint(stat(image, &after), ==, 0);
+        g_assert_cmpuint(after.st_ino, !=, before.st_ino);
+        g_assert_cmpuint(dirty_bytes(image, 100, 200100), ==, 200000);
+        close(hidden_descriptor(sockets));
+    }
+    destroy(f->b, 1, BACKEND_ROLE_DATA);
+}
+
 /* What a test of the manager needs: a create that is in flight for sure, until the test lets it go on. */
 static void test_wait_file(Fixture *f, gconstpointer unused) {
     g_autofree char *hold = g_build_filename(f->dir, "hold", NULL);
@@ -256,6 +323,7 @@ static void test_descriptors(Fixture *f, gconstpointer unused) {
 }
 
 int main(int argc, char **argv) {
+    enter_own_proc(argv);
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, regions, function)                                                                                   \
     g_test_add("/backend-file-faults/" name, Fixture, regions, set_up, function, tear_down)
@@ -263,6 +331,7 @@ int main(int argc, char **argv) {
     ADD("faults-of-reads", REGIONS("auto"), test_faults_of_reads);
     ADD("bad-orders", REGIONS("auto"), test_bad_orders);
     ADD("crash", REGIONS("auto"), test_crash);
+    ADD("renew", REGIONS("auto"), test_renew);
     ADD("wait-file", REGIONS("auto"), test_wait_file);
     ADD("undo", REGIONS("auto"), test_undo);
     ADD("descriptors", REGIONS("auto"), test_descriptors);

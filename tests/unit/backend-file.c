@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 /* Tests of daemon/backend-file: every operation, refusals, who holds a device, erasing, opening and locking. */
 #include "tests/lib/backend-file-fixture.h"
+#include "tests/lib/own-proc.h"
 
 #include "tests/lib/test-budget.h"
 
@@ -510,6 +511,155 @@ static void test_held_race(Fixture *f, gconstpointer unused) {
     g_assert_cmpstr(look(f->b, 1), ==, "complete");
 }
 
+/* ---- renewing ---- */
+
+static ino_t inode_of(const char *path) {
+    struct stat st;
+
+    g_assert_cmpint(stat(path, &st), ==, 0);
+    return st.st_ino;
+}
+
+static void assert_renewed(Backend *b) {
+    g_autoptr(GError) error = NULL;
+    BackendOutcome outcome;
+
+    g_assert_true(try_renew(b, 1, &outcome, &error));
+    g_assert_no_error(error);
+}
+
+/* Refused, with the process' own number and how it uses the image; nothing has changed. */
+static void assert_not_renewed(Backend *b, const char *use) {
+    g_autofree char *who = g_strdup_printf("process %d (", (int) getpid());
+    g_autofree char *refusals[3] = { NULL, NULL, NULL };
+    BackendOutcome outcome = BACKEND_UNKNOWN;
+    g_autoptr(GError) error = NULL, of_content = NULL, of_destroy = NULL, of_mappers = NULL;
+
+    g_assert_false(try_renew(b, 1, &outcome, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY);
+    g_assert_cmpint(outcome, ==, BACKEND_UNCHANGED);
+    g_assert_null(b->ops->open_content(b, id_of(1), &of_content));
+    g_assert_error(of_content, PMEMD_ERROR, PMEMD_ERROR_BUSY);
+    g_assert_false(try_destroy(b, 1, BACKEND_ROLE_DATA, &outcome, &of_destroy));
+    g_assert_error(of_destroy, PMEMD_ERROR, PMEMD_ERROR_BUSY);
+    refusals[0] = g_strdup(error->message);
+    refusals[1] = g_strdup(of_content->message);
+    refusals[2] = g_strdup(of_destroy->message);
+    for (int i = 0; i < 3; i++) {
+        g_assert_nonnull(strstr(refusals[i], who));
+        g_assert_nonnull(strstr(refusals[i], use));
+        g_clear_pointer(&refusals[i], g_free);
+    }
+    g_autoptr(MapperList) list = b->ops->mappers(b, id_of(1), &of_mappers);
+    g_assert_no_error(of_mappers);
+    g_assert_cmpuint(list->found->len, ==, 1);
+    g_assert_cmpint(g_array_index(list->found, Mapper, 0).pid, ==, getpid());
+}
+
+static void assert_nobody(Backend *b, unsigned n) {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(MapperList) list = b->ops->mappers(b, id_of(n), &error);
+
+    g_assert_no_error(error);
+    g_assert_true(mapper_list_is_empty(list));
+}
+
+static void test_renew(Fixture *f, gconstpointer unused) {
+    const size_t size = 0x2000 * 4096ul, end = size - 5;
+    g_autofree char *image = path_of(f, BACKEND_ROLE_DATA, 1);
+    struct stat before, after;
+    int sockets[2];
+
+    create(f->b, &(Want){ 1, BACKEND_ROLE_DATA, "left", 0x100000, 0x102000 });
+    write_at(image, 4096, 5000);
+    write_at(image, size / 2 + 1, 3 << 20);
+    write_at(image, (off_t) end, 5);
+
+    /* Nobody has a descriptor: none has to be made dead. */
+    assert_nobody(f->b, 1);
+    ino_t inode = inode_of(image);
+    assert_renewed(f->b);
+    g_assert_cmpuint(inode_of(image), ==, inode);
+
+    int fd = open(image, O_RDWR | O_CLOEXEC);
+    assert_not_renewed(f->b, "has it open");
+    void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    g_assert_true(map != MAP_FAILED);
+    close(fd);
+    assert_not_renewed(f->b, "has it mapped");
+    munmap(map, 4096);
+    g_assert_cmpuint(inode_of(image), ==, inode);
+
+    /* One in no table: it stays with the old file. */
+    hide_descriptor(image, sockets);
+    assert_nobody(f->b, 1);
+    g_assert_cmpint(stat(image, &before), ==, 0);
+    assert_renewed(f->b);
+    g_assert_cmpint(stat(image, &after), ==, 0);
+    fd = hidden_descriptor(sockets);
+    g_assert_cmpuint(after.st_ino, !=, before.st_ino);
+    g_assert_cmpuint(after.st_size, ==, before.st_size);
+    g_assert_cmpuint(after.st_mode & 07777, ==, 0600);
+    g_assert_cmpuint(after.st_blocks, <=, before.st_blocks); /* as sparse as it was */
+    g_assert_cmpint(pwrite(fd, "hidden", 6, 0), ==, 6);
+    close(fd);
+    g_assert_cmpuint(dirty_bytes(image, 0, 4096), ==, 0);
+    g_assert_cmpuint(dirty_bytes(image, 4096, 9096), ==, 5000);
+    g_assert_cmpuint(dirty_bytes(image, 9096, size / 2 + 1), ==, 0);
+    g_assert_cmpuint(dirty_bytes(image, size / 2 + 1, end), ==, 3 << 20);
+    g_assert_cmpuint(dirty_bytes(image, end, size), ==, 5);
+
+    /* The same before an erase, whose content need not be kept. */
+    hide_descriptor(image, sockets);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(BackendContent) content = f->b->ops->open_content(f->b, id_of(1), &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(content->size, ==, size);
+    g_assert_cmpint(content->zero(content, 0, size), ==, 0);
+    fd = hidden_descriptor(sockets);
+    g_assert_cmpint(pwrite(fd, "hidden", 6, 0), ==, 6);
+    g_assert_cmpuint(dirty_bytes(image, 0, size), ==, 0);
+    g_clear_pointer(&content, backend_content_free);
+
+    /* Nor does one keep it from being destroyed. */
+    close(fd);
+    hide_descriptor(image, sockets);
+    destroy(f->b, 1, BACKEND_ROLE_DATA);
+    close(hidden_descriptor(sockets));
+}
+
+static void test_renew_refused(Fixture *f, gconstpointer unused) {
+    g_autofree char *image = path_of(f, BACKEND_ROLE_DATA, 1);
+    g_autoptr(GError) error = NULL;
+    char tag[BACKEND_TAG_MAX];
+    BackendOutcome outcome = BACKEND_UNKNOWN;
+
+    assert_nobody(f->b, 99);
+    g_assert_false(try_renew(f->b, 99, &outcome, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED);
+    g_assert_cmpint(outcome, ==, BACKEND_UNCHANGED);
+    g_clear_error(&error);
+
+    create(f->b, &data1);
+    backend_tag_format(BACKEND_ROLE_DATA, id_of(7), id_of(1), tag);
+    g_assert_false(f->b->ops->renew(f->b, id_of(1), tag, &outcome, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL);
+    g_assert_cmpint(outcome, ==, BACKEND_UNCHANGED);
+    g_clear_error(&error);
+
+    g_assert_cmpint(truncate(image, 4096), ==, 0);
+    g_assert_false(try_renew(f->b, 1, &outcome, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED);
+    g_clear_error(&error);
+    g_assert_cmpint(g_unlink(image), ==, 0);
+    g_assert_false(try_renew(f->b, 1, &outcome, &error));
+    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED);
+    assert_nobody(f->b, 1);
+    g_assert_cmpint(symlink("/dev/null", image), ==, 0);
+    assert_nobody(f->b, 1);
+    g_assert_cmpint(outcome, ==, BACKEND_UNCHANGED);
+}
+
 /* ---- media and content ---- */
 
 static void test_medium(Fixture *f, gconstpointer regions) {
@@ -704,6 +854,7 @@ static void test_many(Fixture *f, gconstpointer unused) {
 }
 
 int main(int argc, char **argv) {
+    enter_own_proc(argv);
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, regions, function) g_test_add("/backend-file/" name, Fixture, regions, set_up, function, tear_down)
     ADD("raw", REGIONS("auto"), test_raw);
@@ -718,6 +869,8 @@ int main(int argc, char **argv) {
     ADD("many-foreign", REGIONS("auto"), test_many_foreign);
     ADD("held", REGIONS("auto"), test_held);
     ADD("held-partial", REGIONS("auto"), test_held_partial);
+    ADD("renew", REGIONS("auto"), test_renew);
+    ADD("renew-refused", REGIONS("auto"), test_renew_refused);
     ADD("held-race", REGIONS("auto"), test_held_race);
     ADD("medium/mapped", REGIONS("mapped"), test_medium);
     ADD("medium/file", REGIONS("file"), test_medium);
