@@ -138,6 +138,7 @@ bool jf_type_is_known(uint16_t type) {
     case JF_INTENT_DELETE:
     case JF_COMMIT:
     case JF_ABORT:
+    case JF_BAD_FRAMES:
     case JF_OPEN:
     case JF_NOTE:
     case JF_NAME:

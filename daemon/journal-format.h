@@ -37,7 +37,7 @@ typedef enum {
     JF_LEASE = 0x8009,          /* JfLease: who has a region now, or (JF_LEASE_ENDED) had it last; since 1.1 */
     JF_UNLEASE = 0x800a,        /* JfUnlease: nobody has it any more; since 1.1 */
     JF_ERASE_PROGRESS = 0x000b, /* JfEraseProgress: may be ignored, the erase then starts again; since 1.1 */
-    JF_BAD_FRAMES = 0x800c,     /* reserved */
+    JF_BAD_FRAMES = 0x800c,     /* JfBadFrames: frames of a region that cannot be read, or can again; since 1.1 */
     JF_OPEN = 0x000d,           /* JfOpen: a start of pmemd */
     JF_NOTE = 0x000e,           /* text for whoever investigates */
     JF_NAME = 0x800f,           /* JfName: (new) name of a region or of the pool itself (its member uuid) */
@@ -263,6 +263,17 @@ typedef struct {
     uint32_t flags;  /* JF_ERASE_* */
 } JfEraseProgress;
 
+/* Bad frames of a region, or of the mgmt region itself (its member uuid). A list that is longer than a record has
+ * several, each of which is true without the others. */
+#define JF_BAD_EXTENTS_MAX 36u
+typedef struct {
+    sd_id128_t uuid;
+    bool cleared;       /* they can be read again; else they are bad besides those that were told of before */
+    bool more;          /* more are bad than the records tell, or may be; never with `cleared` */
+    uint16_t n_extents; /* at most JF_BAD_EXTENTS_MAX; 0 only with `more` */
+    FrameRange extents[JF_BAD_EXTENTS_MAX]; /* host frames, by start; none empty, no two that touch */
+} JfBadFrames;
+
 /* Each encoder returns the payload's length (a multiple of 8); each decoder false when the payload is malformed
  * (length, unused bytes not zero, name not valid, text not terminated). Names must be valid or "" (asserted); control
  * characters of other text are written as '?', text that is too long is cut. */
@@ -295,6 +306,10 @@ size_t jf_unlease_encode(const JfUnlease *u, uint8_t buf[static JF_PAYLOAD_MAX])
 bool jf_unlease_decode(const uint8_t *buf, size_t len, JfUnlease *ret_u);
 size_t jf_erase_progress_encode(const JfEraseProgress *p, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_erase_progress_decode(const uint8_t *buf, size_t len, JfEraseProgress *ret_p);
+size_t jf_bad_frames_encode(const JfBadFrames *b, uint8_t buf[static JF_PAYLOAD_MAX]);
+/* What jf_bad_frames_encode() returns for so many extents. */
+size_t jf_bad_frames_payload_len(size_t n_extents);
+bool jf_bad_frames_decode(const uint8_t *buf, size_t len, JfBadFrames *ret_b);
 /* A NOTE: text of 1 to JF_NOTE_MAX bytes. */
 size_t jf_note_encode(const char *text, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_note_decode(const uint8_t *buf, size_t len, char ret_text[static JF_NOTE_MAX + 1]);

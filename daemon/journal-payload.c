@@ -25,7 +25,12 @@ enum {
     LEASE_SENDER_LEN = 58,
     LEASE_TEXT = 64,
     UNLEASE_BYTES = 32,
+    BAD_CLEARED = 16,
+    BAD_MORE = 17,
+    BAD_N = 18,
+    BAD_EXTENTS = 24,
 };
+G_STATIC_ASSERT(BAD_EXTENTS + JF_BAD_EXTENTS_MAX * 16 <= JF_PAYLOAD_MAX);
 /* One region and its names fit in what the layout reserves for it. */
 G_STATIC_ASSERT(JF_RECORD_MIN + (REGION_TEXT + PMEMD_NAME_MAX + PMEMD_USER_MAX + 7) / 8 * 8 <= 256);
 G_STATIC_ASSERT(OPEN_VERSION + sizeof(((JfOpen *) NULL)->version) == OPEN_BYTES);
@@ -387,6 +392,47 @@ bool jf_erase_progress_decode(const uint8_t *buf, size_t len, JfEraseProgress *r
         .device = get_le32(buf + 24),
         .flags = get_le32(buf + 28),
     };
+    return true;
+}
+
+size_t jf_bad_frames_payload_len(size_t n_extents) {
+    return BAD_EXTENTS + n_extents * 16;
+}
+
+size_t jf_bad_frames_encode(const JfBadFrames *b, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    g_assert(b->n_extents <= JF_BAD_EXTENTS_MAX && (b->n_extents > 0 || b->more) && !(b->cleared && b->more));
+
+    memset(buf, 0, BAD_EXTENTS);
+    put_uuid(buf, b->uuid);
+    buf[BAD_CLEARED] = b->cleared;
+    buf[BAD_MORE] = b->more;
+    put_le16(buf + BAD_N, b->n_extents);
+    for (size_t i = 0; i < b->n_extents; i++) {
+        put_le64(buf + BAD_EXTENTS + 16 * i, b->extents[i].start);
+        put_le64(buf + BAD_EXTENTS + 16 * i + 8, b->extents[i].end);
+    }
+    return jf_bad_frames_payload_len(b->n_extents);
+}
+
+bool jf_bad_frames_decode(const uint8_t *buf, size_t len, JfBadFrames *ret_b) {
+    if (len < BAD_EXTENTS)
+        return false;
+    size_t n = get_le16(buf + BAD_N);
+    bool cleared = buf[BAD_CLEARED] != 0, more = buf[BAD_MORE] != 0;
+    if (n > JF_BAD_EXTENTS_MAX || len != jf_bad_frames_payload_len(n) || buf[BAD_CLEARED] > 1 || buf[BAD_MORE] > 1 ||
+        (cleared && more) || (n == 0 && !more) || !bytes_are_zero(buf + BAD_N + 2, BAD_EXTENTS - BAD_N - 2))
+        return false;
+
+    JfBadFrames b = { .uuid = get_uuid(buf), .cleared = cleared, .more = more, .n_extents = (uint16_t) n };
+    for (size_t i = 0; i < n; i++) {
+        FrameRange extent = { get_le64(buf + BAD_EXTENTS + 16 * i), get_le64(buf + BAD_EXTENTS + 16 * i + 8) };
+
+        if (extent.start >= extent.end || extent.end > PMEMD_FRAME_LIMIT ||
+            (i > 0 && extent.start <= b.extents[i - 1].end))
+            return false;
+        b.extents[i] = extent;
+    }
+    *ret_b = b;
     return true;
 }
 

@@ -327,13 +327,20 @@ bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const u
         ok = true;
         break;
     }
+    case JF_BAD_FRAMES: {
+        JfBadFrames record;
+
+        if (!jf_bad_frames_decode(payload, len, &record))
+            return malformed(error, "BAD_FRAMES");
+        ok = state_apply_bad(state, pool, &record, error);
+        break;
+    }
     case JF_LEASE:
         ok = apply_lease(state, pool, payload, len, error);
         break;
     case JF_UNLEASE:
         ok = apply_unlease(state, pool, payload, len, error);
         break;
-    case JF_BAD_FRAMES:
     default:
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
                     "record of type 0x%04x, which this version does not know", type);
@@ -374,6 +381,7 @@ static void emit_region(const State *state, const Region *region, StateEmit emit
     size_t erase = state_encode_erase(state, region, buf);
     if (erase > 0)
         emit(data, JF_ERASE_PROGRESS, 0, buf, erase);
+    state_emit_bad(region->pool, region->uuid, emit, data);
 }
 
 void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data) {
@@ -392,6 +400,7 @@ void state_emit(const State *state, const Pool *pool, StateEmit emit, void *data
     if (pool->user)
         g_strlcpy(owner.user, pool->user, sizeof owner.user);
     emit(data, JF_OWNER, 0, buf, jf_owner_encode(&owner, buf));
+    state_emit_bad(pool, pool->sb.member_uuid, emit, data);
 
     GHashTableIter iter;
     gpointer uuid;

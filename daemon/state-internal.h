@@ -51,6 +51,11 @@ void state_end_lease(State *state, Region *region);
 void state_drop_lease(State *state, Region *region);
 /* The record that stands for it in a snapshot. */
 void lease_to_record(const Region *region, const Lease *lease, JfLease *ret_record);
+/* state-bad.c: a BAD_FRAMES record; false with error (CORRUPT). */
+bool state_apply_bad(State *state, Pool *pool, const JfBadFrames *record, GError **error);
+/* Forgets what is known of it. */
+void state_drop_bad(Pool *pool, sd_id128_t uuid);
+void state_emit_bad(const Pool *pool, sd_id128_t uuid, StateEmit emit, void *data);
 /* Keeps the answer, forgets the oldest one past the cap; the same (id, uid) replaces. */
 void state_add_answer(State *state, Pool *pool, const JfRequest *request);
 /* NULL or "" takes the name away. The caller has checked that it is free in the pool. */

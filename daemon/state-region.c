@@ -159,6 +159,7 @@ void state_remove_region(State *state, Region *region) {
 
     state_drop_lease(state, region);
     state_forget_erase(state, region);
+    state_drop_bad(pool, region->uuid);
     pool->snapshot_bytes -= region_snapshot_bytes(region);
     state->in_state[region->state]--;
     pool->n_regions--;
@@ -250,7 +251,7 @@ StateTotals state_totals(const State *state) {
 
         totals.raw_bytes += frame_range_frames(raw->range) * PMEMD_FRAME_SIZE;
         if (!raw->unusable && !raw->unmanaged)
-            totals.free_bytes += region_map_free_frames(raw->map) * PMEMD_FRAME_SIZE;
+            totals.free_bytes += raw_free_frames(raw) * PMEMD_FRAME_SIZE;
     }
     for (guint i = 0; i < state->pools->len; i++) {
         const Pool *pool = g_ptr_array_index(state->pools, i);

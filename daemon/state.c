@@ -124,6 +124,7 @@ void raw_free(Raw *raw) {
     if (!raw)
         return;
     region_map_free(raw->map);
+    g_clear_pointer(&raw->bad, g_array_unref);
     g_free(raw->id);
     g_free(raw->kind);
     g_free(raw->persistence);
@@ -253,6 +254,7 @@ static void pool_free(Pool *pool) {
         region_map_release(pool->extents, &pool->tail);
     region_map_free(pool->extents);
     region_map_free(pool->unplaced);
+    g_clear_pointer(&pool->bad, g_hash_table_unref);
     g_hash_table_unref(pool->by_name);
     g_hash_table_unref(pool->by_path);
     g_string_free(pool->path_text, TRUE);

@@ -20,6 +20,7 @@ typedef struct Raw Raw;
 typedef struct Pool Pool;
 typedef struct Region Region;
 typedef struct Foreign Foreign;
+typedef struct RegionBad RegionBad;
 
 typedef enum {
     OCCUPANT_POOL,
@@ -54,6 +55,7 @@ struct Raw {
     char *persistence;
     char *unusable; /* NULL or why */
     RegionMap *map; /* of device ranges (Occupant entries) */
+    GArray *bad;    /* frame-set: frames that cannot be read, as the platform shows them now; NULL: none */
 };
 
 typedef enum {
@@ -111,6 +113,7 @@ struct Pool {
     uint64_t snapshot_bytes; /* what a checkpoint would write now */
     uint64_t last_txid;
     JfOpen last_open; /* the last OPEN record; all zero: none yet */
+    GHashTable *bad;  /* RegionBad * of those regions, and of the mgmt region itself, that have any; NULL: none */
     void *journal;    /* the manager's; the state does not look at it */
     void *medium;     /* the manager's */
 };
@@ -150,6 +153,31 @@ static inline FrameRange region_device(const Region *region) {
     return region->occupant.entry.range;
 }
 
+/* Bad frames of a region, or of a mgmt region. What was once found bad stays bad until it is cleared, also when the
+ * platform does not show it any more: a kernel knows what was read since it started, and no more. */
+struct RegionBad {
+    sd_id128_t uuid;
+    GArray *known; /* frame-set: what the journal says */
+    GArray *all;   /* frame-set: with what the platform shows now; never empty, but where `more` */
+    bool more;     /* more than the journal has room to tell */
+};
+#define STATE_BAD_EXTENTS_MAX (4 * JF_BAD_EXTENTS_MAX) /* that are journalled of one region */
+
+/* NULL: it has none. */
+const RegionBad *pool_bad(const Pool *pool, sd_id128_t uuid);
+/* The same of a region, and of the mgmt region itself. */
+const RegionBad *region_bad(const Region *region);
+const RegionBad *pool_own_bad(const Pool *pool);
+uint64_t region_bad_frames(const RegionBad *bad); /* NULL: 0 */
+
+/* What people are told: "degraded" of a region or pool that is OK but for bad frames, else its state. */
+#define STATE_DEGRADED "degraded"
+const char *region_state_text(const Region *region);
+const char *pool_state_text(const Pool *pool);
+/* The reason to go with it, which the caller owns; NULL: none. */
+char *region_state_reason(const Region *region);
+char *pool_state_reason(const Pool *pool);
+
 typedef enum {
     FOREIGN_FOREIGN,     /* not made by pmemd */
     FOREIGN_ORPHAN,      /* tagged ours, but no journal knows it */
@@ -177,6 +205,21 @@ bool state_add_raw(State *state, Raw *raw);
 Raw *raw_new(const char *id, FrameRange range); /* everything else zero; for state_add_raw() */
 void raw_free(Raw *raw);
 GPtrArray *state_raws(const State *state); /* Raw *, by start; owned by state */
+/* What the platform shows of its bad frames now: bad (a frame-set or NULL) is copied. state_renew_bad() follows, for
+ * those who may have some of them. */
+void raw_set_bad(Raw *raw, const GArray *bad);
+/* A region that may have other bad frames than it had: exactly one member is set. */
+typedef struct {
+    Region *region;
+    Pool *pool;
+} BadHolder;
+/* Those with frames in raw that are bad or were, for state_renew_bad(); the caller's. */
+GArray *state_bad_holders(const State *state, const Raw *raw);
+/* Unites what is known of it with what its raw region shows. */
+void state_renew_bad(State *state, BadHolder holder);
+/* Frames of raw that nobody has and that can be read; the longest run of them. */
+uint64_t raw_free_frames(const Raw *raw);
+uint64_t raw_largest_gap(const Raw *raw);
 /* The raw region that holds range whole, or NULL. */
 Raw *state_raw_for(const State *state, FrameRange range);
 Raw *state_raw_by_id(const State *state, const char *id);

@@ -58,6 +58,7 @@ PARTS = {
     "daemon/journal-replay": "daemon/journal",
     "daemon/state-apply": "daemon/state",
     "daemon/state-erase": "daemon/state",
+    "daemon/state-bad": "daemon/state",
     "daemon/state-internal": "daemon/state",
     "daemon/state-lease": "daemon/state",
     "daemon/state-path": "daemon/state",

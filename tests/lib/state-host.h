@@ -133,3 +133,9 @@ static inline bool apply_request(State *state, Pool *pool, uint64_t n, uint32_t 
 
     return state_apply(state, pool, JF_REQUEST, 0, buf, jf_request_encode(&request, buf), error);
 }
+
+static inline bool apply_bad(State *state, Pool *pool, const JfBadFrames *bad, GError **error) {
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    return state_apply(state, pool, JF_BAD_FRAMES, 0, buf, jf_bad_frames_encode(bad, buf), error);
+}

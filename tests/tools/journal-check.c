@@ -32,6 +32,7 @@ static const TypeName type_names[] = {
     { JF_NAME, "name" },
     { JF_OWNER, "owner" },
     { JF_REQUEST, "request" },
+    { JF_BAD_FRAMES, "bad-frames" },
 };
 
 /* What looks at each record's meaning; the one here checks that its payload can be decoded. */
@@ -58,6 +59,7 @@ static bool decodes(const JournalRecord *r, void *data, GError **error) {
         JfName name;
         JfOwner owner;
         JfRequest request;
+        JfBadFrames bad;
         char note[JF_NOTE_MAX + 1];
     } out;
     bool ok = (r->type == JF_ADD || r->type == JF_INTENT_CREATE) ? jf_region_decode(r->payload, r->len, &out.region)
@@ -69,6 +71,7 @@ static bool decodes(const JournalRecord *r, void *data, GError **error) {
               : r->type == JF_NAME                               ? jf_name_decode(r->payload, r->len, &out.name)
               : r->type == JF_OWNER                              ? jf_owner_decode(r->payload, r->len, &out.owner)
               : r->type == JF_REQUEST                            ? jf_request_decode(r->payload, r->len, &out.request)
+              : r->type == JF_BAD_FRAMES                         ? jf_bad_frames_decode(r->payload, r->len, &out.bad)
               : r->type == JF_NOTE                               ? jf_note_decode(r->payload, r->len, out.note)
                                                                  : false;
     if (!ok)

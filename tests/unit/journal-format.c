@@ -541,6 +541,56 @@ static void test_unlease(void) {
     g_assert_false(jf_unlease_decode(buf, len, &out));
 }
 
+/* Each field of a record of bad frames that could be wrong is looked at. */
+static void test_bad_frames(void) {
+    uint8_t buf[JF_PAYLOAD_MAX];
+    JfBadFrames bad = { .uuid = UUID_A }, out;
+
+    for (uint16_t n = 1; n <= JF_BAD_EXTENTS_MAX; n++) {
+        bad.more = n % 3 == 0;
+        bad.cleared = n % 3 == 1;
+        bad.n_extents = n;
+        bad.extents[n - 1] = (FrameRange){ 100u * n, 100u * n + n };
+        size_t len = jf_bad_frames_encode(&bad, buf);
+        g_assert_cmpuint(len, ==, jf_bad_frames_payload_len(n));
+        g_assert_cmpuint(len % 8, ==, 0);
+        memset(&out, 0, sizeof out);
+        g_assert_true(jf_bad_frames_decode(buf, len, &out));
+        g_assert_cmpmem(&bad, sizeof bad, &out, sizeof out);
+        g_assert_false(jf_bad_frames_decode(buf, len - 8, &out));
+        g_assert_false(jf_bad_frames_decode(buf, len + 8, &out));
+    }
+
+    static const struct {
+        size_t off;
+        uint8_t value;
+    } faults[] = {
+        { 16, 2 },    { 17, 2 }, { 18, 3 }, { 19, 1 }, { 20, 1 }, { 23, 1 }, { 24, 9 }, /* starts behind its end */
+        { 32, 1 },                                                                      /* ends before its start */
+        { 32, 10 },                                                                     /* touches the next */
+        { 40, 0 },                                                                      /* is in front of the first */
+        { 53, 0xff },                                                                   /* no such frame */
+    };
+    bad = (JfBadFrames){ .uuid = UUID_A, .n_extents = 2, .extents = { { 5, 8 }, { 10, 11 } } };
+    size_t len = jf_bad_frames_encode(&bad, buf);
+    g_assert_true(jf_bad_frames_decode(buf, len, &out));
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        uint8_t kept = buf[faults[i].off];
+        buf[faults[i].off] = faults[i].value;
+        g_assert_false(jf_bad_frames_decode(buf, len, &out));
+        buf[faults[i].off] = kept;
+    }
+    buf[16] = buf[17] = 1; /* cleared, and more of them are bad */
+    g_assert_false(jf_bad_frames_decode(buf, len, &out));
+
+    bad = (JfBadFrames){ .uuid = UUID_A, .more = true };
+    g_assert_cmpuint(jf_bad_frames_encode(&bad, buf), ==, 24);
+    g_assert_true(jf_bad_frames_decode(buf, 24, &out));
+    buf[17] = 0; /* nothing is told at all */
+    g_assert_false(jf_bad_frames_decode(buf, 24, &out));
+    g_assert_false(jf_bad_frames_decode(buf, 16, &out));
+}
+
 static void test_types(void) {
     g_assert_true(jf_type_is_known(JF_ADD));
     g_assert_true(jf_type_is_known(JF_REQUEST));
@@ -548,7 +598,7 @@ static void test_types(void) {
     g_assert_true(jf_type_is_known(JF_LEASE));
     g_assert_true(jf_type_is_known(JF_UNLEASE));
     g_assert_true(jf_type_is_known(JF_ERASE_PROGRESS));
-    g_assert_false(jf_type_is_known(JF_BAD_FRAMES));
+    g_assert_true(jf_type_is_known(JF_BAD_FRAMES));
     g_assert_false(jf_type_is_known(0));
     g_assert_false(jf_type_is_known(JF_ADD & 0x7fff));
 }
@@ -568,6 +618,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/journal-format/lease", test_lease);
     g_test_add_func("/journal-format/lease-fields", test_lease_fields);
     g_test_add_func("/journal-format/unlease", test_unlease);
+    g_test_add_func("/journal-format/bad-frames", test_bad_frames);
     g_test_add_func("/journal-format/types", test_types);
     return g_test_run();
 }

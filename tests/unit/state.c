@@ -6,6 +6,7 @@
  */
 #include "daemon/state.h"
 
+#include "daemon/frame-set.h"
 #include "tests/lib/state-host.h"
 #include "tests/lib/test-budget.h"
 
@@ -13,6 +14,14 @@
 
 static int compare_text(gconstpointer a, gconstpointer b) {
     return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* What the journal says of bad frames. */
+static void print_bad(GString *out, const RegionBad *bad) {
+    g_autofree char *known = frame_set_format(bad ? bad->known : NULL, UINT_MAX);
+
+    if (bad && (bad->known->len > 0 || bad->more))
+        g_string_append_printf(out, " bad %s%s", known, bad->more ? " and more" : "");
 }
 
 static void print_region(GString *out, const Region *region, bool full) {
@@ -27,11 +36,13 @@ static void print_region(GString *out, const Region *region, bool full) {
                            region->user ?: "-", region->owner_uid, region->flags, region_state_to_string(region->state),
                            region->time);
     if (full)
-        g_string_append_printf(out, " raw %s", region->occupant.raw ? region->occupant.raw->id : "-");
+        g_string_append_printf(out, " bad %" PRIu64 " raw %s", region_bad_frames(region_bad(region)),
+                               region->occupant.raw ? region->occupant.raw->id : "-");
     if (intent)
         g_string_append_printf(out, " intent %" PRIu64 " %d %s %" PRIx64 " %u %u", intent->txid, intent->deleting,
                                pmemd_uuid_format(intent->request_id, request), intent->request_hash,
                                intent->request_uid, intent->request_method);
+    print_bad(out, region_bad(region));
     g_string_append_c(out, '\n');
 }
 
@@ -57,6 +68,7 @@ static char *dump(const State *state, const Pool *pool, bool full) {
                            pool->name ?: "-", pool->owner_uid, pool->user ?: "-",
                            pmemd_uuid_format(pool->last_open.machine_id, uuid), pool->n_regions, pool_used_frames(pool),
                            pool_free_frames(pool));
+    print_bad(out, pool_own_bad(pool));
     if (full)
         g_string_append_printf(out, "bytes %" PRIu64 " txid %" PRIu64 "\n", pool->snapshot_bytes, pool->last_txid);
     for (const Region *region = state_next_region(state, NULL); region; region = state_next_region(state, region))
@@ -293,14 +305,14 @@ static void test_contradictions(void) {
     assert_refused(state, pool, apply_del(state, pool, uuid_of(1, 99), error));
     assert_refused(state, pool, apply_del(state, pool, theirs.region_uuid, error));
 
-    static const uint16_t types[] = { JF_ADD,   JF_DEL,  JF_INTENT_CREATE, JF_INTENT_DELETE, JF_COMMIT,
-                                      JF_ABORT, JF_OPEN, JF_NAME,          JF_OWNER,         JF_REQUEST };
+    static const uint16_t types[] = { JF_ADD,  JF_DEL,  JF_INTENT_CREATE, JF_INTENT_DELETE, JF_COMMIT,    JF_ABORT,
+                                      JF_OPEN, JF_NAME, JF_OWNER,         JF_REQUEST,       JF_BAD_FRAMES };
     memset(buf, 0xff, sizeof buf);
     for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
         assert_refused(state, pool, state_apply(state, pool, types[i], 5, buf, 8, error));
         assert_refused(state, pool, state_apply(state, pool, types[i], 5, buf, sizeof buf, error));
     }
-    static const uint16_t unknown[] = { JF_BAD_FRAMES, 0x8123, 0 };
+    static const uint16_t unknown[] = { 0x8123, 0 };
     for (size_t i = 0; i < G_N_ELEMENTS(unknown); i++) {
         g_autoptr(GError) error = NULL;
 
@@ -390,12 +402,37 @@ static void random_create(Random *r) {
                  NULL); /* or refused */
 }
 
+/* Of a region, or of the mgmt region: some frames found bad, or cleared. */
+static void random_bad(Random *r, const Region *region) {
+    FrameRange range = region ? region->range : r->pool->sb.range;
+    JfBadFrames bad = {
+        .uuid = region ? region->uuid : r->pool->sb.member_uuid,
+        .cleared = g_test_rand_bit(),
+        .more = g_test_rand_int_range(0, 8) == 0,
+    };
+    uint64_t at = range.start + (uint64_t) g_test_rand_int_range(0, 3);
+
+    bad.more &= !bad.cleared;
+    if (bad.cleared && g_test_rand_bit()) {
+        bad.extents[bad.n_extents++] = range; /* all of it */
+    } else {
+        while (at + 2 <= range.end && bad.n_extents < JF_BAD_EXTENTS_MAX && g_test_rand_int_range(0, 40) > 0) {
+            uint64_t frames = (uint64_t) g_test_rand_int_range(1, 3);
+
+            bad.extents[bad.n_extents++] = (FrameRange){ at, at + frames };
+            at += frames + (uint64_t) g_test_rand_int_range(1, 4);
+        }
+    }
+    if (bad.n_extents > 0)
+        apply_bad(r->state, r->pool, &bad, NULL); /* or refused: more than is kept */
+}
+
 static void random_step(Random *r) {
     Region *region = random_region(r);
     char name[16];
 
     g_snprintf(name, sizeof name, "n%d", g_test_rand_int_range(0, 20));
-    switch (g_test_rand_int_range(0, 9)) {
+    switch (g_test_rand_int_range(0, 10)) {
     case 0:
         if (region && region->intent)
             apply_commit(r->state, r->pool, region->intent->txid,
@@ -422,6 +459,9 @@ static void random_step(Random *r) {
     case 5:
         if (region)
             apply_owner(r->state, r->pool, region->uuid, 5, g_test_rand_bit() ? "five" : "", NULL);
+        break;
+    case 6:
+        random_bad(r, g_test_rand_bit() ? region : NULL);
         break;
     default:
         random_create(r);
