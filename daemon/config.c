@@ -36,8 +36,10 @@ static void keep_text(char **member, const char *text) {
 }
 
 static bool read_backend(Config *config, const char *text, GError **error) {
-    if (!g_str_equal(text, "ndctl") && (!g_str_has_prefix(text, "file:") || !text[strlen("file:")]))
-        return will_not_do("ndctl, or file:DIR", error);
+    /* Of a service nobody knows where a relative path begins. */
+    if (!g_str_equal(text, "ndctl") &&
+        (!g_str_has_prefix(text, "file:") || !g_path_is_absolute(text + strlen("file:"))))
+        return will_not_do("ndctl, or file:DIR with an absolute path", error);
     keep_text(&config->backend, text);
     return true;
 }

@@ -24,14 +24,16 @@ bool number_parse(const char *s, uint64_t *ret_number) {
 
 bool number_parse_bytes(const char *s, uint64_t *ret_bytes) {
     static const char suffixes[] = "KMGT";
-    size_t len = strlen(s);
-    const char *suffix = len > 1 && !g_str_has_prefix(s, "0x") ? strchr(suffixes, g_ascii_toupper(s[len - 1])) : NULL;
+    size_t len = strlen(s), at = len > 3 && g_ascii_strcasecmp(s + len - 2, "ib") == 0 ? len - 3
+                                 : len > 1                                             ? len - 1
+                                                                                       : 0;
+    const char *suffix = at > 0 && !g_str_has_prefix(s, "0x") ? strchr(suffixes, g_ascii_toupper(s[at])) : NULL;
     uint64_t number;
 
     if (!suffix)
         return number_parse(s, ret_bytes);
 
-    g_autofree char *digits = g_strndup(s, len - 1);
+    g_autofree char *digits = g_strndup(s, at);
     unsigned shift = 10 * (unsigned) (suffix - suffixes + 1);
     if (!number_parse(digits, &number) || number > UINT64_MAX >> shift)
         return false;

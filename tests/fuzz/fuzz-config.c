@@ -64,7 +64,7 @@ static void check(const Config *config) {
     g_assert_true(g_str_equal(config->bus, "system") || g_str_equal(config->bus, "session") ||
                   strchr(config->bus, ':'));
     g_assert_true(g_str_equal(config->backend, "ndctl") ||
-                  (g_str_has_prefix(config->backend, "file:") && config->backend[5]));
+                  (g_str_has_prefix(config->backend, "file:") && config->backend[5] == '/'));
     g_assert_true(g_path_is_absolute(config->state_dir));
     g_assert_true(config->default_profile >= 0 && config->default_profile < N_PROFILES);
     g_assert_true(config->persistence <= CONFIG_PERSISTENCE_IGNORE);

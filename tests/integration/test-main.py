@@ -48,7 +48,7 @@ class Usage(unittest.TestCase):
     def test_bad_options(self):
         for arguments, word in ((["--nonsense"], "--nonsense"), (["--bus=nonsense"], "nonsense"),
                                 (["--backend=nonsense"], "nonsense"),
-                                (["--backend=file:"], "file:"), (["surplus"], "surplus"),
+                                (["--backend=file:"], "file:"), (["--backend=file:pmem"], "absolute"), (["surplus"], "surplus"),
                                 (["--config=/nonexistent"], "/nonexistent")):
             with self.subTest(arguments):
                 status, err, _ = run(*arguments)

@@ -32,7 +32,16 @@ static void test_numbers(void) {
         { "0x", false, 0 },
         { "0x0x1", false, 0 },
         { "1KK", false, 0 },
-        { "1KiB", false, 0 },
+        { "1KiB", true, 1024 },
+        { "3mib", true, 3u << 20 },
+        { "4GIB", true, UINT64_C(4) << 30 },
+        { "16777216TiB", false, 0 },
+        { "1KB", false, 0 },
+        { "1iB", false, 0 },
+        { "KiB", false, 0 },
+        { "1 KiB", false, 0 },
+        { "0x1KiB", false, 0 },
+        { "1KiBiB", false, 0 },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
