@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "proto/error.h"
+#include "proto/nvdimm.h"
 
-#define BY_UUID "/dev/pmemd/by-uuid/"
 #define MIB (UINT64_C(1) << 20)
 
 void domain_nvdimm_free(DomainNvdimm *nvdimm) {
@@ -109,9 +109,8 @@ DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, uint32_t guest_node, 
     if (!check_state(region, error) || !check_path(region, error) || !check_size(region, label_bytes, error))
         return NULL;
 
-    bool device = g_str_has_prefix(region->device_path, "/dev/");
     DomainNvdimm *nvdimm = g_new0(DomainNvdimm, 1);
-    nvdimm->path = device ? g_strconcat(BY_UUID, region->uuid, NULL) : g_strdup(region->device_path);
+    nvdimm->path = pmemd_nvdimm_path(region->device_path, region->uuid);
     nvdimm->bytes = region->bytes;
     nvdimm->label_bytes = label_bytes;
     /* QEMU takes the labels from the end, and rounds down what is left. */
@@ -120,30 +119,8 @@ DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, uint32_t guest_node, 
     return nvdimm;
 }
 
-/* Shared: else what the guest writes is its private copy. <pmem/>: else libvirt has QEMU touch every page first. */
 char *domain_nvdimm_xml(const DomainNvdimm *nvdimm) {
-    g_autofree char *path = g_markup_escape_text(nvdimm->path, -1);
-    GString *xml = g_string_new(NULL);
-
-    g_string_append_printf(xml,
-                           "<memory model='nvdimm' access='shared'>\n"
-                           "  <source>\n"
-                           "    <path>%s</path>\n"
-                           "    <alignsize unit='KiB'>%" G_GUINT64_FORMAT "</alignsize>\n"
-                           "    <pmem/>\n"
-                           "  </source>\n"
-                           "  <target>\n"
-                           "    <size unit='KiB'>%" G_GUINT64_FORMAT "</size>\n"
-                           "    <node>%" G_GUINT32_FORMAT "</node>\n",
-                           path, DOMAIN_ALIGNMENT / DOMAIN_UNIT, nvdimm->bytes / DOMAIN_UNIT, nvdimm->guest_node);
-    if (nvdimm->label_bytes > 0)
-        g_string_append_printf(xml,
-                               "    <label>\n"
-                               "      <size unit='KiB'>%" G_GUINT64_FORMAT "</size>\n"
-                               "    </label>\n",
-                               nvdimm->label_bytes / DOMAIN_UNIT);
-    g_string_append(xml, "  </target>\n</memory>\n");
-    return g_string_free(xml, FALSE);
+    return pmemd_nvdimm_xml(nvdimm->path, nvdimm->bytes, nvdimm->label_bytes, nvdimm->guest_node);
 }
 
 /* --- QEMU --- */

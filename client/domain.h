@@ -11,14 +11,12 @@
 #include <glib.h>
 
 #include "client/libpmemd.h"
+#include "proto/nvdimm.h"
 
-/* QEMU places a mapping of device-dax at multiples of the device's own alignment only, and libvirt rounds the size of a
- * memory device up to as much. */
-#define DOMAIN_ALIGNMENT (UINT64_C(2) << 20)
+#define DOMAIN_ALIGNMENT PMEMD_NVDIMM_ALIGNMENT
 /* The least that QEMU and libvirt take. */
 #define DOMAIN_MIN_LABEL (UINT64_C(128) << 10)
-/* What libvirt counts in. */
-#define DOMAIN_UNIT UINT64_C(1024)
+#define DOMAIN_UNIT PMEMD_NVDIMM_UNIT
 
 typedef struct {
     char *path;           /* what QEMU opens: by uuid where it is a device, whose number is another one tomorrow */

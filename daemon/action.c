@@ -13,6 +13,7 @@ static const struct {
     [ACTION_SETUP_MGMT] = { "org.pmemd1.setup-mgmt", false },
     [ACTION_SETUP_DATA] = { "org.pmemd1.setup-data", true },
     [ACTION_RELEASE] = { "org.pmemd1.release", true },
+    [ACTION_ATTACH] = { "org.pmemd1.attach", true },
     [ACTION_MANAGE_ALL] = { "org.pmemd1.manage-all", false },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(action_table) == N_ACTIONS);
@@ -30,6 +31,9 @@ static const ActionRow row_table[] = {
     { PMEMD_IFACE_MANAGER, "ReleaseMgmt", ACTION_RELEASE, ACTION_RELEASE, true },
     { PMEMD_IFACE_MANAGER, "Rename", ACTION_SETUP_MGMT, ACTION_SETUP_DATA, true },
     { PMEMD_IFACE_MANAGER, "SetOwner", ACTION_MANAGE_ALL, ACTION_MANAGE_ALL, true },
+    { PMEMD_IFACE_MANAGER, "Attach", ACTION_ATTACH, ACTION_ATTACH, true },
+    { PMEMD_IFACE_MANAGER, "Detach", ACTION_ATTACH, ACTION_ATTACH, true },
+    { PMEMD_IFACE_MANAGER, "ListLeases", ACTION_ANYONE, ACTION_ANYONE, false }, /* of what is theirs: bus-list */
     { PMEMD_IFACE_MANAGER, "CountRegions", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListRaw", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListMgmt", ACTION_ANYONE, ACTION_ANYONE, false },

@@ -15,6 +15,7 @@ typedef enum {
     ACTION_SETUP_MGMT,
     ACTION_SETUP_DATA,
     ACTION_RELEASE,
+    ACTION_ATTACH,
     ACTION_MANAGE_ALL,
     N_ACTIONS,
 } Action;

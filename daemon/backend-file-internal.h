@@ -69,3 +69,4 @@ Medium *file_backend_open_medium(Backend *backend, sd_id128_t uuid, GError **err
 BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GError **error);
 bool file_backend_clear_bad(Backend *backend, const BackendClear *req, uint64_t *ret_frames,
                             BackendOutcome *ret_outcome, GError **error);
+BackendLoan *file_backend_lend(Backend *backend, sd_id128_t uuid, GError **error);

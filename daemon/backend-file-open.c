@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
-/* The images of the file backend opened: media of management devices, content of data devices. */
+/* The images of the file backend opened: media of management devices, content of data devices, for erasing and for guests. */
 #include "daemon/backend-file-internal.h"
 
 #include "daemon/file-fault.h"
@@ -231,4 +231,45 @@ BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GEr
         return NULL;
     }
     return file_fault_hit(fault, FILE_FAULT_AFTER, error) ? g_steal_pointer(&content) : NULL;
+}
+
+/* The image must be whole: what is left of one is for erasing alone. */
+static bool check_whole(FileBackend *b, sd_id128_t uuid, const char *path, uint64_t bytes, GError **error) {
+    g_autofree char *name = file_backend_record_name(uuid);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(FileRecord) record = file_record_read(b->dirfd, b->dir, name, &failure);
+
+    if (record && bytes == file_record_usable_bytes(record))
+        return true;
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    else
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "%s: has %" G_GUINT64_FORMAT " bytes, which is not what its description says; restore it from a "
+                    "copy, or release the region",
+                    path, bytes);
+    return false;
+}
+
+BackendLoan *file_backend_lend(Backend *backend, sd_id128_t uuid, GError **error) {
+    FileBackend *b = file_backend(backend);
+    g_autoptr(FileFault) fault = NULL;
+    g_autoptr(GError) failure = NULL;
+    g_autofree char *image = NULL;
+    const FileRegion *region;
+    uint64_t bytes = 0;
+
+    if (!file_fault_begin(b->dirfd, FILE_FAULT_LEND, &fault, error) || !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
+        return NULL;
+    int fd = device_open(b, uuid, BACKEND_ROLE_DATA, &region, &image, &bytes, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return NULL;
+    }
+    g_autoptr(BackendLoan) loan = g_new(BackendLoan, 1);
+    *loan = (BackendLoan){ .fd = fd, .path = g_build_filename(b->dir, image, NULL), .alignment = region->step };
+    if (!check_whole(b, uuid, loan->path, fd >= 0 ? bytes : 0, error) ||
+        !file_fault_hit(fault, FILE_FAULT_AFTER, error))
+        return NULL;
+    return g_steal_pointer(&loan);
 }

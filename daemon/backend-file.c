@@ -93,6 +93,7 @@ static const BackendOps file_ops = {
     .open_medium = file_backend_open_medium,
     .renew = file_backend_renew,
     .mappers = file_backend_mappers,
+    .lend = file_backend_lend,
     .open_content = file_backend_open_content,
     .clear_bad = file_backend_clear_bad,
     .free = file_free,

@@ -341,3 +341,24 @@ BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
     content->medium = add_flush_hints(medium, open_flush_hints(found.facts->raw_id));
     return &content->base;
 }
+
+/* --- lending ------------------------------------------------------------------------------------------------------ */
+
+BackendLoan *nd_content_lend(sd_id128_t uuid, GError **error) {
+    revive_device(uuid); /* a renewal that was cut off leaves it unbound */
+
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    g_auto(Found) found = { 0 };
+
+    if (!find_device(uuid, busy, &found, error))
+        return NULL;
+    int fd = open_device(uuid, &found, busy, error);
+    if (fd < 0)
+        return NULL;
+
+    unsigned long align = ndctl_dax_get_align(ndctl_namespace_get_dax(found.ndns));
+    BackendLoan *loan = g_new(BackendLoan, 1);
+    *loan =
+        (BackendLoan){ .fd = fd, .path = g_strdup(found.facts->path), .alignment = align > 0 ? align : ND_DAX_ALIGN };
+    return loan;
+}

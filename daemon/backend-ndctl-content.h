@@ -19,3 +19,6 @@ MapperList *nd_content_mappers(sd_id128_t uuid, GError **error);
 /* BackendOps.open_content. The device is disabled and enabled in between, after which descriptors that somebody kept
  * are dead. */
 BackendContent *nd_content_open(sd_id128_t uuid, GError **error);
+
+/* BackendOps.lend. */
+BackendLoan *nd_content_lend(sd_id128_t uuid, GError **error);

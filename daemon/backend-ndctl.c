@@ -75,6 +75,11 @@ static bool ndctl_backend_clear_bad(Backend *b, const BackendClear *req, uint64_
     return nd_clear(req, ret_frames, ret_outcome, error);
 }
 
+static BackendLoan *ndctl_backend_lend(Backend *b, sd_id128_t uuid, GError **error) {
+    (void) b;
+    return nd_content_lend(uuid, error);
+}
+
 static void close_lock(void *fd) {
     close(*(int *) fd);
 }
@@ -92,6 +97,7 @@ static const BackendOps ndctl_ops = {
     .open_medium = ndctl_backend_open_medium,
     .renew = ndctl_backend_renew,
     .mappers = ndctl_backend_mappers,
+    .lend = ndctl_backend_lend,
     .open_content = ndctl_backend_open_content,
     .clear_bad = ndctl_backend_clear_bad,
     .free = ndctl_backend_free,

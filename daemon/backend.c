@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const role_names[] = { "mgmt", "data", "filler" };
 G_STATIC_ASSERT(G_N_ELEMENTS(role_names) == BACKEND_ROLE_NONE);
@@ -109,4 +110,13 @@ void backend_listing_free(BackendListing *listing) {
     g_clear_pointer(&listing->raws, g_ptr_array_unref);
     g_clear_pointer(&listing->devices, g_ptr_array_unref);
     g_free(listing);
+}
+
+void backend_loan_free(BackendLoan *loan) {
+    if (!loan)
+        return;
+    if (loan->fd >= 0)
+        close(loan->fd);
+    g_free(loan->path);
+    g_free(loan);
 }

@@ -127,6 +127,14 @@ struct BackendContent {
     void (*free)(BackendContent *c);
 };
 
+/* A data device opened for its guest. */
+typedef struct {
+    int fd;             /* read and write, close-on-exec */
+    char *path;         /* of the device; that may be another one than before */
+    uint64_t alignment; /* bytes: what a mapping of it begins and ends at */
+} BackendLoan;
+void backend_loan_free(BackendLoan *loan); /* closes the descriptor, unless it is -1 */
+
 typedef struct {
     const char *name; /* "ndctl", "file" */
     /* Raw regions and all devices, foreign ones included. NULL with error on failure. */
@@ -152,6 +160,9 @@ typedef struct {
     /* Who has the device mapped (a file: mapped or open), pmemd included; nobody of one that is not there. NULL with
      * error: it cannot be asked for. */
     MapperList *(*mappers)(Backend *b, sd_id128_t uuid, GError **error);
+    /* Opens a data device for its guest: the very device of this uuid, its whole length. DEGRADED when it is not there or
+     * not whole. */
+    BackendLoan *(*lend)(Backend *b, sd_id128_t uuid, GError **error);
     /* The usable bytes of a data device for erasing, renewed first. BUSY, naming the process, when somebody has it
      * mapped (a file: mapped or open). */
     BackendContent *(*open_content)(Backend *b, sd_id128_t uuid, GError **error);
@@ -184,6 +195,7 @@ static inline void backend_content_free(BackendContent *c) {
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Backend, backend_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendContent, backend_content_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendLoan, backend_loan_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendRaw, backend_raw_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendDevice, backend_device_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BackendListing, backend_listing_free)

@@ -15,8 +15,8 @@ struct BusAudit {
 /* The methods that change something. */
 static bool is_change(const char *member) {
     static const char *const members[] = {
-        "SetupMgmt", "SetupData", "AllocateMgmt", "AllocateData", "ReleaseData", "ReleaseMgmt",
-        "Rename",    "SetOwner",  "Pause",        "Resume",       NULL,
+        "SetupMgmt", "SetupData", "AllocateMgmt", "AllocateData", "ReleaseData", "ReleaseMgmt", "Rename",
+        "SetOwner",  "Pause",     "Resume",       "Attach",       "Detach",      NULL,
     };
 
     return g_strv_contains(members, member);
@@ -99,6 +99,16 @@ static char *describe_owner(const BusAudit *audit, sd_id128_t uuid) {
                            region ? region->owner_uid : pool->owner_uid);
 }
 
+/* Who has it now. */
+static char *describe_lease(const BusAudit *audit, sd_id128_t uuid) {
+    const State *state = manager_state(audit->manager);
+    const Region *region = state_region_by_uuid(state, uuid);
+    const Lease *lease = region ? state_lease(state, region) : NULL;
+    g_autofree char *holder = lease ? lease_describe(lease) : NULL;
+
+    return holder ? g_strdup_printf("lent to %s", holder) : NULL;
+}
+
 void bus_audit_done(BusAudit *audit, sd_bus_message *call, const Caller *caller, const BusAuditRegion *before,
                     sd_id128_t result, sd_id128_t request_id) {
     const char *member = sd_bus_message_get_member(call);
@@ -108,7 +118,9 @@ void bus_audit_done(BusAudit *audit, sd_bus_message *call, const Caller *caller,
     const BusAuditRegion now = look(audit, result);
     /* A release takes the name away at once, or all of it. */
     const BusAuditRegion *told = sd_id128_is_null(now.pool) || g_str_has_prefix(member, "Release") ? before : &now;
-    g_autofree char *detail = g_str_equal(member, "SetOwner") ? describe_owner(audit, told->uuid) : NULL;
+    g_autofree char *detail = g_str_equal(member, "SetOwner") ? describe_owner(audit, told->uuid)
+                              : g_str_equal(member, "Attach") ? describe_lease(audit, told->uuid)
+                                                              : NULL;
     record(audit, call, caller, told, request_id, detail, NULL);
 }
 

@@ -78,6 +78,9 @@ static uint32_t required(const Pending *pending) {
         if (region) {
             kind = REGION_KIND_DATA;
             own = rules_is_own(region->owner_uid, region->user, pending->caller.uid, pending->caller.user);
+            const Lease *lease = state_lease(state, region);
+            if (purpose->takes && lease && lease->uid != pending->caller.uid)
+                own = false;
         } else if (pool) {
             kind = REGION_KIND_MGMT;
             own = rules_is_own(pool->owner_uid, pool->user, pending->caller.uid, pending->caller.user);

@@ -18,6 +18,7 @@ typedef struct {
     RegionKind kind;   /* MGMT or DATA: of what is to be made; a target's own kind counts instead */
     bool has_target;   /* it is about a region that is there */
     sd_id128_t target; /* its uuid; what is not there belongs to nobody */
+    bool takes;        /* and takes it from whoever has it, if that is another user */
     char range[48];    /* for polkit's dialog and rules: frames, "" none */
     char bytes[24];    /* likewise */
 } BusPurpose;

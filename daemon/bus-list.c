@@ -21,6 +21,7 @@ typedef struct {
 /* A page in the making. */
 typedef struct {
     sd_bus_message *reply;
+    const State *state;
     const Caller *viewer;
     bool privileged; /* the viewer is */
     uint32_t max;    /* entries, 0 = by size alone */
@@ -112,6 +113,23 @@ static int append_data(Page *page, const void *item) {
                                  f.owner, f.device_path);
 }
 
+/* Of others' regions not even that somebody has them is told. */
+static int append_lease(Page *page, const void *item) {
+    const Region *region = item;
+    const Lease *lease = state_lease(page->state, region);
+    char uuid[PMEMD_UUID_STRING_MAX], pool[PMEMD_UUID_STRING_MAX];
+    const char *name = region->name ?: "", *until = lease ? lease_until_to_string(lease->sender != NULL) : "";
+
+    if (!lease || !bus_view_shows_lease(page->viewer, region, lease))
+        return 0;
+    pmemd_uuid_format(region->uuid, uuid);
+    pmemd_uuid_format(region->pool->sb.member_uuid, pool);
+    page_count(page, region_device(region).start, uuid, 6,
+               strlen(uuid) + strlen(name) + strlen(pool) + strlen(lease->owner) + strlen(lease->user) + strlen(until));
+    return sd_bus_message_append(page->reply, "(ssssustsbt)", uuid, name, pool, lease->owner, lease->uid, lease->user,
+                                 lease->since, until, (int) lease->confirmed, lease->guest_frame);
+}
+
 static int append_foreign(Page *page, const void *item) {
     const Foreign *foreign = item;
     const char *kind = foreign_kind_to_string(foreign->kind);
@@ -155,6 +173,7 @@ static const Kind kind_table[] = {
     [BUS_LIST_RAW] = { "(sttiitttttsss)", append_raw, state_raws, raw_position },
     [BUS_LIST_MGMT] = { "(ssttttiiussuss)", append_mgmt, state_pools, mgmt_position },
     [BUS_LIST_DATA] = { "(ssttsttiisbuss)", append_data, NULL, NULL },
+    [BUS_LIST_LEASES] = { "(ssssustsbt)", append_lease, NULL, NULL },
     [BUS_LIST_FOREIGN] = { "(sttsss)", append_foreign, state_foreigns, foreign_position },
 };
 
@@ -212,6 +231,18 @@ static bool find_region(const State *state, const char *text, bool privileged, R
     return true;
 }
 
+/* Of few regions of very many: not by walking them all. */
+static int fill_from_leases(const State *state, const Region *from, Page *page) {
+    g_autoptr(GPtrArray) regions = from ? state_leased_regions(state, from) : g_ptr_array_new();
+    guint index = 0;
+    int r = 0;
+
+    for (; r >= 0 && index < regions->len && !page_is_full(page); index++)
+        r = append_lease(page, g_ptr_array_index(regions, index));
+    page->more = index < regions->len;
+    return r;
+}
+
 static int fill_from_regions(const State *state, Region *region, Page *page) {
     int r = 0;
 
@@ -235,7 +266,7 @@ bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, con
     const bool privileged = bus_view_is_privileged(viewer);
     const State *state = manager_state(view->manager);
     const Kind *kind = &kind_table[list];
-    Page page = { .viewer = viewer, .privileged = privileged, .share = bus_unread_share(view->unread) };
+    Page page = { .state = state, .viewer = viewer, .privileged = privileged, .share = bus_unread_share(view->unread) };
     Region *region = NULL;
     const char *after;
     guint index = 0;
@@ -259,7 +290,9 @@ bool bus_list_reply(const BusView *view, BusList list, sd_bus_message *call, con
     if (r >= 0)
         r = sd_bus_message_open_container(page.reply, 'a', kind->entry);
     if (r >= 0)
-        r = items ? fill_from_array(kind, items, index, &page) : fill_from_regions(state, region, &page);
+        r = items                     ? fill_from_array(kind, items, index, &page)
+            : list == BUS_LIST_LEASES ? fill_from_leases(state, region, &page)
+                                      : fill_from_regions(state, region, &page);
     if (r >= 0)
         r = sd_bus_message_close_container(page.reply);
     if (r >= 0)

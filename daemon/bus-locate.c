@@ -10,7 +10,7 @@
 #include <stdarg.h>
 
 #define ENTRY "sota{sv}"
-#define ENTRY_BYTES UINT64_C(768) /* that one takes at most, with the longest names */
+#define ENTRY_BYTES UINT64_C(1024) /* that one takes at most, with the longest names */
 
 /* An answer in the making; r < 0: it failed, and nothing more is appended. */
 typedef struct {
@@ -74,7 +74,21 @@ static void add_facts(Reply *reply, const RegionFacts *facts) {
     add(reply, "Owner", "s", facts->owner);
 }
 
-static void add_details(Reply *reply, const Location *location, const Caller *viewer) {
+/* Which guest a memory error hits, and where it lies there. Addresses of the lead no guest sees. */
+static void add_lease(Reply *reply, const State *state, const Location *location, const Caller *viewer) {
+    LeaseFacts lease;
+
+    lease_facts_of_region(state, location->region, viewer, &lease);
+    if (lease.owner[0] == '\0')
+        return;
+    add(reply, "LeaseOwner", "s", lease.owner);
+    add(reply, "LeaseUid", "u", lease.uid);
+    add(reply, "LeaseUser", "s", lease.user);
+    if (lease.guest_frame != PMEMD_FRAME_INVALID && location->part == LOCATE_PART_USABLE)
+        add(reply, "GuestFrame", "t", lease.guest_frame + (location->offset >> PMEMD_FRAME_SHIFT));
+}
+
+static void add_details(Reply *reply, const State *state, const Location *location, const Caller *viewer) {
     char path[PMEMD_PATH_MAX], cookie[PMEMD_UUID_STRING_MAX];
     RegionFacts facts;
 
@@ -83,6 +97,7 @@ static void add_details(Reply *reply, const Location *location, const Caller *vi
     if (location->kind == LOCATE_DATA) {
         region_facts_of_region(location->region, viewer, &facts);
         add_facts(reply, &facts);
+        add_lease(reply, state, location, viewer);
     } else if (location->kind == LOCATE_MGMT) {
         region_facts_of_pool(location->pool, viewer, &facts);
         add_facts(reply, &facts);
@@ -102,7 +117,7 @@ static void add_details(Reply *reply, const Location *location, const Caller *vi
 }
 
 /* The members of the answer, without the struct around them. */
-static void append_location(Reply *reply, const Location *location, const Caller *viewer) {
+static void append_location(Reply *reply, const State *state, const Location *location, const Caller *viewer) {
     char buf[PMEMD_PATH_MAX];
     bool shown = shows(viewer, location);
     const char *kind = shown ? locate_kind_to_string(location->kind) : "hidden", *path = "/";
@@ -116,7 +131,7 @@ static void append_location(Reply *reply, const Location *location, const Caller
     if (reply->r >= 0)
         reply->r = sd_bus_message_open_container(reply->message, 'a', "{sv}");
     if (shown)
-        add_details(reply, location, viewer);
+        add_details(reply, state, location, viewer);
     if (reply->r >= 0)
         reply->r = sd_bus_message_close_container(reply->message);
 }
@@ -150,7 +165,7 @@ bool bus_locate_reply(const BusView *view, sd_bus_message *call, const Caller *v
     reply.r = sd_bus_message_new_method_return(call, &reply.message);
     if (reply.r >= 0)
         reply.r = sd_bus_message_open_container(reply.message, 'r', ENTRY);
-    append_location(&reply, &location, viewer);
+    append_location(&reply, manager_state(view->manager), &location, viewer);
     if (reply.r >= 0)
         reply.r = sd_bus_message_close_container(reply.message);
     return send_reply(&reply, error);
@@ -200,7 +215,7 @@ bool bus_locate_reply_list(const BusView *view, sd_bus_message *call, const Call
         reply.r = sd_bus_message_open_container(reply.message, 'a', "(" ENTRY ")");
     for (size_t i = 0; i < n && reply.r >= 0; i++) {
         reply.r = sd_bus_message_open_container(reply.message, 'r', ENTRY);
-        append_location(&reply, &locations[i], viewer);
+        append_location(&reply, manager_state(view->manager), &locations[i], viewer);
         if (reply.r >= 0)
             reply.r = sd_bus_message_close_container(reply.message);
     }

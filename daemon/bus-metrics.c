@@ -155,6 +155,8 @@ static void add_totals(Metrics *m, const Manager *manager) {
     add(m, "mgmt_regions", state_pools(state)->len);
     add(m, "data_regions", state_count_regions(state));
     add(m, "foreign_devices", state_foreigns(state)->len);
+    add(m, "leases", state_count_leases(state));
+    add(m, "leases_unconfirmed", state_count_unconfirmed(state));
     for (int s = 0; s < N_REGION_STATES; s++) {
         const Label labels[] = { { "state", region_state_to_string((RegionState) s) } };
 

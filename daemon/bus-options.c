@@ -3,6 +3,7 @@
 #include "daemon/bus-options.h"
 
 #include "daemon/bus-error.h"
+#include "daemon/lease.h"
 #include "proto/error.h"
 
 #include <string.h>
@@ -27,6 +28,10 @@ static const Row option_table[] = {
     [BUS_OPTION_ALIGNMENT] = { "alignment", 't', "unsigned 64-bit number (t)" },
     [BUS_OPTION_MGMT] = { "mgmt", 's', "string (s)" },
     [BUS_OPTION_REQUEST_ID] = { "request-id", 's', "string (s)" },
+    [BUS_OPTION_UNTIL] = { "until", 's', "string (s)" },
+    [BUS_OPTION_GUEST_FRAME] = { "guest-frame", 't', "unsigned 64-bit number (t)" },
+    [BUS_OPTION_ALLOW_DEGRADED] = { "allow-degraded", 'b', "boolean (b)" },
+    [BUS_OPTION_FORCE] = { "force", 'b', "boolean (b)" },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(option_table) == BUS_N_OPTIONS && BUS_N_OPTIONS <= 32);
 
@@ -87,6 +92,19 @@ static bool check_value(BusOption option, BusOptions *options, GError **error) {
                     "node %" G_GINT32_FORMAT
                     " is not a proximity domain: give one of ListRaw, or leave the key out for any",
                     options->value[option].i);
+        return false;
+    }
+    if (option == BUS_OPTION_UNTIL && !lease_until_from_string(options->value[option].s, &options->disconnect)) {
+        g_autofree char *quoted = bus_quote(options->value[option].s);
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "until '%s' is none of detach, disconnect",
+                    quoted);
+        return false;
+    }
+    if (option == BUS_OPTION_GUEST_FRAME && options->value[option].t >= PMEMD_FRAME_LIMIT) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                    "guest-frame 0x%" G_GINT64_MODIFIER "x is no frame: those of guests are below 0x%" G_GINT64_MODIFIER
+                    "x, too; leave the key out if it is not known",
+                    options->value[option].t, PMEMD_FRAME_LIMIT);
         return false;
     }
     return true;

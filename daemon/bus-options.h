@@ -26,6 +26,10 @@ typedef enum {
     BUS_OPTION_ALIGNMENT,
     BUS_OPTION_MGMT,
     BUS_OPTION_REQUEST_ID,
+    BUS_OPTION_UNTIL,
+    BUS_OPTION_GUEST_FRAME,
+    BUS_OPTION_ALLOW_DEGRADED,
+    BUS_OPTION_FORCE,
     BUS_N_OPTIONS,
 } BusOption;
 
@@ -43,6 +47,7 @@ typedef struct {
         const char *s;
     } value[BUS_N_OPTIONS];
     Profile profile;       /* parsed, when given */
+    bool disconnect;       /* until, parsed, when given */
     sd_id128_t request_id; /* parsed; null when not given */
 } BusOptions;
 

@@ -11,6 +11,7 @@ struct BusRegion {
     BusView *view;
     sd_bus_slot *objects, *enumerator;
     RegionFacts facts; /* of the object that sd-bus asks about now; filled by find() before its properties are read */
+    LeaseFacts lease;  /* likewise */
 };
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -19,6 +20,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 }
 
 #define FACT(member) offsetof(BusRegion, facts.member)
+#define LEASE(member) offsetof(BusRegion, lease.member)
 
 static const sd_bus_vtable region_vtable[] = {
     SD_BUS_VTABLE_START(0),
@@ -45,13 +47,22 @@ static const sd_bus_vtable region_vtable[] = {
     SD_BUS_PROPERTY("Profile", "s", NULL, FACT(profile), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("MaxRegions", "u", NULL, FACT(max_regions), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Dirty", "b", NULL, FACT(dirty), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("LeaseOwner", "s", NULL, LEASE(owner), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("LeaseUid", "u", NULL, LEASE(uid), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("LeaseUser", "s", NULL, LEASE(user), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("LeaseSinceUsec", "t", NULL, LEASE(since_usec), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("LeaseUntil", "s", NULL, LEASE(until), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("LeaseConfirmed", "b", NULL, LEASE(confirmed), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("LeaseGuestFrame", "t", NULL, LEASE(guest_frame), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("CreatedUsec", "t", NULL, FACT(created_usec), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_VTABLE_END,
 };
 
 static const char *const mutable_properties[] = {
-    "Name",  "UsedFrames",  "FreeFrames", "Node",  "LocalNode", "DevicePath",
-    "State", "StateReason", "OwnerUid",   "Owner", "Dirty",     NULL,
+    "Name",       "UsedFrames",     "FreeFrames",      "Node",      "LocalNode",
+    "DevicePath", "State",          "StateReason",     "OwnerUid",  "Owner",
+    "Dirty",      "LeaseOwner",     "LeaseUid",        "LeaseUser", "LeaseSinceUsec",
+    "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame", NULL,
 };
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
@@ -62,6 +73,8 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
     if (!pmemd_region_path_parse(path, &uuid) ||
         !region_facts_by_uuid(regions->view, uuid, bus_view_viewer(regions->view), &regions->facts))
         return 0;
+    const State *state = manager_state(regions->view->manager);
+    lease_facts_of_region(state, state_region_by_uuid(state, uuid), bus_view_viewer(regions->view), &regions->lease);
     *ret_found = regions;
     return 1;
 }

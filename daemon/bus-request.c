@@ -32,6 +32,8 @@ static const Row method_table[] = {
     { "ReleaseMgmt", MANAGER_RELEASE_MGMT, "o", 0, BIT(REQUEST_ID) },
     { "Rename", MANAGER_RENAME, "os", 0, 0 },
     { "SetOwner", MANAGER_SET_OWNER, "ou", 0, 0 },
+    { "Attach", MANAGER_ATTACH, "os", 0, BIT(UNTIL) | BIT(GUEST_FRAME) | BIT(ALLOW_DEGRADED) },
+    { "Detach", MANAGER_DETACH, "os", 0, BIT(FORCE) },
 };
 
 /* The arguments of a call before its options, in a form that fits all. */
@@ -110,6 +112,33 @@ static void fill_data(const BusOptions *options, const BusDefaults *defaults, Da
     data->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
 }
 
+static bool flag_of(const BusOptions *options, BusOption option) {
+    return (options->given & BUS_OPTION_BIT(option)) && options->value[option].b;
+}
+
+static void fill_lease(const Arguments *arguments, const BusOptions *options, ManagerRequest *m) {
+    m->lease.uuid = arguments->uuid;
+    m->lease.owner = arguments->name;
+    m->lease.has_until = (options->given & BIT(UNTIL)) != 0;
+    m->lease.disconnect = m->lease.has_until && options->disconnect;
+    m->lease.has_guest_frame = (options->given & BIT(GUEST_FRAME)) != 0;
+    m->lease.guest_frame = m->lease.has_guest_frame ? options->value[BUS_OPTION_GUEST_FRAME].t : PMEMD_FRAME_INVALID;
+    m->lease.allow_degraded = flag_of(options, BUS_OPTION_ALLOW_DEGRADED);
+    m->lease.force = flag_of(options, BUS_OPTION_FORCE);
+}
+
+/* Which by force may be "": whoever has it. */
+static bool check_lease_owner(const Row *row, const Arguments *arguments, const BusOptions *options, GError **error) {
+    if ((row->method == MANAGER_DETACH && arguments->name[0] == '\0' && flag_of(options, BUS_OPTION_FORCE)) ||
+        pmemd_lease_owner_is_valid(arguments->name))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                "the owner is not valid: 1 to %d printable ASCII characters, neither the first nor the last a space, "
+                "such as the uuid of a domain",
+                PMEMD_LEASE_OWNER_MAX);
+    return false;
+}
+
 static void fill(const Row *row, const Arguments *arguments, const BusOptions *options, const Caller *caller,
                  const BusDefaults *defaults, BusRequest *request) {
     ManagerRequest *m = &request->manager;
@@ -149,6 +178,10 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
         m->target.name = arguments->name;
         m->target.owner_uid = arguments->uid;
         break;
+    case MANAGER_ATTACH:
+    case MANAGER_DETACH:
+        fill_lease(arguments, options, m);
+        break;
     }
 }
 
@@ -184,6 +217,9 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefau
                             "uid 4294967295 (-1) is no user: give the uid of the new owner, 0 for root");
         return false;
     }
+    if ((row->method == MANAGER_ATTACH || row->method == MANAGER_DETACH) &&
+        !check_lease_owner(row, &arguments, &options, error))
+        return false;
     fill(row, &arguments, &options, caller, defaults, &request);
     request.hash = hash_of(row, &arguments, &options);
     *ret_request = request;
@@ -258,6 +294,12 @@ void bus_request_purpose(const BusRequest *request, BusPurpose *ret_purpose) {
         purpose.has_target = true;
         purpose.target = m->target.uuid;
         break;
+    case MANAGER_ATTACH:
+    case MANAGER_DETACH:
+        purpose.has_target = true;
+        purpose.target = m->lease.uuid;
+        purpose.takes = m->lease.force;
+        break;
     }
     *ret_purpose = purpose;
 }
@@ -276,6 +318,8 @@ int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t res
     case MANAGER_RELEASE_MGMT:
     case MANAGER_RENAME:
     case MANAGER_SET_OWNER:
+    case MANAGER_ATTACH: /* never: see bus-lease */
+    case MANAGER_DETACH:
         break;
     }
     return sd_bus_reply_method_return(call, NULL);

@@ -63,6 +63,16 @@ static uint64_t ask_from(const BusUnread *unread) {
     return MIN(BUS_UNREAD_ASK, limit(unread));
 }
 
+uint64_t bus_unread_of(const BusUnread *unread, const char *sender) {
+    const Reader *reader = unread->blind ? NULL : g_hash_table_lookup(unread->readers, sender);
+
+    return reader ? reader->waiting + reader->sent : 0;
+}
+
+uint64_t bus_unread_total(const BusUnread *unread) {
+    return unread->blind ? 0 : unread->total;
+}
+
 uint64_t bus_unread_share(const BusUnread *unread) {
     return limit(unread);
 }
@@ -78,7 +88,7 @@ static Reader *reader_of(BusUnread *unread, sd_bus_message *call) {
 /* The stats: a{sv}. What a bus does not count nobody waits for. */
 static int read_outgoing(sd_bus_message *reply, uint64_t *ret_bytes) {
     const char *key, *type;
-    uint32_t bytes = 0;
+    uint32_t bytes = 0, descriptors = 0;
 
     int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
     while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
@@ -87,13 +97,15 @@ static int read_outgoing(sd_bus_message *reply, uint64_t *ret_bytes) {
             r = sd_bus_message_peek_type(reply, NULL, &type);
         if (r >= 0 && g_str_equal(key, "OutgoingBytes") && g_str_equal(type, "u"))
             r = sd_bus_message_read(reply, "v", "u", &bytes);
+        else if (r >= 0 && g_str_equal(key, "OutgoingFDs") && g_str_equal(type, "u"))
+            r = sd_bus_message_read(reply, "v", "u", &descriptors);
         else if (r >= 0)
             r = sd_bus_message_skip(reply, "v");
         if (r >= 0)
             r = sd_bus_message_exit_container(reply);
     }
     if (r >= 0)
-        *ret_bytes = bytes;
+        *ret_bytes = bytes + descriptors * BUS_UNREAD_DESCRIPTOR;
     return r;
 }
 

@@ -7,6 +7,7 @@
 #include "proto/error.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void count(const BusView *view, sd_bus_message *call, const GError *error) {
     int code = !error ? -1 : error->domain == PMEMD_ERROR ? error->code : PMEMD_ERROR_INTERNAL;
@@ -123,6 +124,29 @@ void region_facts_of_region(const Region *region, const Caller *viewer, RegionFa
     if (!bus_view_shows_region(viewer, region))
         hide(&facts);
     *ret_facts = facts;
+}
+
+bool bus_view_shows_lease(const Caller *viewer, const Region *region, const Lease *lease) {
+    return bus_view_shows_region(viewer, region) ||
+           (viewer && lease->uid == viewer->uid && strcmp(lease->user, viewer->user) == 0);
+}
+
+void lease_facts_of_region(const State *state, const Region *region, const Caller *viewer, LeaseFacts *ret_facts) {
+    const Lease *lease = region ? state_lease(state, region) : NULL;
+
+    if (!lease || !bus_view_shows_lease(viewer, region, lease)) {
+        *ret_facts = (LeaseFacts){ "", "", "", 0, PMEMD_FRAME_INVALID, BUS_UNKNOWN_UID, false };
+        return;
+    }
+    *ret_facts = (LeaseFacts){
+        .owner = lease->owner,
+        .user = lease->user,
+        .until = lease_until_to_string(lease->sender != NULL),
+        .since_usec = lease->since,
+        .guest_frame = lease->guest_frame,
+        .uid = lease->uid,
+        .confirmed = lease->confirmed,
+    };
 }
 
 bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, const Caller *viewer, RegionFacts *ret_facts) {

@@ -58,6 +58,17 @@ void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *r
 void region_facts_of_region(const Region *region, const Caller *viewer, RegionFacts *ret_facts);
 /* false: neither a pool nor a data region has this uuid. */
 bool region_facts_by_uuid(const BusView *view, sd_id128_t uuid, const Caller *viewer, RegionFacts *ret_facts);
+/* Who has a data region, as viewer may see it; nothing of it shows when nobody has, or when viewer may not see it. Strings are the
+ * state's: valid until it changes. */
+typedef struct {
+    const char *owner, *user, *until; /* "" none */
+    uint64_t since_usec, guest_frame; /* 0 none; PMEMD_FRAME_INVALID not known */
+    uint32_t uid;                     /* BUS_UNKNOWN_UID none */
+    int confirmed;                    /* boolean */
+} LeaseFacts;
+void lease_facts_of_region(const State *state, const Region *region, const Caller *viewer, LeaseFacts *ret_facts);
+/* May viewer see who has it? Its owner, and whoever has it. */
+bool bus_view_shows_lease(const Caller *viewer, const Region *region, const Lease *lease);
 /* May viewer see all of the region, or of the pool? */
 bool bus_view_shows_region(const Caller *viewer, const Region *region);
 bool bus_view_shows_pool(const Caller *viewer, const Pool *pool);

@@ -3,10 +3,12 @@
 #include "daemon/bus.h"
 
 #include "daemon/bus-authorize.h"
+#include "daemon/bus-descriptors.h"
 #include "daemon/bus-error.h"
 #include "daemon/bus-find.h"
 #include "daemon/bus-hold.h"
 #include "daemon/bus-job.h"
+#include "daemon/bus-lease.h"
 #include "daemon/bus-list.h"
 #include "daemon/bus-locate.h"
 #include "daemon/bus-metrics.h"
@@ -45,6 +47,8 @@ struct Bus {
     BusHold *hold;
     BusRegion *regions;
     BusJob *jobs;
+    BusLease *leases;
+    BusDescriptors *descriptors;
     BusTurns *lists;      /* calls of the List methods, and LocateList */
     const Eraser *eraser; /* NULL: not yet, or no longer */
     sd_bus_slot *object, *object_manager, *name_lost, *disconnected;
@@ -55,6 +59,7 @@ struct Bus {
 /* A change under way: whom to answer. */
 typedef struct {
     const BusView *view;
+    BusLease *leases;
     sd_bus_message *call;
     ManagerMethod method;
     Caller caller; /* may be gone when it is done */
@@ -66,13 +71,18 @@ typedef struct {
 
 static void on_change_done(void *data, sd_id128_t result, const GError *error) {
     Pending *pending = data;
+    int r = 0;
 
+    if (pending->method == MANAGER_ATTACH)
+        r = bus_lease_reply(pending->leases, pending->call, &pending->caller, result, error);
     if (error) {
         bus_view_refuse(pending->view, pending->call, error);
     } else {
         bus_audit_done(pending->view->audit, pending->call, &pending->caller, &pending->before, result,
                        pending->request_id);
-        bus_view_answered(pending->view, pending->call, bus_request_reply(pending->call, pending->method, result));
+        if (pending->method != MANAGER_ATTACH)
+            r = bus_request_reply(pending->call, pending->method, result);
+        bus_view_answered(pending->view, pending->call, r);
     }
     sd_bus_message_unref(pending->call);
     g_free(pending);
@@ -99,6 +109,7 @@ static bool run_change(void *data, sd_bus_message *call, const Caller *caller, b
     Pending *pending = g_new(Pending, 1);
     *pending = (Pending){
         .view = &bus->view,
+        .leases = bus->leases,
         .call = sd_bus_message_ref(call),
         .method = request.manager.method,
         .caller = *caller,
@@ -107,8 +118,41 @@ static bool run_change(void *data, sd_bus_message *call, const Caller *caller, b
     };
     if (request.manager.method == MANAGER_SET_OWNER)
         request.manager.target.owner_user = request.owner_user;
+    if (request.manager.method == MANAGER_ATTACH) {
+        request.manager.lease.sender = sd_bus_message_get_sender(call);
+        request.manager.lease.bus_id = bus_lease_bus_id(bus->leases);
+    }
     manager_submit(bus->view.manager, &request.manager, request.hash, on_change_done, pending);
     return true;
+}
+
+/* Few answers with descriptors at a time: see bus-lease. */
+static bool run_attach(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    Bus *bus = data;
+
+    return bus_lease_add(bus->leases, call, caller, others, error);
+}
+
+static void submit_attach(void *data, sd_bus_message *call, const Caller *caller, bool others) {
+    Bus *bus = data;
+    g_autoptr(GError) error = NULL;
+
+    sd_bus_message_rewind(call, true);
+    if (run_change(bus, call, caller, others, &error))
+        return;
+    (void) bus_lease_reply(bus->leases, call, caller, SD_ID128_NULL, error); /* it is none: nothing is sent */
+    bus_view_refuse(&bus->view, call, error);
+}
+
+static int handle_attach(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = {
+        .interface = PMEMD_IFACE_MANAGER,
+        .describe = describe_change,
+        .run = run_attach,
+    };
+    Bus *bus = userdata;
+
+    return bus_authorize(bus->authority, call, &operation, bus);
 }
 
 static int handle_change(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
@@ -197,10 +241,11 @@ static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_
 static bool run_list(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
     const char *member = sd_bus_message_get_member(call);
     const Bus *bus = data;
-    BusList list = g_str_equal(member, "ListRaw")    ? BUS_LIST_RAW
-                   : g_str_equal(member, "ListMgmt") ? BUS_LIST_MGMT
-                   : g_str_equal(member, "ListData") ? BUS_LIST_DATA
-                                                     : BUS_LIST_FOREIGN;
+    BusList list = g_str_equal(member, "ListRaw")      ? BUS_LIST_RAW
+                   : g_str_equal(member, "ListMgmt")   ? BUS_LIST_MGMT
+                   : g_str_equal(member, "ListData")   ? BUS_LIST_DATA
+                   : g_str_equal(member, "ListLeases") ? BUS_LIST_LEASES
+                                                       : BUS_LIST_FOREIGN;
 
     if (!bus_list_reply(&bus->view, list, call, caller, error))
         return false;
@@ -340,6 +385,12 @@ static const sd_bus_vtable manager_vtable[] = {
                             handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("SetOwner", SD_BUS_ARGS("o", region, "u", uid, "a{sv}", options), SD_BUS_NO_RESULT,
                             handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("o", region, "s", owner, "a{sv}", options),
+                            SD_BUS_RESULT("h", fd, "a{sv}", details), handle_attach, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Detach", SD_BUS_ARGS("o", region, "s", owner, "a{sv}", options), SD_BUS_NO_RESULT,
+                            handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ListLeases", SD_BUS_ARGS("s", after, "u", max),
+                            SD_BUS_RESULT("a(ssssustsbt)", leases, "s", next), handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("CountRegions", SD_BUS_ARGS("s", kind), SD_BUS_RESULT("u", count), handle_count, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListRaw", SD_BUS_ARGS("s", after, "u", max),
                             SD_BUS_RESULT("a(sttiitttttsss)", regions, "s", next), handle_list, ANYONE),
@@ -497,10 +548,9 @@ static int connect_to(const char *address, sd_bus **ret_bus) {
         r = sd_bus_set_address(bus, address);
     if (r >= 0)
         r = sd_bus_set_bus_client(bus, true);
-    /* No method takes descriptors. The bus refuses to pass on what carries some then: calls that wait would keep them,
-     * and without one left the connection ends. */
+    /* Attach answers with one. No method takes any, and yet some may come: see bus-descriptors. */
     if (r >= 0)
-        r = sd_bus_negotiate_fds(bus, false);
+        r = sd_bus_negotiate_fds(bus, true);
     if (r >= 0)
         r = sd_bus_start(bus);
     if (r < 0) {
@@ -582,9 +632,16 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->hold = bus_hold_new(&bus->view, error);
     if (!bus->hold)
         return NULL;
+    bus->descriptors = bus_descriptors_new(bus->view.bus, error);
+    if (!bus->descriptors)
+        return NULL;
     bus->view.unread = bus_unread_new(bus->view.bus, go_on_with_list, cost_of, bus, error);
     if (!bus->view.unread)
         return NULL;
+    bus->leases = bus_lease_new(&bus->view, submit_attach, bus, error);
+    if (!bus->leases)
+        return NULL;
+    /* Behind all that listens to the manager: from there on nothing may fail. */
     bus->jobs = bus_job_new(&bus->view, bus->authority, error);
     if (!bus->jobs)
         return NULL;
@@ -607,6 +664,8 @@ void bus_free(Bus *bus) {
         sd_bus_flush(bus->view.bus);
         sd_bus_detach_event(bus->view.bus);
     }
+    bus_lease_free(bus->leases);
+    bus_descriptors_free(bus->descriptors);
     bus_job_free(bus->jobs);
     bus_region_free(bus->regions);
     bus_turns_free(bus->lists);
@@ -633,6 +692,7 @@ void bus_set_eraser(Bus *bus, Eraser *eraser) {
 
 void bus_refuse_pending(Bus *bus) {
     bus_turns_flush(bus->lists);
+    bus_lease_refuse_waiting(bus->leases);
     bus_authority_refuse_pending(bus->authority);
 }
 

@@ -122,6 +122,10 @@ static bool read_max_queue_per_user(Config *config, const char *text, GError **e
     return read_count(text, 1, COUNT_MAX, &config->max_queue_per_user, error);
 }
 
+static bool read_max_leases_per_user(Config *config, const char *text, GError **error) {
+    return read_count(text, 0, REGIONS_MAX, &config->max_leases_per_user, error);
+}
+
 static bool read_max_regions_per_user(Config *config, const char *text, GError **error) {
     return read_count(text, 0, REGIONS_MAX, &config->max_regions_per_user, error);
 }
@@ -158,6 +162,7 @@ static const Key key_table[] = {
     [CONFIG_MAX_QUEUE] = { "MaxQueue", "256", read_max_queue, true },
     [CONFIG_MAX_QUEUE_PER_USER] = { "MaxQueuePerUser", "64", read_max_queue_per_user, true },
     [CONFIG_MAX_REGIONS_PER_USER] = { "MaxRegionsPerUser", "1024", read_max_regions_per_user, true },
+    [CONFIG_MAX_LEASES_PER_USER] = { "MaxLeasesPerUser", "1024", read_max_leases_per_user, true },
     [CONFIG_STUCK_AFTER] = { "StuckAfterSec", "60", read_stuck_after, true },
     [CONFIG_HEALTH_POLL] = { "HealthPollSec", "300", read_health_poll, true },
 };

@@ -33,6 +33,7 @@ typedef enum {
     CONFIG_MAX_QUEUE,
     CONFIG_MAX_QUEUE_PER_USER,
     CONFIG_MAX_REGIONS_PER_USER,
+    CONFIG_MAX_LEASES_PER_USER,
     CONFIG_STUCK_AFTER,
     CONFIG_HEALTH_POLL,
     N_CONFIG_KEYS,
@@ -57,6 +58,7 @@ typedef struct {
     guint max_queue;            /* changes that wait, in total */
     guint max_queue_per_user;
     guint max_regions_per_user; /* data regions, also those being erased; 0: no limit */
+    guint max_leases_per_user;  /* data regions that one user has attached; 0: no limit */
     guint stuck_after_sec;      /* when an operation of the backend is reported as stuck */
     guint health_poll_sec;      /* how often the platform is read without an event; 0: never */
     QuotaTable *quotas;

@@ -39,6 +39,8 @@ const EventInfo *event_info(Event event) {
         [EVENT_CHANGE_DONE] = { "change-done", "f13c99d41bb04878a82239c0efe9be22", LOG_NOTICE },
         [EVENT_CHANGE_REFUSED] = { "change-refused", "fc978f820352488983851cfadb8c53a6", LOG_NOTICE },
         [EVENT_REFUSALS_OMITTED] = { "refusals-omitted", "47b50b13d0604e478ab66339592e532b", LOG_WARNING },
+        [EVENT_LEASE_FORCED] = { "lease-forced", "e169b62b8f17477c82429c01dd944382", LOG_WARNING },
+        [EVENT_LEASES_UNCONFIRMED] = { "leases-unconfirmed", "8dcbe953f64845ac9542ce5323036c0c", LOG_NOTICE },
         [EVENT_REGION_FREED] = { "region-freed", "1768fd43558a4f08aac24aea1707bb4c", LOG_NOTICE },
     };
 

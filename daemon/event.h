@@ -40,6 +40,8 @@ typedef enum {
     EVENT_CHANGE_DONE,           /* audit: who changed what */
     EVENT_CHANGE_REFUSED,        /* audit: who asked for what in vain, and why */
     EVENT_REFUSALS_OMITTED,      /* audit: how many refusals were not written */
+    EVENT_LEASE_FORCED,          /* a region was taken from whoever had it */
+    EVENT_LEASES_UNCONFIRMED,    /* regions were lent before the start, and nobody has attached them again */
     EVENT_REGION_FREED,          /* audit: a released region was erased, its frames are free */
     N_EVENTS,
 } Event;

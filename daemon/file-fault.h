@@ -4,7 +4,7 @@
  * Failures and delays that a test orders from the file backend: DIR/inject.conf, read at the start of each operation.
  * For tests; no other backend has it. The directory belongs to the daemon's user alone, so nobody else can order any.
  *
- *   [create]         list, create, destroy, renew, open_medium, open_content, zero or clear_bad: the operation it is about
+ *   [create]         list, create, destroy, renew, open_medium, open_content, zero, clear_bad or lend: the operation it is about
  *   Nth=1            the call that is meant, counted from the next one; default 1
  *   When=before      nothing was done; the default
  *        prepared    create, renew: temporary files are written, nothing is visible yet, and stays so
@@ -33,6 +33,7 @@ typedef enum {
     FILE_FAULT_OPEN_CONTENT,
     FILE_FAULT_ZERO,
     FILE_FAULT_CLEAR_BAD,
+    FILE_FAULT_LEND,
     N_FILE_FAULT_OPS,
 } FileFaultOp;
 

@@ -292,6 +292,7 @@ static ManagerLimits limits_of(const Config *config) {
         .max_queue = config->max_queue,
         .max_queue_per_uid = config->max_queue_per_user,
         .max_regions_per_uid = config->max_regions_per_user,
+        .max_leases_per_uid = config->max_leases_per_user,
         .stuck_usec = config->stuck_after_sec * UINT64_C(1000000),
     };
 }

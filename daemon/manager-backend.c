@@ -25,6 +25,22 @@ bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, Backe
     return destroyed;
 }
 
+bool manager_backend_renew(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
+    uint64_t begin = stats_now();
+    bool renewed = !m->backend->ops->renew || m->backend->ops->renew(m->backend, uuid, tag, ret_outcome, error);
+
+    stats_add_since(m->stats, STATS_BACKEND_RENEW, begin);
+    return renewed;
+}
+
+BackendLoan *manager_backend_lend(Manager *m, sd_id128_t uuid, GError **error) {
+    uint64_t begin = stats_now();
+    BackendLoan *loan = m->backend->ops->lend(m->backend, uuid, error);
+
+    stats_add_since(m->stats, STATS_BACKEND_LEND, begin);
+    return loan;
+}
+
 Medium *manager_backend_open_medium(Manager *m, sd_id128_t uuid, GError **error) {
     uint64_t begin = stats_now();
     Medium *medium = m->backend->ops->open_medium(m->backend, uuid, error);

@@ -4,7 +4,7 @@
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
  * manager-start.c recovers; manager-listing.c takes in what the platform shows; manager-backend.c calls the backend;
- * manager-create.c, manager-pool.c and manager-release.c are the operations. Nobody else includes it.
+ * manager-create.c, manager-pool.c, manager-release.c and manager-lease.c are the operations. Nobody else includes it.
  */
 #pragma once
 
@@ -75,6 +75,8 @@ struct Op {
     BackendOutcome outcome;
     bool ok;
     bool cleaned; /* a failed setup left nothing behind */
+    bool renew;   /* the device is to be renewed first */
+    BackendLoan *loan;
     GError *error;
     GError *asked_error; /* what the caller is to be told once things are settled */
     Medium *medium;
@@ -129,6 +131,9 @@ uint64_t manager_now_usec(void);
 /* manager-backend.c: the backend's operations, as backend.h has them, and timed. On the worker's thread. */
 BackendListing *manager_backend_list(Manager *m, GError **error);
 bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
+/* A backend whose devices need none has none. */
+bool manager_backend_renew(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
+BackendLoan *manager_backend_lend(Manager *m, sd_id128_t uuid, GError **error);
 Medium *manager_backend_open_medium(Manager *m, sd_id128_t uuid, GError **error);
 BackendContent *manager_backend_open_content(Manager *m, sd_id128_t uuid, GError **error);
 /* Worker step: who has op->device_uuid mapped: op->mappers or op->error. */
@@ -184,3 +189,9 @@ void rename_start(Op *op);
 void set_owner_start(Op *op);
 void open_content_start(Op *op);
 void finish_release_start(Op *op);
+
+/* manager-lease.c */
+void attach_start(Op *op);
+void detach_start(Op *op);
+/* Of leases of before the start, whether anybody still uses them is not known: said once. */
+void manager_tell_unconfirmed(Manager *m);

@@ -190,6 +190,7 @@ static void take_verdict(Manager *m, Pool *pool, Medium *medium) {
     if (!sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id)) {
         manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_POOL_OTHER_MACHINE,
                                "it was last used on another machine, whose guests may still count on it");
+        state_void_leases(m->state, pool); /* of that machine's guests */
         return;
     }
     if (!append_open(m, pool, &error) && pool->state == POOL_OK) {

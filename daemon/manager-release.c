@@ -421,7 +421,8 @@ void set_owner_start(Op *op) {
     Region *region;
     Pool *pool;
 
-    if (!find_target(op, &region, &pool, &error) || (region && !may_be_given(op, region, &error)) ||
+    if (!find_target(op, &region, &pool, &error) ||
+        (region && !(rules_not_leased(op->m->state, region, &error) && may_be_given(op, region, &error))) ||
         (region && !rules_journal_room(pool, region->name ? strlen(region->name) : 0, strlen(user), &error))) {
         op_finish(op, SD_ID128_NULL, error);
         return;

@@ -339,6 +339,7 @@ static void start_destroy_next(Op *op);
 static void start_done(Op *op) {
     op_drop_listing(op);
     op->m->recovering = false;
+    manager_tell_unconfirmed(op->m);
     manager_tell_platform(op->m);
     op_finish(op, SD_ID128_NULL, NULL);
 }

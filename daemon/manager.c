@@ -175,6 +175,7 @@ static void op_free(Op *op) {
     backend_device_free(op->device);
     backend_content_free(op->content);
     mapper_list_free(op->mappers);
+    backend_loan_free(op->loan);
     medium_free(op->medium);
     g_clear_error(&op->error);
     g_clear_error(&op->asked_error);
@@ -411,6 +412,8 @@ bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_pla
     case MANAGER_RELEASE_MGMT:
     case MANAGER_RENAME:
     case MANAGER_SET_OWNER:
+    case MANAGER_ATTACH:
+    case MANAGER_DETACH:
         break;
     }
     g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
@@ -526,6 +529,8 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
         [MANAGER_RELEASE_MGMT] = release_mgmt_start,
         [MANAGER_RENAME] = rename_start,
         [MANAGER_SET_OWNER] = set_owner_start,
+        [MANAGER_ATTACH] = attach_start,
+        [MANAGER_DETACH] = detach_start,
     };
     g_autoptr(GError) error = NULL;
 
@@ -570,6 +575,13 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
         op->pool_key = g_strdup(request->target.owner_user);
         op->request.target.name = op->name;
         op->request.target.owner_user = op->pool_key;
+        break;
+    case MANAGER_ATTACH:
+    case MANAGER_DETACH:
+        op->name = g_strdup(request->lease.owner);
+        op->pool_key = g_strdup(request->lease.sender ? request->lease.sender : "");
+        op->request.lease.owner = op->name;
+        op->request.lease.sender = op->pool_key;
         break;
     }
     op_add_waiter(op, done, data);

@@ -27,6 +27,8 @@ typedef enum {
     MANAGER_RELEASE_MGMT = 6,
     MANAGER_RENAME = 7,
     MANAGER_SET_OWNER = 8,
+    MANAGER_ATTACH = 9,
+    MANAGER_DETACH = 10,
 } ManagerMethod;
 
 /* One request for a change. Strings are copied by manager_submit(). */
@@ -46,6 +48,17 @@ typedef struct {
             uint32_t owner_uid;     /* SET_OWNER */
             const char *owner_user; /* SET_OWNER */
         } target;
+        struct {                  /* ATTACH, DETACH */
+            sd_id128_t uuid;      /* region */
+            const char *owner;    /* valid; DETACH with force also "" */
+            const char *sender;   /* ATTACH: the caller's connection, which the lease may end with */
+            sd_id128_t bus_id;    /* the run of the bus that it is on */
+            uint64_t guest_frame; /* of the region's first frame */
+            bool has_guest_frame;
+            bool has_until, disconnect;
+            bool allow_degraded;
+            bool force; /* DETACH */
+        } lease;
     };
 } ManagerRequest;
 
@@ -83,6 +96,7 @@ typedef struct {
     guint max_queue_per_uid;   /* and of one user (default 64); root and the daemon's user: the total alone */
     uint64_t stuck_usec;       /* an operation of the backend that takes longer is reported (State); 0: none is */
     guint max_regions_per_uid; /* data regions of one user; 0: no limit; root: none */
+    guint max_leases_per_uid;  /* data regions that one user has attached; 0: no limit; root: none */
 } ManagerLimits;
 
 /* Takes backend over. state_dir exists. Starts the worker; manager_start() begins to read the platform. */
@@ -119,6 +133,11 @@ bool manager_check_limits(const Manager *m, uint32_t uid, guint elsewhere, guint
  * requests before it may give the region to somebody else (NOT_AUTHORIZED). hash: of all arguments (for request-ids: the same id with another hash is
  * refused). */
 void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, ManagerDone done, void *data);
+
+/* In ManagerDone of an ATTACH that was done, and then alone: the device, opened. The callee's; what is not taken is closed. */
+BackendLoan *manager_take_loan(Manager *m);
+/* The connection that this region's lease ends with is gone. What has another lease by now keeps it. */
+void manager_disconnected(Manager *m, sd_id128_t region_uuid, const char *sender, sd_id128_t bus_id);
 
 /* The decision alone, at once. method: one of the four setup / allocate ones. */
 bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);

@@ -76,15 +76,19 @@ static uint64_t answer_record_bytes(const Pool *pool) {
     return more * jf_snapshot_bytes(jf_request_encode(&request, payload));
 }
 
+/* Room for so many bytes of records beside all that is there, and for the release of n_regions. */
+static bool journal_has_room(const Pool *pool, uint64_t records, uint64_t n_regions, uint64_t *ret_needed) {
+    uint64_t releases = n_regions * release_record_bytes() + answer_record_bytes(pool);
+
+    if (__builtin_add_overflow(pool->snapshot_bytes, records + releases + JOURNAL_SLACK, ret_needed))
+        *ret_needed = UINT64_MAX;
+    return *ret_needed <= pool->sb.geo.area_len;
+}
+
 bool rules_journal_room(const Pool *pool, size_t name_len, size_t user_len, GError **error) {
-    uint64_t records = region_record_bytes(name_len, user_len);
-    uint64_t releases = ((uint64_t) pool->n_regions + 1) * release_record_bytes() + answer_record_bytes(pool);
-    uint64_t area = pool->sb.geo.area_len;
     uint64_t needed;
 
-    if (__builtin_add_overflow(pool->snapshot_bytes, records + releases + JOURNAL_SLACK, &needed))
-        needed = UINT64_MAX;
-    if (needed <= area)
+    if (journal_has_room(pool, region_record_bytes(name_len, user_len), (uint64_t) pool->n_regions + 1, &needed))
         return true;
 
     g_autofree char *who = placement_describe_pool(pool);
@@ -93,7 +97,23 @@ bool rules_journal_room(const Pool *pool, size_t name_len, size_t user_len, GErr
         "the journal of %s is full: with one more region, and room for the release of all %u, its records would "
         "take " U64_FORMAT " bytes, but an area has " U64_FORMAT
         ": release regions, use another management region, or make one with a larger max-regions",
-        who, pool->n_regions + 1, needed, area);
+        who, pool->n_regions + 1, needed, pool->sb.geo.area_len);
+    return false;
+}
+
+bool rules_lease_room(const Pool *pool, GError **error) {
+    uint64_t bytes = jf_snapshot_bytes(jf_lease_payload_len(PMEMD_LEASE_OWNER_MAX, PMEMD_USER_MAX, JF_SENDER_MAX));
+    uint64_t needed;
+
+    if (journal_has_room(pool, bytes, pool->n_regions, &needed))
+        return true;
+
+    g_autofree char *who = placement_describe_pool(pool);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE,
+                "the journal of %s is full: with one more lease, and room for the release of all %u regions, its "
+                "records would take " U64_FORMAT " bytes, but an area has " U64_FORMAT
+                ": release regions, or make a management region with a larger max-regions",
+                who, pool->n_regions, needed, pool->sb.geo.area_len);
     return false;
 }
 
@@ -174,7 +194,7 @@ bool rules_release_data(const State *state, const Region *region, GError **error
                     region->intent->txid);
         return false;
     }
-    return true;
+    return rules_not_leased(state, region, error);
 }
 
 bool rules_is_own(uint32_t owner_uid, const char *owner_user, uint32_t uid, const char *user) {

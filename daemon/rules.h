@@ -78,3 +78,37 @@ bool rules_name(const State *state, const Pool *pool, const char *name, const vo
 bool rules_pool_writable(const Pool *pool, GError **error);
 /* Would one more region with this name and user still leave room for the release of every one? NO_SPACE "journal". */
 bool rules_journal_room(const Pool *pool, size_t name_len, size_t user_len, GError **error);
+
+/* --- leases --- */
+
+/* Who is to have the region: what decides whether it may be. */
+typedef struct {
+    const char *owner; /* valid */
+    uint32_t uid;
+    guint max_leases; /* of this user; 0: no limit */
+} LeaseRequest;
+
+/* May it be lent to them now? Also when they have it. LEASED names who has it; BUSY: its job, when it is not erased. */
+bool rules_attach(const State *state, const Region *region, const LeaseRequest *request, GError **error);
+/* Did somebody else have it last, who may have kept a descriptor? */
+bool rules_attach_renews(const State *state, const Region *region, const LeaseRequest *request);
+
+typedef struct {
+    const char *owner; /* with force, "": whoever has it */
+    uint32_t uid;
+    bool force;
+    bool others; /* may do so with what other users have */
+} DetachRequest;
+
+typedef enum {
+    DETACH_NOTHING, /* they gave it back before: a repeated request */
+    DETACH_OWN,
+    DETACH_FORCED, /* it is taken from somebody */
+} DetachKind;
+
+bool rules_detach(const State *state, const Region *region, const DetachRequest *request, DetachKind *ret_kind,
+                  GError **error);
+/* LEASED: somebody has it. */
+bool rules_not_leased(const State *state, const Region *region, GError **error);
+/* Would one more lease still leave room in the journal for the release of every region? NO_SPACE "journal". */
+bool rules_lease_room(const Pool *pool, GError **error);

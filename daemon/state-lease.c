@@ -6,6 +6,8 @@
  */
 #include "daemon/state-internal.h"
 
+#include <string.h>
+
 static uint64_t lease_snapshot_bytes(const Lease *lease) {
     size_t sender_len = lease->sender ? strlen(lease->sender) : 0;
 
@@ -117,6 +119,44 @@ void state_confirm_lease(State *state, const Region *region) {
         return;
     lease->confirmed = true;
     state->n_unconfirmed--;
+}
+
+static int compare_places(const Region *a, const Region *b) {
+    uint64_t start = region_device(a).start, other = region_device(b).start;
+
+    return start != other ? (start < other ? -1 : 1) : memcmp(&a->uuid, &b->uuid, sizeof a->uuid);
+}
+
+static gint compare_pointed(gconstpointer a, gconstpointer b) {
+    return compare_places(*(const Region *const *) a, *(const Region *const *) b);
+}
+
+GPtrArray *state_leased_regions(const State *state, const Region *from) {
+    GPtrArray *regions = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer region, lease;
+
+    g_hash_table_iter_init(&iter, state->leases);
+    while (g_hash_table_iter_next(&iter, &region, &lease))
+        if (lease_is_held(lease) && compare_places(region, from) >= 0)
+            g_ptr_array_add(regions, region);
+    g_ptr_array_sort(regions, compare_pointed);
+    return regions;
+}
+
+GPtrArray *state_tied_regions(const State *state, const char *sender) {
+    GPtrArray *regions = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer region, value;
+
+    g_hash_table_iter_init(&iter, state->leases);
+    while (g_hash_table_iter_next(&iter, &region, &value)) {
+        const Lease *lease = value;
+
+        if (lease->sender && (!sender || strcmp(lease->sender, sender) == 0))
+            g_ptr_array_add(regions, region);
+    }
+    return regions;
 }
 
 void state_void_leases(State *state, const Pool *pool) {

@@ -31,6 +31,8 @@ const char *stats_time_to_string(StatsTime time) {
         [STATS_BACKEND_MAPPERS] = "mappers",
         [STATS_BACKEND_OPEN_MEDIUM] = "open-medium",
         [STATS_BACKEND_OPEN_CONTENT] = "open-content",
+        [STATS_BACKEND_LEND] = "lend",
+        [STATS_BACKEND_RENEW] = "renew",
         [STATS_BACKEND_ZERO] = "zero",
     };
     G_STATIC_ASSERT(G_N_ELEMENTS(names) == N_STATS_TIMES);

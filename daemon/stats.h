@@ -24,6 +24,8 @@ typedef enum {
     STATS_BACKEND_MAPPERS,
     STATS_BACKEND_OPEN_MEDIUM,
     STATS_BACKEND_OPEN_CONTENT,
+    STATS_BACKEND_LEND,
+    STATS_BACKEND_RENEW,
     STATS_BACKEND_ZERO, /* one piece of an erase */
     N_STATS_TIMES,
 } StatsTime;

@@ -28,7 +28,8 @@ typedef struct {
 } FaultyMedium;
 
 static const char *const names[] = {
-    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "clear_bad", "store", "flush", "fence",
+    "list", "create",    "destroy", "renew", "open_medium", "open_content",
+    "zero", "clear_bad", "lend",    "store", "flush",       "fence",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == N_FAULTY_CALLS);
 
@@ -250,6 +251,13 @@ static bool faulty_clear_bad(Backend *backend, const BackendClear *req, uint64_t
     return b->inner->ops->clear_bad(b->inner, req, ret_frames, ret_outcome, error);
 }
 
+static BackendLoan *faulty_lend(Backend *backend, sd_id128_t uuid, GError **error) {
+    const FaultyBackend *b = (FaultyBackend *) backend;
+
+    begin(b, FAULTY_LEND);
+    return b->inner->ops->lend(b->inner, uuid, error);
+}
+
 static void faulty_free(Backend *backend) {
     FaultyBackend *b = (FaultyBackend *) backend;
 
@@ -266,6 +274,7 @@ static const BackendOps ops = {
     .renew = faulty_renew,
     .mappers = faulty_mappers,
     .open_medium = faulty_open_medium,
+    .lend = faulty_lend,
     .open_content = faulty_open_content,
     .clear_bad = faulty_clear_bad,
     .free = faulty_free,

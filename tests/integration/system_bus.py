@@ -32,14 +32,14 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 """
 
 
-def connect_as(address, uid):
+def connect_as(address, uid, descriptors=False):
     """A connection that the bus takes for that user's, with the user's groups."""
     user, groups = pwd.getpwuid(uid), os.getgroups()
     os.initgroups(user.pw_name, user.pw_gid)
     os.setegid(user.pw_gid)
     os.seteuid(uid)
     try:
-        return wire.Connection(address)
+        return wire.Connection(address, descriptors)
     finally:
         os.seteuid(0)
         os.setegid(0)

@@ -387,7 +387,8 @@ class Unprivileged(Case):
             pass
         values = added[1][harness.REGION]
         hidden = {"StartFrame", "EndFrame", "ExtentStart", "ExtentEnd", "DevicePath", "StateReason", "OwnerUid",
-                  "Owner"}
+                  "Owner", "LeaseOwner", "LeaseUid", "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed",
+                  "LeaseGuestFrame"}
         self.assertEqual(set(self.connection.get_all(region, harness.REGION)) - set(values), hidden)
         self.assertEqual(values["Bytes"], 16 * MIB)
         self.connection.manager("SetOwner", "oua{sv}", region, NOBODY, [])

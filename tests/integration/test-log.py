@@ -341,6 +341,18 @@ class Regions(Log):
         self.connection.manager("ReleaseData", "oa{sv}", self.region_path(self.guest), [])
         self.assertIn("quarantined", self.event("erase-failed", "err", REGION=self.guest)["MESSAGE"])
 
+    def test_leases(self):
+        """Whose guests may still be there after a start, and what is taken from one."""
+        region = self.guest
+        with wire.Connection(self.host.bus.address, descriptors=True) as connection:
+            os.close(connection.attach(self.region_path(region), "vm1")[0])
+            self.restart_without()
+            entry = self.event("leases-unconfirmed", "notice")
+            self.assertIn("1 data region was lent before this start", entry["MESSAGE"])
+            connection.manager("Detach", "osa{sv}", self.region_path(region), "", [("force", ("b", True))])
+        entry = self.event("lease-forced", "warning", REGION=region, NAME="guest0")
+        self.assertIn("from 'vm1' of user root (uid 0)", entry["MESSAGE"])
+
     def test_leftover(self):
         """Killed half way, and what is there cannot be destroyed."""
         self.inject("create", "partial", "kill")

@@ -13,7 +13,7 @@ import wire
 
 NOBODY = 65534
 FRAME = 4096
-OPERATIONS = {"list", "create", "destroy", "mappers", "open-medium", "open-content", "zero"}
+OPERATIONS = {"list", "create", "destroy", "mappers", "open-medium", "open-content", "lend", "renew", "zero"}
 # What each name has for labels: a contract, names are added and never changed.
 NAMES = {
     "state": {"state"}, "pool_state": {"pool", "state"}, "pools_read_only": set(),
@@ -23,6 +23,7 @@ NAMES = {
     **{f"node_{what}_bytes": {"node"} for what in ("capacity", "used", "free", "largest_gap")},
     "journal_area_bytes": {"pool"}, "journal_used_bytes": {"pool"},
     "pool_data_regions": {"pool"}, "pool_data_bytes": {"pool"}, "pool_free_mgmt_bytes": {"pool"},
+    "leases": set(), "leases_unconfirmed": set(),
     "erase_backlog_regions": set(), "erase_backlog_bytes": set(),
     "queued_requests": set(), "process_start_time_seconds": set(), "calls_total": {"method", "outcome"},
     "queue_wait_seconds_bucket": {"le"}, "queue_wait_seconds_sum": set(), "queue_wait_seconds_count": set(),

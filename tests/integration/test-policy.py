@@ -87,6 +87,18 @@ class Policy(unittest.TestCase):
             wire.as_user(NOBODY, change)
         self.assertEqual(caught.exception.name, "org.pmemd1.Error.NotAuthorized")
 
+    def test_descriptors(self):
+        """Neither by the name nor by that of the connection, and root neither: pmemd would keep them with the call."""
+        null = os.open(os.devnull, os.O_RDONLY)
+        self.addCleanup(os.close, null)
+        with wire.Connection(self.address, descriptors=True) as c:
+            for to in harness.NAME, c.bus("GetNameOwner", "s", harness.NAME)[0]:
+                serial = c.send(to, harness.ROOT, harness.MANAGER, "CountRegions", "s", "raw", descriptors=[null])
+                with self.assertRaises(wire.Error) as caught:
+                    c.wait(serial)
+                self.assertEqual(caught.exception.name, "org.freedesktop.DBus.Error.AccessDenied")
+            self.assertEqual(c.manager("CountRegions", "s", "raw"), (2,))
+
     def test_only_root_owns(self):
         def own():
             with wire.Connection(self.address) as c:

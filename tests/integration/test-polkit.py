@@ -109,7 +109,7 @@ class Case(unittest.TestCase):
         self.host = harness.Host(bus_config=bus_config()).__enter__()
         self.addCleanup(self.host.__exit__)
         self.address = self.host.bus.address
-        self.root = wire.Connection(self.address)
+        self.root = wire.Connection(self.address, descriptors=True)
         self.addCleanup(self.root.close)
         self.root.bus("AddMatch", "s", "type='signal',sender='org.pmemd1'")
         self.pool, = self.root.manager("SetupMgmt", "tta{sv}", 0x480000, 0x490000, [("name", ("s", "pool0"))])
@@ -117,7 +117,7 @@ class Case(unittest.TestCase):
         self.addCleanup(lambda: self.polkit.stop())  # of the one that is there by then
 
     def connect(self, uid):
-        connection = system_bus.connect_as(self.address, uid)
+        connection = system_bus.connect_as(self.address, uid, descriptors=True)
         self.addCleanup(connection.close)
         return connection
 
@@ -144,7 +144,7 @@ class Case(unittest.TestCase):
         return self.root.manager("ReleaseData", "oa{sv}", self.data(owner), [])[0]
 
     def lists(self):
-        return [self.root.manager(m, "su", "", 0) for m in ("ListRaw", "ListMgmt", "ListData", "ListForeign")]
+        return [self.root.manager(m, "su", "", 0) for m in ("ListRaw", "ListMgmt", "ListData", "ListForeign", "ListLeases")]
 
     def state(self, region):
         return self.root.get_all(region, harness.REGION)["State"]
@@ -160,11 +160,11 @@ class Case(unittest.TestCase):
         text = self.refused("NotAuthorized", call, *arguments)
         self.assertIn("org.pmemd1." + action, text)
         self.assertIn("ask an administrator for org.pmemd1." + action, text)
-        self.assertIn("join group pmemd" if action in ("setup-data", "release") else "as root", text)
+        self.assertIn("join group pmemd" if action in ("setup-data", "attach", "release") else "as root", text)
 
 
 # (name, (object, interface, method, arguments)) of what takes an action.
-def calls(region, second, pool, job):
+def calls(region, second, pool, job, lent):
     m = lambda member, signature="", *body: (harness.ROOT, harness.MANAGER, member, signature, *body)
     plan = [("bytes", ("t", 8 * MIB))]
     return [
@@ -181,6 +181,8 @@ def calls(region, second, pool, job):
         ("ReleaseData", m("ReleaseData", "oa{sv}", region, [])),
         ("ReleaseMgmt", m("ReleaseMgmt", "oa{sv}", pool, [])),
         ("SetOwner", m("SetOwner", "oua{sv}", second, BOB, [])),
+        ("Attach", m("Attach", "osa{sv}", lent, "guest", [])),
+        ("Detach", m("Detach", "osa{sv}", lent, "guest", [])),
     ]
 
 
@@ -192,6 +194,7 @@ def open_calls(region):
         ("ListMgmt", m("ListMgmt", "su", "", 0)),
         ("ListData", m("ListData", "su", "", 0)),
         ("ListForeign", m("ListForeign", "su", "", 0)),
+        ("ListLeases", m("ListLeases", "su", "", 0)),
         ("GetRegion", m("GetRegion", "s", region.rsplit("/", 1)[1].replace("_", "-"))),
         ("GetMetrics", m("GetMetrics")),
         ("LocateList", m("LocateList", "at", [0, 0x480000, (1 << 40) - 1])),
@@ -201,8 +204,9 @@ def open_calls(region):
 BASE = {"SetupMgmt": "setup-mgmt", "AllocateMgmt": "setup-mgmt", "SetupData": "setup-data",
         "AllocateData": "setup-data", "PlanMgmt": "setup-mgmt", "PlanData": "setup-data", "RenameMgmt": "setup-mgmt",
         "RenameData": "setup-data", "Pause": "release", "Resume": "release", "ReleaseData": "release",
-        "ReleaseMgmt": "release", "SetOwner": "manage-all"}
-OF_A_TARGET = ("RenameMgmt", "RenameData", "Pause", "Resume", "ReleaseData", "ReleaseMgmt", "SetOwner")
+        "ReleaseMgmt": "release", "SetOwner": "manage-all", "Attach": "attach", "Detach": "attach"}
+OF_A_TARGET = ("RenameMgmt", "RenameData", "Pause", "Resume", "ReleaseData", "ReleaseMgmt", "SetOwner", "Attach",
+               "Detach")
 GROUP = ("setup-data", "attach", "release")  # what policy/org.pmemd1.rules grants
 
 
@@ -210,7 +214,7 @@ class EveryMethod(Case):
     def all_calls(self, owner):
         """(name, call) of every method; the targets belong to owner."""
         region, second, pool, job = self.data(owner), self.data(owner), self.mgmt(owner), self.job(owner)
-        return calls(region, second, pool, job) + open_calls(self.pool)
+        return calls(region, second, pool, job, self.data(owner)) + open_calls(self.pool)
 
     def do(self, connection, call):
         return connection.call(harness.NAME, *call)
@@ -231,10 +235,10 @@ class EveryMethod(Case):
 
     def test_none_is_left_out(self):
         methods = {m.get("name") for i in xml.parse(INTERFACE).getroot() for m in i.findall("method")}
-        named = {n for n, _ in calls(NO_REGION, NO_REGION, NO_REGION, NO_JOB) + open_calls(NO_REGION)}
+        named = {n for n, _ in calls(NO_REGION, NO_REGION, NO_REGION, NO_JOB, NO_REGION) + open_calls(NO_REGION)}
         self.assertEqual({"Plan" if n.startswith("Plan") else "Rename" if n.startswith("Rename") else n
                           for n in named} | {"Locate"}, methods)  # whose frame it is decides, no action: Sight.test_locate
-        self.assertEqual(set(BASE), {n for n, _ in calls(NO_REGION, NO_REGION, NO_REGION, NO_JOB)})
+        self.assertEqual(set(BASE), {n for n, _ in calls(NO_REGION, NO_REGION, NO_REGION, NO_JOB, NO_REGION)})
 
     def test_root(self):
         """Polkit, which would say no, is not asked."""
@@ -244,7 +248,7 @@ class EveryMethod(Case):
 
     def test_owner(self):
         """Who has every action but manage-all: all of what is one's own, but giving it away."""
-        self.polkit.allow("setup-mgmt", "setup-data", "release")
+        self.polkit.allow("setup-mgmt", "setup-data", "attach", "release")
         self.try_all(ALICE, ALICE, lambda name: "manage-all" if name == "SetOwner" else None)
 
     def test_member_of_the_group(self):

@@ -127,8 +127,15 @@ class Message:
 
     def __init__(self, kind, serial=1, flags=0, body=(), **fields):
         self.kind, self.serial, self.flags, self.body = kind, serial, flags, tuple(body)
+        self.descriptors = []
         for name, _ in self.FIELDS.values():
             setattr(self, name, fields.get(name))
+
+    def close(self):
+        """The descriptors that it brought."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = []
 
     def encode(self):
         body = bytearray()
@@ -159,11 +166,13 @@ class Message:
 
 class Connection:
     def __init__(self, address, descriptors=False):
-        """descriptors: send() may attach some."""
+        """descriptors: send() may attach some, and messages may bring some: a body has their index in Message.descriptors."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address.split("unix:path=", 1)[1].split(",")[0])
         self.buffer = b""
+        self.descriptors = []  # that came and belong to no whole message yet
+        self.takes_descriptors = descriptors
         self.serial = 0
         self.signals = []
         self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
@@ -177,7 +186,12 @@ class Connection:
         self.name, = self.bus("Hello")
 
     def _fill(self):
-        data = self.socket.recv(1 << 16)
+        if self.takes_descriptors:
+            data, came, flags, _ = socket.recv_fds(self.socket, 1 << 16, 256)
+            assert not flags & socket.MSG_CTRUNC
+            self.descriptors += came
+        else:
+            data = self.socket.recv(1 << 16)
         if not data:
             raise Closed("connection closed")
         self.buffer += data
@@ -196,7 +210,10 @@ class Connection:
 
     def receive(self):
         head = self._take(16)
-        return Message.decode(head, self._take(Message.rest(head)))
+        message = Message.decode(head, self._take(Message.rest(head)))
+        count = message.fds or 0
+        message.descriptors, self.descriptors = self.descriptors[:count], self.descriptors[count:]
+        return message
 
     def send(self, destination, path, interface, member, signature="", *body, flags=0, descriptors=()):
         self.serial += 1
@@ -207,8 +224,8 @@ class Connection:
         self.socket.sendall(data)
         return self.serial
 
-    def wait(self, serial):
-        """The body of the reply to serial; signals that come before it are kept in self.signals."""
+    def wait_message(self, serial):
+        """The reply to serial; signals that come before it are kept in self.signals."""
         while True:
             message = self.receive()
             if message.kind == SIGNAL:
@@ -216,7 +233,22 @@ class Connection:
             elif message.reply_serial == serial:
                 if message.kind == ERROR:
                     raise Error(message.error_name, message.body[0] if message.body else "")
-                return message.body
+                return message
+            else:
+                message.close()
+
+    def wait(self, serial):
+        """Its body; descriptors that it brings are closed."""
+        message = self.wait_message(serial)
+        message.close()
+        return message.body
+
+    def attach(self, region, owner, *options):
+        """(descriptor, details) of Attach; the caller closes the descriptor."""
+        message = self.wait_message(self.send("org.pmemd1", "/org/pmemd1", "org.pmemd1.Manager", "Attach", "osa{sv}",
+                                              region, owner, list(options)))
+        descriptor, = message.descriptors
+        return descriptor, message.body[1]
 
     def call(self, destination, path, interface, member, signature="", *body):
         return self.wait(self.send(destination, path, interface, member, signature, *body))
@@ -245,6 +277,8 @@ class Connection:
 
     def close(self):
         self.socket.close()
+        for descriptor in self.descriptors:
+            os.close(descriptor)
 
     def __enter__(self):
         return self

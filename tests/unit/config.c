@@ -36,6 +36,7 @@ static void assert_defaults(const Config *config) {
     g_assert_cmpuint(config->max_queue, ==, 256);
     g_assert_cmpuint(config->max_queue_per_user, ==, 64);
     g_assert_cmpuint(config->max_regions_per_user, ==, 1024);
+    g_assert_cmpuint(config->max_leases_per_user, ==, 1024);
     g_assert_cmpuint(config->stuck_after_sec, ==, 60);
     g_assert_cmpuint(config->health_poll_sec, ==, 300);
     g_assert_cmpuint(config->quota_texts->len, ==, 0);
@@ -61,7 +62,7 @@ static void test_defaults(void) {
 static const char *const all_keys =
     "# a comment\n[pmemd]\nBus=unix:path=/run/x\nBackend=file:/srv/pmem\nStateDir=/srv/state\nManage=0x100 dimm:a\n"
     "PersistenceDomain=warn\nDefaultProfile=none\nDefaultAlignment=1G\nEraseRate=64M\nMaxQueue=65536\n"
-    "MaxQueuePerUser=1\nMaxRegionsPerUser=0\nStuckAfterSec=3\nHealthPollSec=10\n";
+    "MaxQueuePerUser=1\nMaxRegionsPerUser=0\nMaxLeasesPerUser=7\nStuckAfterSec=3\nHealthPollSec=10\n";
 
 static void test_all_keys(void) {
     g_autoptr(GError) error = NULL;
@@ -80,6 +81,7 @@ static void test_all_keys(void) {
     g_assert_cmpuint(config->max_queue, ==, 65536);
     g_assert_cmpuint(config->max_queue_per_user, ==, 1);
     g_assert_cmpuint(config->max_regions_per_user, ==, 0);
+    g_assert_cmpuint(config->max_leases_per_user, ==, 7);
     g_assert_cmpuint(config->stuck_after_sec, ==, 3);
     g_assert_cmpuint(config->health_poll_sec, ==, 10);
     g_assert_cmpuint(config->warnings->len, ==, 0);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * A data region in the words of libvirt: the memory element of a domain, and the path that stands in it.
+ * Promises: pure; well-formed whatever the path is. Used by the daemon (details of Attach) and by client/domain.
+ */
+#pragma once
+
+#include "proto/types.h"
+
+/* QEMU places a mapping of device-dax at multiples of the device's own alignment only, and libvirt rounds the size of a
+ * memory device up to as much. */
+#define PMEMD_NVDIMM_ALIGNMENT (UINT64_C(2) << 20)
+/* What libvirt counts in. */
+#define PMEMD_NVDIMM_UNIT UINT64_C(1024)
+
+/* What a guest is given: by uuid where device_path is a device, whose number is another one tomorrow. device_uuid: of the
+ * namespace's label, by which udev makes the link. The caller's. */
+char *pmemd_nvdimm_path(const char *device_path, const char *device_uuid);
+
+/* <memory model='nvdimm'>, with a newline at the end. label_bytes 0: none. The caller's. */
+char *pmemd_nvdimm_xml(const char *path, uint64_t bytes, uint64_t label_bytes, uint32_t guest_node);
