@@ -95,6 +95,11 @@ static void assert_pids(const GArray *found, unsigned use, const char *wanted) {
     g_assert_cmpstr(got, ==, wanted);
 }
 
+static void assert_gap(const Mappers *mappers, const char *says) {
+    g_assert_nonnull(mappers_gap(mappers));
+    g_assert_nonnull(strstr(mappers_gap(mappers), says));
+}
+
 /* --- devices --- */
 
 static void test_devices(Fixture *f, gconstpointer unused) {
@@ -193,8 +198,7 @@ static void test_first_thread_ended(Fixture *f, gconstpointer unused) {
     }
     put(f, "10/task/11/maps", "5000-6000 rw-s 00000000 00:05 12      /dev/dax0.0\n", -1);
     g_autoptr(Mappers) m = mappers_new_devices(&f->limits);
-    g_assert_nonnull(mappers_gap(m));
-    g_assert_nonnull(strstr(mappers_gap(m), "process 10 (zombie)"));
+    assert_gap(m, "process 10 (zombie)");
 }
 
 /* --- a file --- */
@@ -245,18 +249,17 @@ static void test_bounds(Fixture *f, gconstpointer unused) {
     MappersLimits small = f->limits;
     small.max_bytes = 200;
     g_autoptr(Mappers) bytes = mappers_new_devices(&small);
-    g_assert_nonnull(strstr(mappers_gap(bytes), "more mappings than are looked through"));
+    assert_gap(bytes, "more mappings than are looked through");
 
     MappersLimits quick = f->limits;
     quick.max_usec = 0;
     g_autoptr(Mappers) late = mappers_new_devices(&quick);
-    g_assert_nonnull(mappers_gap(late));
-    g_assert_nonnull(strstr(mappers_gap(late), "time"));
+    assert_gap(late, "time");
 
     MappersLimits nowhere = f->limits;
     nowhere.root = "/nowhere";
     g_autoptr(Mappers) none = mappers_new_devices(&nowhere);
-    g_assert_nonnull(strstr(mappers_gap(none), "/nowhere"));
+    assert_gap(none, "/nowhere");
 }
 
 /* A /proc that hides processes has no process 1. */
@@ -266,7 +269,7 @@ static void test_hidden(Fixture *f, gconstpointer unused) {
     remove_tree(first);
     put_process(f, 42, "self", "1000-2000 r-xp 00000000 08:01 77      /bin/x\n");
     g_autoptr(Mappers) m = mappers_new_devices(&f->limits);
-    g_assert_nonnull(strstr(mappers_gap(m), "does not show process 1"));
+    assert_gap(m, "does not show process 1");
 }
 
 /* --- words --- */
