@@ -159,8 +159,8 @@ static sd_bus *connect_bus(const PmemdClient *client, GError **error) {
         if (client->remote)
             hint = r == -EINVAL ? " (a host looks like user@host or user@host:port)"
                                 : " (ssh has to log in there without a question, and find systemd-stdio-bridge)";
-        else if (r == -EINVAL)
-            hint = " (an address looks like unix:path=/run/x)";
+        else if (r == -EINVAL || !strchr(client->address, ':'))
+            hint = " (a bus is system, session or an address such as unix:path=/run/x)";
         g_set_error(error, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_UNREACHABLE, "cannot connect to %s: %s%s", where,
                     g_strerror(-r), hint);
         sd_bus_close_unref(bus);

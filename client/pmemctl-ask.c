@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/pmemctl.h"
+#include "client/wording.h"
 
 GQuark ctl_error_quark(void) {
     return g_quark_from_static_string("pmemctl-error-quark");
@@ -35,7 +36,8 @@ bool ctl_check(Ctl *ctl, int r, GError **error) {
     const char *name = pmemd_client_error_name(ctl->client);
     int code = pmemd_error_from_dbus_name(name);
     if (code >= 0) {
-        g_set_error_literal(error, PMEMD_ERROR, code, pmemd_client_error_message(ctl->client));
+        g_autofree char *message = wording_of_verbs(pmemd_client_error_message(ctl->client));
+        g_set_error_literal(error, PMEMD_ERROR, code, message);
         return false;
     }
     code = CTL_ERROR_PROTOCOL;

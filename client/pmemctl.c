@@ -325,6 +325,17 @@ static bool parse_command_line(Ctl *ctl, char ***args, GError **error) {
     return settle_format(ctl, error);
 }
 
+/* libsystemd takes any text for an address, and says of most that the connection was refused. */
+static bool check_bus(const char *from, const char *bus, GError **error) {
+    const char *colon = strchr(bus, ':');
+
+    if (strcmp(bus, "system") == 0 || strcmp(bus, "session") == 0 ||
+        (colon && colon > bus && !memchr(bus, '/', (size_t) (colon - bus))))
+        return true;
+    return usage_error(error, "%s '%s' is no bus: give system, session or an address such as unix:path=/run/bus", from,
+                       bus);
+}
+
 /* A request-id of our own lets the library ask again when the daemon goes away during a change. */
 static bool make_request_id(Ctl *ctl, GError **error) {
     char text[PMEMD_REQUEST_ID_SIZE];
@@ -349,6 +360,8 @@ static bool wants_agent(const Ctl *ctl) {
 bool ctl_connect(Ctl *ctl, GError **error) {
     const char *bus = ctl->bus ? ctl->bus : g_getenv("PMEMCTL_BUS");
 
+    if (!ctl->host && bus && bus[0] != '\0' && !check_bus(ctl->bus ? "--bus:" : "PMEMCTL_BUS:", bus, error))
+        return false;
     if (!make_request_id(ctl, error))
         return false;
     pmemd_client_new(&ctl->client);

@@ -5,10 +5,29 @@
 # Completion of pmemctl's command line for bash. Verbs and options come from pmemctl itself (list-cmds), names, uuids and
 # nodes from the pmemd that the command line names. On another host nothing is asked: ssh might want a password.
 
+# _pmemctl_ask_lines FIELD... : the lists
+_pmemctl_ask_lines() {
+    [[ -z $remote ]] || return
+    "$program" "${connection[@]}" --no-ask-password list --no-legend "$@" 2>/dev/null
+}
+
 # _pmemctl_ask FIELD... : words of the lists, of all lines, without the '-' that stands for nothing
 _pmemctl_ask() {
-    [[ -z $remote ]] || return
-    "$program" "${connection[@]}" --no-ask-password list --no-legend "$@" 2>/dev/null | tr -s ' ' '\n' | grep -vx -- -
+    _pmemctl_ask_lines "$@" | tr -s ' ' '\n' | grep -vx -- -
+}
+
+# Data regions by all that names them: NAME alone may be that of several pools.
+_pmemctl_data() {
+    local -A pools=()
+    local uuid name
+
+    while read -r uuid name; do
+        [[ $name == - ]] || pools[$uuid]=$name
+    done < <(_pmemctl_ask_lines --mgmt --columns=uuid,name)
+    _pmemctl_ask --data --columns=uuid,name
+    while read -r uuid name; do
+        [[ $name == - ]] || echo "${pools[$uuid]:-$uuid}/$name"
+    done < <(_pmemctl_ask_lines --data --columns=pool,name)
 }
 
 # What an option that takes a value takes.
@@ -44,10 +63,13 @@ _pmemctl_values() {
 # What the argument number $2 of verb $1 is.
 _pmemctl_arguments() {
     case $1:$2 in
-    show:0 | release:0 | rename:0 | set-owner:0) _pmemctl_ask --mgmt --data --columns=uuid,name ;;
+    show:0 | release:0 | rename:0 | set-owner:0)
+        _pmemctl_ask --mgmt --columns=uuid,name
+        _pmemctl_data
+        ;;
     export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
     import:0) compgen -f -- "$current" ;;
-    domain-xml:0 | qemu-args:0) _pmemctl_ask --data --columns=uuid,name ;;
+    domain-xml:0 | qemu-args:0) _pmemctl_data ;;
     set-owner:1) compgen -u ;;
     help:0 | list-cmds:0) "$program" list-cmds 2>/dev/null ;;
     esac

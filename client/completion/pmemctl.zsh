@@ -5,10 +5,29 @@
 # Completion of pmemctl's command line for zsh. Verbs and options come from pmemctl itself (list-cmds), names, uuids and
 # nodes from the pmemd that the command line names. On another host nothing is asked: ssh might want a password.
 
+# The lists.
+_pmemctl_ask_lines() {
+    [[ -z $remote ]] || return 0
+    $program $connection --no-ask-password list --no-legend $@ 2>/dev/null
+}
+
 # Words of the lists, of all lines, without the '-' that stands for nothing.
 _pmemctl_ask() {
-    [[ -z $remote ]] || return 0
-    print -rl -- ${(u)${=${(f)"$($program $connection --no-ask-password list --no-legend $@ 2>/dev/null)"}}:#-}
+    print -rl -- ${(u)${=${(f)"$(_pmemctl_ask_lines $@)"}}:#-}
+}
+
+# Data regions by all that names them: NAME alone may be that of several pools.
+_pmemctl_data() {
+    local -A pools
+    local uuid name
+
+    _pmemctl_ask_lines --mgmt --columns=uuid,name | while read -r uuid name; do
+        [[ $name == - ]] || pools[$uuid]=$name
+    done
+    _pmemctl_ask --data --columns=uuid,name
+    _pmemctl_ask_lines --data --columns=pool,name | while read -r uuid name; do
+        [[ $name == - ]] || print -r -- "${pools[$uuid]:-$uuid}/$name"
+    done
 }
 
 # What an option that takes a value takes.
@@ -57,10 +76,12 @@ _pmemctl_values() {
 # What the argument number $2 of verb $1 is.
 _pmemctl_arguments() {
     case $1:$2 in
-    show:0 | release:0 | rename:0 | set-owner:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --data --columns=uuid,name)"} ;;
+    show:0 | release:0 | rename:0 | set-owner:0)
+        compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ${(f)"$(_pmemctl_data)"}
+        ;;
     export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
     import:0) _files ;;
-    domain-xml:0 | qemu-args:0) compadd -- ${(f)"$(_pmemctl_ask --data --columns=uuid,name)"} ;;
+    domain-xml:0 | qemu-args:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;
     set-owner:1) _users ;;
     help:0 | list-cmds:0) compadd -- ${(f)"$($program list-cmds 2>/dev/null)"} ;;
     *) _message argument ;;

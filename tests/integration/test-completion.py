@@ -100,17 +100,19 @@ class Both:
         self.check("pmemctl list --no", "--no-legend", "--no-color", "--no-ask-password")
 
     def test_regions(self):
-        self.check("pmemctl release ", "pool0", "guest0", "guest1", *self.uuids)
+        self.check("pmemctl release ", "pool0", "guest0", "guest1", "pool0/guest0", "pool0/guest1", *self.uuids)
         self.check("pmemctl show gu", "guest0", "guest1")
         self.check("pmemctl show " + sorted(self.uuids)[0][:12], sorted(self.uuids)[0])
         data = {region["uuid"] for region in self.lists["data"]}
-        self.check("pmemctl domain-xml ", "guest0", "guest1", *data)
+        self.check("pmemctl domain-xml ", "guest0", "guest1", "pool0/guest0", "pool0/guest1", *data)
+        self.check("pmemctl show pool0/", "pool0/guest0", "pool0/guest1")
+        self.check("pmemctl show pool0/guest1", "pool0/guest1")
         self.check("pmemctl qemu-args --label-size=0 gu", "guest0", "guest1")
         self.check("pmemctl release guest0 --wait ")
         self.check("pmemctl rename guest0 ")
         self.check("pmemctl set-owner guest0 nobo", "nobody")
-        self.check(f"pmemctl --bus={self.host.bus.address} show po", "pool0")
-        self.check(f"pmemctl --bus {self.host.bus.address} show po", "pool0")
+        self.check(f"pmemctl --bus={self.host.bus.address} show po", "pool0", "pool0/guest0", "pool0/guest1")
+        self.check(f"pmemctl --bus {self.host.bus.address} show po", "pool0", "pool0/guest0", "pool0/guest1")
         # Nobody is asked where nobody is, or where ssh might ask back.
         self.check("pmemctl --bus=unix:path=/nonexistent show ")
         self.check("pmemctl -H somewhere show ")

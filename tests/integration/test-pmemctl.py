@@ -122,6 +122,13 @@ class Lists(Case):
         for cell, title in ("0x4c0000", " START"), ("0x5c0000", " END"), ("4.0 GiB", " SIZE"):
             self.assertEqual(row.index(cell) + len(cell), head.index(title) + len(title))
 
+    def test_width(self):
+        """What fits a terminal of 120 columns: the rest is for --columns and show."""
+        self.pool()
+        self.data(0x4c0000, 0x4d0000, "--name=guest0")
+        for kind in "raw", "mgmt", "data", "foreign":
+            self.assertLessEqual(max(map(len, self.ok("list", "--" + kind).out.splitlines())), 120)
+
     def test_columns(self):
         self.pool()
         self.data(0x4c0000, 0x4d0000, "--name=guest0")
@@ -203,6 +210,12 @@ class Changes(Case):
         absent = str(uuid.uuid4())
         for key in absent, "nobody", "/dev/nothing", "/org/pmemd1/region/" + absent.replace("-", "_"):
             self.daemon_refused("NoSuchRegion", "show", key)
+
+    def test_words(self):
+        """What pmemd says of methods is said of verbs."""
+        message = self.daemon_refused("NoSuchRegion", "show", "ListData")
+        self.assertIn("no region is 'ListData': ", message)
+        self.assertIn("as 'pmemctl list --mgmt' and 'pmemctl list --data' show them", message)
 
     def test_find_ambiguous(self):
         """What is told when a name is that of two regions can be given instead of it."""
@@ -552,7 +565,7 @@ class Absent(Case):
                                       f"'pmemd --bus={self.host.bus.address}'")
 
     def test_no_bus(self):
-        for address in "unix:path=/nonexistent", "nonsense", "unix:":
+        for address in "unix:path=/nonexistent", "unix:", "tcp:x":
             result = harness.run_ctl(address, "list")
             self.assertEqual((result.status, result.out), (1, ""), result)
             self.assertIn("cannot connect to the bus at " + address, result.err)
@@ -658,6 +671,17 @@ class Absent(Case):
             self.assertIn(option, out("help", "allocate-data"))
         for option in "--profile=", "--name=", "--max-regions=", "--init-labels":
             self.assertIn(option, out("help", "setup-mgmt"))
+
+    def test_bus(self):
+        """What is no bus is said to be none, wherever it is from."""
+        for options in ({"bus": "foo"}, {"bus": "/run/x"}, {"bus": "foo=bar"}, {"bus": ":"},
+                        {"bus": None, "environment": {"PMEMCTL_BUS": "foo"}}):
+            result = harness.run_ctl(options["bus"], "list", environment=options.get("environment"))
+            self.assertEqual((result.status, result.out), (2, ""), result)
+            self.assertIn("is no bus: give system, session or an address such as unix:path=/run/bus", result.err)
+        self.assertIn("PMEMCTL_BUS", result.err)
+        result = harness.run_ctl("unix:path=/nonexistent", "list")
+        self.assertEqual(result.status, 1, result)
 
     def test_full_disk(self):
         with open("/dev/full", "wb") as full:
