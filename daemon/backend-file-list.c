@@ -30,6 +30,7 @@ static BackendRaw *raw_new(const FileRegion *region, const FileHealth *health) {
     raw->minimum = region->minimum;
     raw->free_slots = UINT64_MAX;
     raw->kind = BACKEND_RAW_FILE;
+    raw->zeroed = region->zeroed;
     raw->persistence = g_strdup("file");
     raw->bad = file_health_bad(health, region->name, &raw->bad_all);
     raw->health = file_health_dimms(health, region->name);

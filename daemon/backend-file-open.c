@@ -162,6 +162,20 @@ static int content_zero(BackendContent *content, uint64_t off, uint64_t len) {
     return file_fault_hit(fault, FILE_FAULT_AFTER, &failure) ? 0 : -pmemd_error_errno(failure->code);
 }
 
+static int content_find_nonzero(BackendContent *content, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    const FileContent *c = (const FileContent *) content;
+    g_autoptr(FileFault) fault = NULL;
+    g_autoptr(GError) failure = NULL;
+
+    if (off > content->size || len > content->size - off)
+        return -EINVAL;
+    if (!file_fault_begin(c->dirfd, FILE_FAULT_CHECK, &fault, &failure) ||
+        !file_fault_hit(fault, FILE_FAULT_BEFORE, &failure))
+        return -pmemd_error_errno(failure->code);
+    int r = c->fd < 0 ? 0 : file_image_find_nonzero(c->fd, c->mapped, off, len, ret_at);
+    return file_fault_hit(fault, FILE_FAULT_AFTER, &failure) ? r : -pmemd_error_errno(failure->code);
+}
+
 static void content_free(BackendContent *content) {
     FileContent *c = (FileContent *) content;
 
@@ -211,6 +225,7 @@ BackendContent *file_backend_open_content(Backend *backend, sd_id128_t uuid, GEr
     FileContent *c = (FileContent *) content;
     content->size = bytes;
     content->zero = content_zero;
+    content->find_nonzero = content_find_nonzero;
     content->free = content_free;
     c->fd = fd;
     c->dirfd = fcntl(b->dirfd, F_DUPFD_CLOEXEC, 0);

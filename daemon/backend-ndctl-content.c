@@ -89,6 +89,10 @@ static int deep_zero(Medium *m, uint64_t off, uint64_t len) {
     return medium_zero(deep(m)->inner, off, len);
 }
 
+static int deep_find_nonzero(Medium *m, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    return medium_find_nonzero(deep(m)->inner, off, len, ret_at);
+}
+
 static void deep_free(Medium *m) {
     medium_free(deep(m)->inner);
     close(deep(m)->hints);
@@ -102,6 +106,7 @@ static const MediumOps deep_ops = {
     .readable = deep_readable,
     .base = deep_base,
     .zero = deep_zero,
+    .find_nonzero = deep_find_nonzero,
     .free = deep_free,
 };
 
@@ -315,6 +320,10 @@ static int content_zero(BackendContent *c, uint64_t off, uint64_t len) {
     return medium_zero(((NdContent *) c)->medium, off, len);
 }
 
+static int content_find_nonzero(BackendContent *c, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    return medium_find_nonzero(((NdContent *) c)->medium, off, len, ret_at);
+}
+
 static void content_free(BackendContent *c) {
     medium_free(((NdContent *) c)->medium);
     g_free(c);
@@ -337,7 +346,12 @@ BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
         return NULL;
 
     NdContent *content = g_new0(NdContent, 1);
-    content->base = (BackendContent){ .size = medium->size, .zero = content_zero, .free = content_free };
+    content->base = (BackendContent){
+        .size = medium->size,
+        .zero = content_zero,
+        .find_nonzero = content_find_nonzero,
+        .free = content_free,
+    };
     content->medium = add_flush_hints(medium, open_flush_hints(found.facts->raw_id));
     return &content->base;
 }

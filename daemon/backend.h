@@ -37,6 +37,7 @@ typedef struct {
     uint64_t free_slots; /* label slots left on the fullest DIMM of the set; UINT64_MAX: no such limit */
     BackendRawKind kind;
     bool initialisable; /* UNLABELLED only because its labels were never initialised (init_labels does it) */
+    bool zeroed;        /* what is made here reads as zeros from its start: the backend made it so */
     char *persistence;  /* "memory_controller", "cpu_cache", "none", "unknown", "file" */
     char **dimms;       /* ids of its DIMMs, those of the maker; NULL: it has none, or one without an id */
     char *unusable;     /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
@@ -124,6 +125,9 @@ struct BackendContent {
     uint64_t size; /* bytes */
     /* Makes [off, off + len) read as zeros, durably; 0 or negative errno (-EIO: poison, unbound device). */
     int (*zero)(BackendContent *c, uint64_t off, uint64_t len);
+    /* Reads [off, off + len) back from where it is kept: 0 when all of it is zero, 1 when not (*ret_at is where first),
+     * or negative errno. */
+    int (*find_nonzero)(BackendContent *c, uint64_t off, uint64_t len, uint64_t *ret_at);
     void (*free)(BackendContent *c);
 };
 

@@ -142,13 +142,15 @@ static void on_job_changed(void *data, const EraseJob *job) {
     bus_news_changed(jobs->view->news, pmemd_job_path(job->region, path), PMEMD_IFACE_JOB, mutable_properties);
 }
 
-static void log_end(sd_id128_t region, const char *message) {
+static void log_end(sd_id128_t region, bool released, const char *message) {
     char uuid[PMEMD_UUID_STRING_MAX];
 
     pmemd_uuid_format(region, uuid);
     if (message)
-        log_event(EVENT_ERASE_FAILED, LOG_FIELDS({ "REGION", uuid }),
-                  "the erase of data region %s failed, it stays quarantined: %s", uuid, message);
+        log_event(EVENT_ERASE_FAILED, LOG_FIELDS({ "REGION", uuid }), "the erase of data region %s failed, it %s: %s",
+                  uuid, released ? "stays quarantined" : "is lent to nobody", message);
+    else if (!released)
+        log_message(LOG_INFO, NULL, NULL, "data region %s was erased for its first guest", uuid);
     else
         log_event(EVENT_REGION_FREED, LOG_FIELDS({ "REGION", uuid }), "data region %s was erased, its frames are free",
                   uuid);
@@ -157,12 +159,13 @@ static void log_end(sd_id128_t region, const char *message) {
 static void on_job_removed(void *data, sd_id128_t region, const char *message) {
     BusJob *jobs = data;
     char job[PMEMD_PATH_MAX], of[PMEMD_PATH_MAX];
+    EraseJob ended;
 
     pmemd_job_path(region, job);
     pmemd_region_path(region, of);
     /* What an orderly end cuts off goes on at the next start. */
-    if (jobs->eraser)
-        log_end(region, message);
+    if (jobs->eraser && eraser_get_job(jobs->eraser, region, &ended))
+        log_end(region, ended.released, message);
 
     bus_news_flush(jobs->view->news);
     int r = sd_bus_emit_signal(jobs->view->bus, PMEMD_ROOT_PATH, PMEMD_IFACE_MANAGER, "JobRemoved", "ooss", job, of,

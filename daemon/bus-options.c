@@ -32,6 +32,7 @@ static const Row option_table[] = {
     [BUS_OPTION_GUEST_FRAME] = { "guest-frame", 't', "unsigned 64-bit number (t)" },
     [BUS_OPTION_ALLOW_DEGRADED] = { "allow-degraded", 'b', "boolean (b)" },
     [BUS_OPTION_FORCE] = { "force", 'b', "boolean (b)" },
+    [BUS_OPTION_VERIFY] = { "verify", 'b', "boolean (b)" },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(option_table) == BUS_N_OPTIONS && BUS_N_OPTIONS <= 32);
 

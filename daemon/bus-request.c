@@ -28,7 +28,7 @@ static const Row method_table[] = {
     { "SetupData", MANAGER_SETUP_DATA, "tttt", BIT(SMFN) | BIT(EMFN) | BIT(MGMT_SMFN) | BIT(MGMT_EMFN), OPTIONS_DATA },
     { "AllocateMgmt", MANAGER_ALLOCATE_MGMT, "t", BIT(BYTES), OPTIONS_MGMT | BIT(NODE) | BIT(ALIGNMENT) },
     { "AllocateData", MANAGER_ALLOCATE_DATA, "t", BIT(BYTES), OPTIONS_DATA | BIT(NODE) | BIT(ALIGNMENT) | BIT(MGMT) },
-    { "ReleaseData", MANAGER_RELEASE_DATA, "o", 0, BIT(REQUEST_ID) },
+    { "ReleaseData", MANAGER_RELEASE_DATA, "o", 0, BIT(REQUEST_ID) | BIT(VERIFY) },
     { "ReleaseMgmt", MANAGER_RELEASE_MGMT, "o", 0, BIT(REQUEST_ID) },
     { "Rename", MANAGER_RENAME, "os", 0, 0 },
     { "SetOwner", MANAGER_SET_OWNER, "ou", 0, 0 },
@@ -177,6 +177,7 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
         m->target.uuid = arguments->uuid;
         m->target.name = arguments->name;
         m->target.owner_uid = arguments->uid;
+        m->target.verify_all = (options->given & BIT(VERIFY)) && options->value[BUS_OPTION_VERIFY].b;
         break;
     case MANAGER_ATTACH:
     case MANAGER_DETACH:

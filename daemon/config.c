@@ -102,6 +102,11 @@ static bool read_erase_rate(Config *config, const char *text, GError **error) {
     return true;
 }
 
+static bool read_erase_verify(Config *config, const char *text, GError **error) {
+    config->erase_verify_all = g_str_equal(text, "all");
+    return config->erase_verify_all || g_str_equal(text, "samples") || will_not_do("samples or all", error);
+}
+
 static bool read_count(const char *text, guint least, guint most, guint *count, GError **error) {
     g_autofree char *allowed = NULL;
     guint64 number;
@@ -159,6 +164,7 @@ static const Key key_table[] = {
     [CONFIG_DEFAULT_PROFILE] = { "DefaultProfile", "xen", read_profile, true },
     [CONFIG_DEFAULT_ALIGNMENT] = { "DefaultAlignment", "0", read_alignment, true },
     [CONFIG_ERASE_RATE] = { "EraseRate", "0", read_erase_rate, true },
+    [CONFIG_ERASE_VERIFY] = { "EraseVerify", "samples", read_erase_verify, true },
     [CONFIG_MAX_QUEUE] = { "MaxQueue", "256", read_max_queue, true },
     [CONFIG_MAX_QUEUE_PER_USER] = { "MaxQueuePerUser", "64", read_max_queue_per_user, true },
     [CONFIG_MAX_REGIONS_PER_USER] = { "MaxRegionsPerUser", "1024", read_max_regions_per_user, true },

@@ -30,6 +30,7 @@ typedef enum {
     CONFIG_DEFAULT_PROFILE,
     CONFIG_DEFAULT_ALIGNMENT,
     CONFIG_ERASE_RATE,
+    CONFIG_ERASE_VERIFY,
     CONFIG_MAX_QUEUE,
     CONFIG_MAX_QUEUE_PER_USER,
     CONFIG_MAX_REGIONS_PER_USER,
@@ -55,6 +56,7 @@ typedef struct {
     Profile default_profile;    /* of SetupMgmt and AllocateMgmt without the option */
     uint64_t default_alignment; /* of AllocateMgmt and AllocateData without the option; 0: the raw region's own */
     uint64_t erase_rate;        /* bytes a second; 0: no limit */
+    bool erase_verify_all;      /* all that is erased is read back, not samples alone */
     guint max_queue;            /* changes that wait, in total */
     guint max_queue_per_user;
     guint max_regions_per_user; /* data regions, also those being erased; 0: no limit */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Erases released regions, one after the other, on a thread of its own, then has the manager free them. Promises:
- * frames become free only after the last byte reads as zero, durably; a failure leaves the region quarantined and says
- * why. A crash starts the erase of the region again from its start. Listens to the manager; used by bus-job and main.
+ * Erases released regions, and new ones before their first guest, one after the other on a thread of its own; then has
+ * the manager free them, or call them clean. Promises: that comes only after the last byte reads as zero, durably, and
+ * what was read back of it (samples, or all) did; a failure leaves the region as it is and says why; the journal knows
+ * how far an erase has come, but for a second or 256 MiB, and a restart goes on there. New regions go first. Listens to
+ * the manager; used by bus-job and main.
  */
 #pragma once
 
@@ -22,6 +24,7 @@ const char *erase_state_to_string(EraseState state);
 /* One job; its identity is the region's uuid. */
 typedef struct {
     sd_id128_t region;
+    bool released; /* else it is erased before its first guest */
     EraseState state;
     uint64_t bytes_done, bytes_total;
     uint64_t rate; /* bytes a second since it began to run; 0 before */
@@ -40,6 +43,9 @@ void eraser_free(Eraser *eraser);
 
 /* Bytes a second, over all jobs; 0: as fast as it goes. Counts at once. */
 void eraser_set_rate(Eraser *eraser, uint64_t rate);
+
+/* Read all back that is erased from now on, not samples alone; else only where the release asked for it. */
+void eraser_set_verify_all(Eraser *eraser, bool verify_all);
 
 /* The job that works on region, or false. */
 bool eraser_get_job(const Eraser *eraser, sd_id128_t region, EraseJob *ret_job);

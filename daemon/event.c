@@ -21,6 +21,7 @@ const EventInfo *event_info(Event event) {
         [EVENT_REGION_UNSETTLED] = { "region-unsettled", "34a57746340b436692622e27f6edd502", LOG_ERR },
         [EVENT_RELEASE_WAITS] = { "release-waits", "496e373b9f334a5986418f54c7c91c2f", LOG_WARNING },
         [EVENT_ERASE_FAILED] = { "erase-failed", "78f0be83b6e34f98b50a032881e91122", LOG_ERR },
+        [EVENT_ERASE_MISMATCH] = { "erase-mismatch", "d320fb8b6e4549f59f525935355fa443", LOG_CRIT },
         [EVENT_LEFTOVER_STAYS] = { "leftover-stays", "36b68ad4803048a6bb9a11a53fe2d16f", LOG_WARNING },
         [EVENT_ORPHAN_FOUND] = { "orphan-found", "007b48eef6e84b29b7453772bfa0865c", LOG_WARNING },
         [EVENT_UNFORMATTED_FOUND] = { "unformatted-found", "198a7ec948c946f593e6cf30753af5a0", LOG_WARNING },

@@ -21,7 +21,8 @@ typedef enum {
     EVENT_REGION_DISPLACED,      /* it is there, but moved, changed or taken over by another tool */
     EVENT_REGION_UNSETTLED,      /* what became of an operation that was cut off is not known */
     EVENT_RELEASE_WAITS,         /* a released region cannot be erased yet: somebody holds it */
-    EVENT_ERASE_FAILED,          /* a released region could not be erased: it stays quarantined */
+    EVENT_ERASE_FAILED,          /* a region could not be erased: it stays quarantined, or is lent to nobody */
+    EVENT_ERASE_MISMATCH,        /* erased memory does not read as zeros */
     EVENT_LEFTOVER_STAYS,        /* a half-made device could not be removed */
     EVENT_ORPHAN_FOUND,          /* a device tagged as ours that no journal knows */
     EVENT_UNFORMATTED_FOUND,     /* a device tagged as a mgmt region's without a superblock */

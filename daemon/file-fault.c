@@ -17,7 +17,7 @@
 #define POLL_US 2000
 
 static const char *const op_names[] = {
-    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "clear_bad", "lend",
+    "list", "create", "destroy", "renew", "open_medium", "open_content", "zero", "clear_bad", "lend", "check",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(op_names) == N_FILE_FAULT_OPS);
 

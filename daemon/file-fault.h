@@ -4,7 +4,8 @@
  * Failures and delays that a test orders from the file backend: DIR/inject.conf, read at the start of each operation.
  * For tests; no other backend has it. The directory belongs to the daemon's user alone, so nobody else can order any.
  *
- *   [create]         list, create, destroy, renew, open_medium, open_content, zero, clear_bad or lend: the operation it is about
+ *   [create]         list, create, destroy, renew, open_medium, open_content, zero, clear_bad, lend or check (reading back
+ *                    what was erased): the operation it is about
  *   Nth=1            the call that is meant, counted from the next one; default 1
  *   When=before      nothing was done; the default
  *        prepared    create, renew: temporary files are written, nothing is visible yet, and stays so
@@ -34,6 +35,7 @@ typedef enum {
     FILE_FAULT_ZERO,
     FILE_FAULT_CLEAR_BAD,
     FILE_FAULT_LEND,
+    FILE_FAULT_CHECK,
     N_FILE_FAULT_OPS,
 } FileFaultOp;
 

@@ -215,3 +215,28 @@ int file_image_zero(int fd, Medium *mapped, uint64_t off, uint64_t len) {
     }
     return mapped || fdatasync(fd) == 0 ? 0 : -errno;
 }
+
+int file_image_find_nonzero(int fd, Medium *mapped, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    if (mapped)
+        return medium_find_nonzero(mapped, off, len, ret_at);
+
+    g_autofree uint8_t *bytes = g_malloc((gsize) MIN(len, ZERO_CHUNK));
+    uint64_t end = off + len;
+
+    (void) posix_fadvise(fd, (off_t) off, (off_t) len, POSIX_FADV_DONTNEED); /* a wish: its copy is as good */
+    while (off < end) {
+        ssize_t n = pread(fd, bytes, (size_t) MIN(end - off, ZERO_CHUNK), (off_t) off);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENODATA;
+        uint64_t zeros = medium_count_zeros(bytes, (uint64_t) n);
+        off += zeros;
+        if (zeros < (uint64_t) n) {
+            *ret_at = off;
+            return 1;
+        }
+    }
+    return 0;
+}

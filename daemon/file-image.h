@@ -49,3 +49,6 @@ int file_image_copy_temp(int dirfd, const char *name, int from, uint64_t bytes);
 /* Makes [off, off + len) read as zeros, durably. Only what holds data is written: a sparse image stays sparse. mapped:
  * the image as mapped memory, to be written by it; NULL: by the descriptor. */
 int file_image_zero(int fd, Medium *mapped, uint64_t off, uint64_t len);
+/* Reads [off, off + len) back, from the disk where the kernel lets go of its copy: 0 when all of it is zero, 1 when not
+ * (*ret_at is where first). Beyond the end of the file nothing is zero: -ENODATA. */
+int file_image_find_nonzero(int fd, Medium *mapped, uint64_t off, uint64_t len, uint64_t *ret_at);

@@ -99,8 +99,18 @@ static bool group_medium(const Group *g, FileRegionMedium *ret_medium, GError **
     return refuse(g, "Medium", value, "auto, mapped or file", error);
 }
 
+static bool group_zeroed(const Group *g, bool *ret_zeroed, GError **error) {
+    g_autofree char *value = group_value(g, "Zeroed");
+    bool has = g_key_file_has_key(g->file, g->name, "Zeroed", NULL);
+
+    if (has && g_strcmp0(value, "yes") != 0 && g_strcmp0(value, "no") != 0)
+        return refuse(g, "Zeroed", value, "yes or no", error);
+    *ret_zeroed = !has || g_str_equal(value, "yes");
+    return true;
+}
+
 static bool group_keys_known(const Group *g, GError **error) {
-    static const char known[] = "StartFrame, Bytes, Node, LocalNode, Alignment, Lead, Medium";
+    static const char known[] = "StartFrame, Bytes, Node, LocalNode, Alignment, Lead, Medium, Zeroed";
     g_auto(GStrv) allowed = g_strsplit(known, ", ", -1);
     g_auto(GStrv) keys = g_key_file_get_keys(g->file, g->name, NULL, NULL);
 
@@ -149,7 +159,7 @@ static FileRegion *region_parse(const Group *g, GError **error) {
         !group_bytes(g, "Alignment", PMEMD_FRAME_SIZE, DEFAULT_STEP, &region->step, error) ||
         !group_bytes(g, "Lead", 0, 0, &lead, error) || !group_node(g, "Node", 0, &region->node, error) ||
         !group_node(g, "LocalNode", region->node, &region->local_node, error) ||
-        !group_medium(g, &region->medium, error))
+        !group_medium(g, &region->medium, error) || !group_zeroed(g, &region->zeroed, error))
         return NULL;
 
     /* None of these can wrap: each term is at most 2^52. */

@@ -15,6 +15,8 @@
  *   Medium=auto         how a journal is written: as PMEM where MAP_SYNC is granted, else as a file; the default
  *          mapped       as PMEM, whatever the file system (tmpfs, tests): no promise about power loss then
  *          file         as an ordinary file
+ *   Zeroed=yes          a new data device reads as zeros, as a new file does: it need not be erased before its first
+ *                       guest; no: it is erased all the same, as one of NVDIMM is
  */
 #pragma once
 
@@ -39,6 +41,7 @@ typedef struct {
     uint64_t lead;    /* frames */
     uint64_t minimum; /* bytes: least device, one step after the lead */
     FileRegionMedium medium;
+    bool zeroed;
 } FileRegion;
 
 void file_region_free(FileRegion *region);

@@ -316,6 +316,7 @@ static void apply_config(Daemon *d, Config *config) {
     eraser_set_rate(d->eraser, config->erase_rate);
     if (d->watch && d->ndctl && d->config->health_poll_sec != config->health_poll_sec)
         watch_set_poll(d->watch, config->health_poll_sec);
+    eraser_set_verify_all(d->eraser, config->erase_verify_all);
     if (d->config != d->started)
         config_free(d->config);
     d->config = config;
@@ -420,6 +421,7 @@ static bool wire_up(Daemon *d, GError **error) {
     bus_set_eraser(d->bus, d->eraser);
     manager_set_manage(d->manager, config->manage);
     eraser_set_rate(d->eraser, config->erase_rate);
+    eraser_set_verify_all(d->eraser, config->erase_verify_all);
     set_up_watch(d);
     manager_add_events(d->manager, &events, d);
     d->alarm = alarm_new(d->manager);

@@ -19,6 +19,7 @@ static void commit(Op *op, const BackendDevice *device) {
     Manager *m = op->m;
     Region *region = op_region(op);
     g_autoptr(GError) error = NULL;
+    Erase erase;
 
     region_set_path(region, device->path);
     if (!manager_append_commit(m, region, device->device, &error)) {
@@ -32,6 +33,8 @@ static void commit(Op *op, const BackendDevice *device) {
     op_answer(op, region->uuid, NULL);
     manager_tell_region_added(m, region);
     manager_tell_pool_changed(m, region->pool);
+    if (state_erase(m->state, region, &erase))
+        manager_tell_to_erase(m, region);
     op_finish(op, region->uuid, NULL);
 }
 
@@ -207,7 +210,8 @@ void create_data_start(Op *op) {
         .device_start = op->plan.device.start,
         .extent = op->plan.extent,
         .owner_uid = op->request.uid,
-        .flags = JF_REGION_DIRTY, /* nobody has watched these frames: to be erased before the first guest */
+        /* Nobody has watched frames that the backend does not zero: to be erased before the first guest. */
+        .flags = op->plan.raw->zeroed ? 0 : JF_REGION_DIRTY,
         .request_id = op->request.request_id,
         .request_hash = op->hash,
         .request_uid = op->request.uid,
@@ -222,6 +226,12 @@ void create_data_start(Op *op) {
     if (!manager_append(m, pool, JF_INTENT_CREATE, op->txid, buf, len, &error)) {
         intent_not_written(op, buf, len, error);
         op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    if (record.flags & JF_REGION_DIRTY && !manager_append_erase(m, op_region(op), &(Erase){ 0 }, &error)) {
+        g_clear_error(&op->asked_error);
+        op->asked_error = g_steal_pointer(&error);
+        abort_create(op);
         return;
     }
     backend_tag_format(BACKEND_ROLE_DATA, pool->sb.member_uuid, op->device_uuid, op->tag);

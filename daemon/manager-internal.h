@@ -4,7 +4,8 @@
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
  * manager-start.c recovers; manager-listing.c takes in what the platform shows; manager-backend.c calls the backend;
- * manager-create.c, manager-pool.c, manager-release.c and manager-lease.c are the operations. Nobody else includes it.
+ * manager-create.c, manager-pool.c, manager-release.c, manager-erase.c and manager-lease.c are the operations. Nobody else
+ * includes it.
  */
 #pragma once
 
@@ -36,6 +37,7 @@ struct Manager {
     bool pumping;                   /* manager_pump() is on the stack */
     sd_event_source *stuck_timer;   /* runs while the worker has an operation at hand */
     bool stuck;                     /* it has for longer than limits.stuck_usec */
+    bool erase_stuck;               /* a piece of an erase has not ended for so long */
     uint64_t handed_usec;           /* CLOCK_MONOTONIC: since when it has it */
     sd_id128_t boot_id, machine_id; /* null: not known */
     GQueue released;                /* JfRequest *: answers for pools that are gone, oldest first; in RAM alone */
@@ -77,6 +79,7 @@ struct Op {
     bool cleaned; /* a failed setup left nothing behind */
     bool renew;   /* the device is to be renewed first */
     BackendLoan *loan;
+    bool releases; /* the erase that ends was of a release */
     GError *error;
     GError *asked_error; /* what the caller is to be told once things are settled */
     Medium *medium;
@@ -109,7 +112,7 @@ void manager_tell_region_added(Manager *m, const Region *region);
 void manager_tell_region_removed(Manager *m, sd_id128_t uuid, sd_id128_t pool_uuid);
 void manager_tell_removing(Manager *m);
 void manager_tell_region_changed(Manager *m, const Region *region);
-void manager_tell_quarantined(Manager *m, const Region *region);
+void manager_tell_to_erase(Manager *m, const Region *region);
 void manager_tell_platform(Manager *m);
 void manager_tell_ready(Manager *m, const GError *error);
 /* Sets the state and tells when it differs. event: what the log calls it; EVENT_NONE: nothing that anybody must act
@@ -126,6 +129,8 @@ bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError 
  * checked. */
 Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error);
 void manager_close_pool(Pool *pool);
+/* ERASE_PROGRESS of the region. */
+bool manager_append_erase(Manager *m, Region *region, const Erase *erase, GError **error);
 uint64_t manager_now_usec(void);
 
 /* manager-backend.c: the backend's operations, as backend.h has them, and timed. On the worker's thread. */
@@ -187,8 +192,9 @@ void release_data_start(Op *op);
 void release_mgmt_start(Op *op);
 void rename_start(Op *op);
 void set_owner_start(Op *op);
-void open_content_start(Op *op);
-void finish_release_start(Op *op);
+void finish_erase_start(Op *op);
+/* The content of the quarantined region at hand is erased: its device's end, then the region's. */
+void finish_release(Op *op, const Region *region);
 
 /* manager-lease.c */
 void attach_start(Op *op);

@@ -136,6 +136,12 @@ bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError 
     return manager_append(m, region->pool, JF_ABORT, region->intent->txid, buf, jf_abort_encode(&record, buf), error);
 }
 
+bool manager_append_erase(Manager *m, Region *region, const Erase *erase, GError **error) {
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    return manager_append(m, region->pool, JF_ERASE_PROGRESS, 0, buf, region_encode_erase(region, erase, buf), error);
+}
+
 /* --- opening --- */
 
 /* The journal's part of the medium, pages that cannot be read left zero. */

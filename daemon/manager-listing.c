@@ -47,6 +47,7 @@ static void take_raw(Manager *m, const BackendRaw *found) {
     raw->free_slots = found->free_slots;
     raw->subdividable = found->kind != BACKEND_RAW_UNLABELLED;
     raw->initialisable = found->initialisable;
+    raw->zeroed = found->zeroed;
     g_free(raw->kind);
     raw->kind = g_strdup(found->kind == BACKEND_RAW_LABELLED     ? "labelled"
                          : found->kind == BACKEND_RAW_UNLABELLED ? "unlabelled"

@@ -35,21 +35,32 @@ static bool check_owner(const Op *op, uint32_t owner_uid, const char *owner_user
 
 /* --- ReleaseData --- */
 
-/* Nothing is journalled of what somebody still uses: it would wait in quarantine, of no use to anybody. */
-static void on_release_mappers(void *data) {
-    Op *op = data;
+/* Each byte is to be read back: then an erase that has begun begins again. */
+static bool ask_to_verify(Op *op, Region *region, GError **error) {
+    Erase erase;
+
+    return !op->request.target.verify_all || !state_erase(op->m->state, region, &erase) || erase.verify_all ||
+           manager_append_erase(op->m, region, &(Erase){ .verify_all = true }, error);
+}
+
+/* Released before: its job is the answer, and one that had failed is tried again. */
+static void release_again(Op *op, Region *region) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
-    g_autofree char *what = NULL;
-    char text[PMEMD_UUID_STRING_MAX];
-    uint8_t buf[JF_PAYLOAD_MAX];
-    Region *region = find_region(op, op->uuid, &error);
 
-    if (!region) {
+    if (!ask_to_verify(op, region, &error)) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
-    what = g_strdup_printf("data region %s cannot be released", pmemd_uuid_format(region->uuid, text));
+    manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, STATE_REASON_RELEASED);
+    manager_tell_to_erase(m, region);
+    op_finish(op, region->uuid, NULL);
+}
+
+static void release_region(Op *op, Region *region) {
+    Manager *m = op->m;
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
     JfDelete record = {
         .region_uuid = region->uuid,
         .request_id = op->request.request_id,
@@ -58,22 +69,42 @@ static void on_release_mappers(void *data) {
         .request_method = op->request.method,
         .time = manager_now_usec(),
     };
-    if (!op_check_unmapped(op, op_viewer(op), what, &error) || !rules_release_data(m->state, region, &error) ||
+    if (!rules_release_data(m->state, region, &error) ||
         !manager_append(m, region->pool, JF_INTENT_DELETE, region->pool->last_txid + 1, buf,
-                        jf_delete_encode(&record, buf), &error)) {
+                        jf_delete_encode(&record, buf), &error) ||
+        !ask_to_verify(op, region, &error)) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
     op_answer(op, region->uuid, NULL);
     manager_tell_region_changed(m, region);
-    manager_tell_quarantined(m, region);
+    manager_tell_to_erase(m, region);
     op_finish(op, region->uuid, NULL);
+}
+
+/* Nothing is journalled of what somebody still uses: it would wait in quarantine, of no use to anybody. */
+static void on_release_mappers(void *data) {
+    Op *op = data;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *what = NULL;
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = find_region(op, op->uuid, &error);
+
+    if (region) {
+        what = g_strdup_printf("data region %s cannot be released", pmemd_uuid_format(region->uuid, text));
+        if (op_check_unmapped(op, op_viewer(op), what, &error)) {
+            release_region(op, region);
+            return;
+        }
+    }
+    op_finish(op, SD_ID128_NULL, error);
 }
 
 void release_data_start(Op *op) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
     Region *region = find_region(op, op->request.target.uuid, &error);
+    Erase erase;
 
     if (!region || !check_owner(op, region->owner_uid, region->user, &error)) {
         op_finish(op, SD_ID128_NULL, error);
@@ -82,10 +113,7 @@ void release_data_start(Op *op) {
     op->uuid = region->uuid;
     op->device_uuid = region->device_uuid;
     if (region->state == REGION_QUARANTINED && rules_pool_writable(region->pool, NULL)) {
-        /* Released before: its job is the answer, and one that had failed is tried again. */
-        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, STATE_REASON_RELEASED);
-        manager_tell_quarantined(m, region);
-        op_finish(op, region->uuid, NULL);
+        release_again(op, region);
         return;
     }
 
@@ -93,87 +121,11 @@ void release_data_start(Op *op) {
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
-    op_work(op, op_run_mappers, on_release_mappers);
-}
-
-void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason) {
-    Region *region = state_region_by_uuid(m->state, region_uuid);
-
-    if (region && region->state == REGION_QUARANTINED && !m->stopping)
-        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, reason);
-}
-
-static void run_open_content(void *data) {
-    Op *op = data;
-
-    op->content = manager_backend_open_content(op->m, op->device_uuid, &op->error);
-    if (g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
-        op->asked_error = g_steal_pointer(&op->error);
-        op_run_mappers(op);
-    }
-}
-
-/* The erase waits until somebody lets go. The region says who that is to all who may see it: to its owner, and to those
- * who may know of all processes; so to these nothing of other users'. */
-static void tell_waiting(Op *op) {
-    g_autoptr(GError) error = NULL;
-    g_autofree char *what = NULL;
-    char text[PMEMD_UUID_STRING_MAX];
-    Region *region = find_region(op, op->uuid, NULL);
-
-    if (!region)
-        return;
-    uid_t viewer = region->owner_uid == 0 ? MAPPERS_EVERYBODY : region->owner_uid;
-    what = g_strdup_printf("data region %s waits to be erased", pmemd_uuid_format(region->uuid, text));
-    if (op_check_unmapped(op, viewer, what, &error))
-        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s: %s", what,
-                    viewer == MAPPERS_EVERYBODY ? op->asked_error->message : "its device was in use a moment ago");
-    g_clear_error(&op->error);
-    op->error = g_steal_pointer(&error);
-    log_event(EVENT_RELEASE_WAITS, LOG_FIELDS({ "REGION", text }), "%s", op->asked_error->message);
-}
-
-static void on_content(void *data) {
-    Op *op = data;
-    ManagerContentDone done = op->content_done;
-    BackendContent *content = g_steal_pointer(&op->content);
-
-    if (op->asked_error)
-        tell_waiting(op);
-    op->content_done = NULL;
-    done(op->content_data, content, op->error);
-    op_finish(op, op->uuid, NULL);
-}
-
-/* Content is destroyed only for a release that is on the medium, by a journal that can be trusted, on a device that
- * is ours. */
-static bool check_erasable(const Region *region, GError **error) {
-    char text[PMEMD_UUID_STRING_MAX];
-
-    if (!rules_pool_writable(region->pool, error))
-        return false;
-    if (region->intent && region->intent->deleting && region->state == REGION_QUARANTINED)
-        return true;
-    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s is %s and not to be erased%s%s",
-                pmemd_uuid_format(region->uuid, text), region_state_to_string(region->state),
-                region->reason ? ": " : "", region->reason ? region->reason : "");
-    return false;
-}
-
-void open_content_start(Op *op) {
-    g_autoptr(GError) error = NULL;
-    const Region *region = find_region(op, op->uuid, &error);
-
-    if (!region || !check_erasable(region, &error)) {
-        ManagerContentDone done = op->content_done;
-
-        op->content_done = NULL;
-        done(op->content_data, NULL, error);
-        op_finish(op, SD_ID128_NULL, error);
-        return;
-    }
-    op->device_uuid = region->device_uuid;
-    op_work(op, run_open_content, on_content);
+    /* Before its first guest the eraser has it mapped, or will ask who has. */
+    if (state_erase(m->state, region, &erase))
+        release_region(op, region);
+    else
+        op_work(op, op_run_mappers, on_release_mappers);
 }
 
 /* Still there, or not known: the intent stays open and the frames reserved. */
@@ -236,14 +188,7 @@ static void on_device_destroyed(void *data) {
     }
 }
 
-void finish_release_start(Op *op) {
-    g_autoptr(GError) error = NULL;
-    const Region *region = find_region(op, op->uuid, &error);
-
-    if (!region || !check_erasable(region, &error)) {
-        op_finish(op, SD_ID128_NULL, error);
-        return;
-    }
+void finish_release(Op *op, const Region *region) {
     op->device_uuid = region->device_uuid;
     /* Label-less memory stores no tag; there the backend goes by the uuid alone. */
     backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);

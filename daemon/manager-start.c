@@ -145,6 +145,14 @@ static void doom(Op *op, sd_id128_t uuid, const char *tag, sd_id128_t region, bo
     g_array_append_val(op->doomed, doomed);
 }
 
+/* An erase before the first guest that was cut off, or had not begun. */
+static void tell_if_to_erase(Manager *m, const Region *region) {
+    Erase erase;
+
+    if (region->pool->state == POOL_OK && state_erase(m->state, region, &erase))
+        manager_tell_to_erase(m, region);
+}
+
 static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     Manager *m = op->m;
     g_autofree char *reason = NULL;
@@ -156,6 +164,7 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     switch (action) {
     case RECOVERY_KEEP:
         manager_set_region_state(m, region, REGION_OK, EVENT_NONE, NULL);
+        tell_if_to_erase(m, region);
         return;
     case RECOVERY_MISSING:
         manager_set_region_state(m, region, REGION_MISSING, device ? EVENT_REGION_DISPLACED : EVENT_REGION_MISSING,
@@ -189,7 +198,7 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     if (action == RECOVERY_COMMIT_CREATE || action == RECOVERY_DESTROY_AND_ABORT)
         g_assert(device); /* what is committed or destroyed is there */
     if (action == RECOVERY_ERASE)
-        manager_tell_quarantined(m, region);
+        manager_tell_to_erase(m, region);
     else if (action == RECOVERY_COMMIT_CREATE)
         ok = manager_append_commit(m, region, device->device, &error);
     else if (action == RECOVERY_COMMIT_DELETE)
@@ -200,9 +209,10 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         doom(op, device->uuid, device->tag, region->uuid, false);
     if (!ok)
         manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, error->message);
-    else if (action == RECOVERY_COMMIT_CREATE)
+    else if (action == RECOVERY_COMMIT_CREATE) {
         manager_tell_region_changed(m, region);
-    else if (action == RECOVERY_COMMIT_DELETE || action == RECOVERY_ABORT_CREATE)
+        tell_if_to_erase(m, region);
+    } else if (action == RECOVERY_COMMIT_DELETE || action == RECOVERY_ABORT_CREATE)
         manager_tell_region_removed(m, uuid, pool_uuid);
 }
 

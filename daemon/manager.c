@@ -50,8 +50,8 @@ void manager_tell_region_changed(Manager *m, const Region *region) {
     TELL(m, region_changed, region)
 }
 
-void manager_tell_quarantined(Manager *m, const Region *region) {
-    TELL(m, region_quarantined, region)
+void manager_tell_to_erase(Manager *m, const Region *region) {
+    TELL(m, region_to_erase, region)
 }
 
 void manager_tell_platform(Manager *m) {
@@ -124,6 +124,23 @@ static char *stuck_text(const Manager *m) {
                            m->backend->ops->name, (double) m->limits.stuck_usec / G_USEC_PER_SEC);
 }
 
+static char *stuck_erase_text(const Manager *m) {
+    return g_strdup_printf("a piece of an erase has not ended for %.3g s: erases wait for it, changes and lists are "
+                           "answered; the kernel's log may say why",
+                           (double) m->limits.stuck_usec / G_USEC_PER_SEC);
+}
+
+void manager_set_erase_stuck(Manager *m, bool stuck) {
+    g_autofree char *text = stuck_erase_text(m);
+
+    if (stuck == m->erase_stuck)
+        return;
+    m->erase_stuck = stuck;
+    if (stuck)
+        log_event(EVENT_WORKER_STUCK, NULL, "%s", text);
+    manager_update_summary(m);
+}
+
 void manager_update_summary(Manager *m) {
     GPtrArray *pools = state_pools(m->state);
     const Pool *bad = NULL;
@@ -143,12 +160,14 @@ void manager_update_summary(Manager *m) {
         m->summary = MANAGER_RECOVERING;
         m->summary_reason = g_strdup("journals and platform are being compared");
     } else if (!bad) {
-        m->summary = m->stuck ? MANAGER_DEGRADED : MANAGER_OK;
+        m->summary = m->stuck || m->erase_stuck ? MANAGER_DEGRADED : MANAGER_OK;
     } else {
         m->summary = writable > 0 ? MANAGER_DEGRADED : MANAGER_READ_ONLY;
         m->summary_reason = g_strdup_printf("pool %s is %s: %s", pmemd_uuid_format(bad->sb.member_uuid, text),
                                             pool_state_to_string(bad->state), bad->reason);
     }
+    if (m->erase_stuck && !m->summary_reason)
+        m->summary_reason = stuck_erase_text(m);
     /* Told before all else: it is why no change is answered. A daemon that may write nothing stays told as that. */
     if (m->stuck) {
         g_free(m->summary_reason);
@@ -278,6 +297,14 @@ void op_work(Op *op, WorkerFunc run, WorkerFunc done) {
     if (m->limits.stuck_usec > 0 && sd_event_source_set_time_relative(m->stuck_timer, m->limits.stuck_usec) >= 0)
         (void) sd_event_source_set_enabled(m->stuck_timer, SD_EVENT_ONESHOT); /* as above */
     worker_submit(m->worker, run, on_work_done, NULL, op);
+}
+
+bool manager_is_idle(const Manager *m) {
+    return !m->current && m->queue.length == 0;
+}
+
+uint64_t manager_stuck_usec(const Manager *m) {
+    return m->limits.stuck_usec;
 }
 
 /* --- the public face --- */
@@ -586,21 +613,4 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
     }
     op_add_waiter(op, done, data);
     op_enqueue(op, false);
-}
-
-void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone done, void *data) {
-    Op *op = op_new(m, open_content_start);
-
-    op->uuid = region_uuid;
-    op->content_done = done;
-    op->content_data = data;
-    op_enqueue(op, true);
-}
-
-void manager_finish_release(Manager *m, sd_id128_t region_uuid, ManagerDone done, void *data) {
-    Op *op = op_new(m, finish_release_start);
-
-    op->uuid = region_uuid;
-    op_add_waiter(op, done, data);
-    op_enqueue(op, true);
 }

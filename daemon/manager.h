@@ -47,6 +47,7 @@ typedef struct {
             const char *name;       /* RENAME; "" takes it away */
             uint32_t owner_uid;     /* SET_OWNER */
             const char *owner_user; /* SET_OWNER */
+            bool verify_all;        /* RELEASE_DATA: each byte is to be read back */
         } target;
         struct {                  /* ATTACH, DETACH */
             sd_id128_t uuid;      /* region */
@@ -85,7 +86,7 @@ typedef struct {
     void (*health_changed)(void *data, sd_id128_t uuid, const char *old_state, const char *new_state,
                            const char *reason);
     void (*platform_read)(void *data); /* raw regions and foreign devices are up to date; not while recovering */
-    void (*region_quarantined)(void *data, const Region *region); /* its device waits to be erased */
+    void (*region_to_erase)(void *data, const Region *region); /* state_erase() of it is wanted, or another one now */
     void (*removing)(void *data);        /* a region or pool that may have been told of is about to be removed */
     void (*summary_changed)(void *data); /* State, counts, totals */
     void (*ready)(void *data, const GError *error); /* the journals are replayed (or why not); once */
@@ -145,10 +146,20 @@ bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_pla
 /* For the eraser. Opens the content on the backend's worker; content is the callee's. */
 typedef void (*ManagerContentDone)(void *data, BackendContent *content, const GError *error);
 void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone done, void *data);
-/* The erase did not come to its end: the region says why until it is released again. */
+/* So many bytes from the start of the region read as zeros, durably: a restart goes on there. false: it could not be
+ * journalled, or the region is not to be erased any more. */
+bool manager_erase_progress(Manager *m, sd_id128_t region_uuid, uint64_t offset, GError **error);
+/* The erase did not come to its end: a quarantined region says why until it is released again. The next try begins at
+ * the first byte. */
 void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason);
-/* The content of the quarantined region reads as zeros, durably: destroy the device, free the frames. done as for
- * submit. */
-void manager_finish_release(Manager *m, sd_id128_t region_uuid, ManagerDone done, void *data);
+/* The content reads as zeros, durably. Released: destroy the device, free the frames (BUSY: it is not released). Else:
+ * the region is clean (BUSY: it was released meanwhile). done as for submit. */
+void manager_finish_erase(Manager *m, sd_id128_t region_uuid, bool released, ManagerDone done, void *data);
+/* Nothing runs and nothing waits. */
+bool manager_is_idle(const Manager *m);
+/* When an operation that has not ended is to be reported; 0: never. */
+uint64_t manager_stuck_usec(const Manager *m);
+/* A piece of the erase has not ended for that long, or has now: part of the daemon's state. */
+void manager_set_erase_stuck(Manager *m, bool stuck);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manager, manager_free)

@@ -220,6 +220,30 @@ static void mapped_free(Medium *m) {
     g_free(m);
 }
 
+typedef struct {
+    const uint8_t *bytes;
+    uint64_t len, zeros;
+} Count;
+
+static void do_count(void *data) {
+    Count *count = data;
+
+    count->zeros = medium_count_zeros(count->bytes, count->len);
+}
+
+/* In one pass, unlike readable() and a look: what is read back is more than caches hold. */
+static int mapped_find_nonzero(Medium *m, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    if (off > m->size || len > m->size - off)
+        return -EINVAL;
+
+    Count count = { mapped(m)->map + off, len, 0 };
+    int r = medium_guard_run(do_count, &count);
+    if (r < 0 || count.zeros == len)
+        return r;
+    *ret_at = off + count.zeros;
+    return 1;
+}
+
 static const MediumOps mapped_ops = {
     .store = mapped_store,
     .flush = mapped_flush,
@@ -227,6 +251,7 @@ static const MediumOps mapped_ops = {
     .readable = mapped_readable,
     .base = mapped_base,
     .zero = mapped_zero,
+    .find_nonzero = mapped_find_nonzero,
     .intact = mapped_intact,
     .free = mapped_free,
 };

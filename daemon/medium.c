@@ -2,6 +2,8 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/medium.h"
 
+#include <string.h>
+
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -40,4 +42,30 @@ int medium_zero(Medium *m, uint64_t off, uint64_t len) {
 
     int r = m->ops->zero ? m->ops->zero(m, off, len) : zero_by_stores(m, off, len);
     return r < 0 ? r : medium_fence(m);
+}
+
+uint64_t medium_count_zeros(const uint8_t *bytes, uint64_t len) {
+    static const uint8_t zeros[4096];
+    uint64_t at = 0;
+
+    /* The C library compares faster than a loop would. */
+    while (at < len && memcmp(bytes + at, zeros, (size_t) MIN(len - at, sizeof zeros)) == 0)
+        at += MIN(len - at, sizeof zeros);
+    while (at < len && bytes[at] == 0)
+        at++;
+    return at;
+}
+
+int medium_find_nonzero(Medium *m, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    if (m->ops->find_nonzero)
+        return m->ops->find_nonzero(m, off, len, ret_at);
+
+    int r = medium_readable(m, off, len);
+    if (r < 0)
+        return r;
+    uint64_t zeros = medium_count_zeros(medium_base(m) + off, len);
+    if (zeros == len)
+        return 0;
+    *ret_at = off + zeros;
+    return 1;
 }

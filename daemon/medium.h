@@ -28,6 +28,8 @@ typedef struct {
     const uint8_t *(*base)(Medium *m);
     /* Zeroes [off, off + len) in the fastest way, not durable before fence. NULL: medium_zero() stores zeros. */
     int (*zero)(Medium *m, uint64_t off, uint64_t len);
+    /* 0: [off, off + len) reads as zeros; 1: it does not, at *ret_at first. NULL: readable() and base() tell. */
+    int (*find_nonzero)(Medium *m, uint64_t off, uint64_t len, uint64_t *ret_at);
     /* 0 when what was made durable will be found again, else a negative errno; dearer than a fence, so it is asked
      * once a commit, by whoever acknowledges, and by who asks why a write failed. NULL: nothing can be lost. */
     int (*intact)(Medium *m);
@@ -86,5 +88,10 @@ int medium_file_intact(int fd, uint64_t size, bool named);
 
 /* Zeroes [off, off + len) with non-temporal stores (mapped) or writes (file) and fences; 0 or negative errno. */
 int medium_zero(Medium *m, uint64_t off, uint64_t len);
+
+/* Reads [off, off + len) back: 0 when all of it is zero, 1 when not (*ret_at is where first), or negative errno. */
+int medium_find_nonzero(Medium *m, uint64_t off, uint64_t len, uint64_t *ret_at);
+/* The same of bytes in memory: their number when all are zero, else the first that is not. */
+uint64_t medium_count_zeros(const uint8_t *bytes, uint64_t len);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Medium, medium_free)

@@ -86,16 +86,26 @@ bool state_apply_erase(State *state, Pool *pool, const uint8_t *payload, size_t 
     return true;
 }
 
-size_t state_encode_erase(const State *state, const Region *region, uint8_t buf[static JF_PAYLOAD_MAX]) {
-    const Erase *erase = g_hash_table_lookup(state->erases, region);
-
-    if (!erase)
-        return 0;
+size_t region_encode_erase(const Region *region, const Erase *erase, uint8_t buf[static JF_PAYLOAD_MAX]) {
     JfEraseProgress record = {
         .region_uuid = region->uuid,
         .offset = erase->offset,
         .device = device_number(region),
         .flags = erase->verify_all ? JF_ERASE_VERIFY_ALL : 0,
     };
+
     return jf_erase_progress_encode(&record, buf);
+}
+
+size_t state_encode_erase(const State *state, const Region *region, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    const Erase *erase = g_hash_table_lookup(state->erases, region);
+
+    return erase ? region_encode_erase(region, erase, buf) : 0;
+}
+
+void state_set_erase_failed(State *state, const Region *region, bool failed) {
+    Erase *erase = g_hash_table_lookup(state->erases, region);
+
+    if (erase)
+        erase->failed = failed;
 }

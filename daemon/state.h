@@ -49,6 +49,7 @@ struct Raw {
     uint64_t free_slots;  /* UINT64_MAX: no limit */
     bool subdividable;    /* false: one device, the whole region */
     bool initialisable;   /* labels could be made with init-labels */
+    bool zeroed;          /* a device that is made here reads as zeros */
     bool unmanaged;       /* not listed in Manage=: used at exact frames alone; the manager's to write */
     char **dimms;         /* ids of its DIMMs, NULL: none known */
     char *kind;           /* "labelled", "unlabelled", "file" */
@@ -285,11 +286,16 @@ uint64_t region_bytes(const Region *region);
 typedef struct {
     uint64_t offset; /* bytes from the start that read as zeros, durably, as the journal says */
     bool verify_all; /* each byte is to be read back */
+    bool failed;     /* the last try did; not journalled */
 } Erase;
 
 /* What is to be erased of the region; false: nothing. A live region that is dirty and of which nothing is to be erased
  * was made by a version that did not erase: guests may have used it, so its content is its owner's. */
 bool state_erase(const State *state, const Region *region, Erase *ret_erase);
+/* Of a live region whose erase is wanted: how the last try ended. */
+void state_set_erase_failed(State *state, const Region *region, bool failed);
+/* The record that says so; returns the payload's length. */
+size_t region_encode_erase(const Region *region, const Erase *erase, uint8_t buf[static JF_PAYLOAD_MAX]);
 
 /* Walks data regions by (device start, uuid). after: NULL = from the first. NULL: no more. O((raws + pools) * log
  * n). */

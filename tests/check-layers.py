@@ -74,6 +74,7 @@ PARTS = {
     "daemon/manager-limits": "daemon/manager",
     "daemon/manager-listing": "daemon/manager",
     "daemon/manager-pool": "daemon/manager",
+    "daemon/manager-erase": "daemon/manager",
     "daemon/manager-release": "daemon/manager",
     "daemon/manager-start": "daemon/manager",
     "client/libpmemd-call": "client/libpmemd",

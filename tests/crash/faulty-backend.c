@@ -28,8 +28,8 @@ typedef struct {
 } FaultyMedium;
 
 static const char *const names[] = {
-    "list", "create",    "destroy", "renew", "open_medium", "open_content",
-    "zero", "clear_bad", "lend",    "store", "flush",       "fence",
+    "list",      "create", "destroy", "renew", "open_medium", "open_content", "zero",
+    "clear_bad", "lend",   "check",   "store", "flush",       "fence",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(names) == N_FAULTY_CALLS);
 
@@ -151,6 +151,14 @@ static int faulty_zero(BackendContent *content, uint64_t off, uint64_t len) {
     return c->inner->zero(c->inner, off, len);
 }
 
+static int faulty_find_nonzero(BackendContent *content, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    const FaultyContent *c = (FaultyContent *) content;
+
+    if (off == 0)
+        begin(c->backend, FAULTY_CHECK);
+    return c->inner->find_nonzero(c->inner, off, len, ret_at);
+}
+
 static void faulty_content_free(BackendContent *content) {
     backend_content_free(((FaultyContent *) content)->inner);
     g_free(content);
@@ -239,7 +247,11 @@ static BackendContent *faulty_open_content(Backend *backend, sd_id128_t uuid, GE
     if (!inner)
         return NULL;
     FaultyContent *c = g_new0(FaultyContent, 1);
-    *c = (FaultyContent){ { inner->size, faulty_zero, faulty_content_free }, inner, b };
+    *c = (FaultyContent){
+        .base = { inner->size, faulty_zero, faulty_find_nonzero, faulty_content_free },
+        .inner = inner,
+        .backend = b,
+    };
     return &c->base;
 }
 

@@ -21,6 +21,7 @@ typedef enum {
     FAULTY_ZERO = FILE_FAULT_ZERO,
     FAULTY_CLEAR_BAD = FILE_FAULT_CLEAR_BAD,
     FAULTY_LEND = FILE_FAULT_LEND,
+    FAULTY_CHECK = FILE_FAULT_CHECK, /* of the first byte alone: which others are read back is chance */
     FAULTY_STORE = N_FILE_FAULT_OPS,
     FAULTY_FLUSH,
     FAULTY_FENCE,

@@ -319,6 +319,10 @@ static int content_zero(BackendContent *c, uint64_t off, uint64_t len) {
     return 0;
 }
 
+static int content_find_nonzero(BackendContent *c, uint64_t off, uint64_t len, uint64_t *ret_at) {
+    return 0;
+}
+
 static void content_free(BackendContent *c) {
     g_free(c);
 }
@@ -352,7 +356,12 @@ static BackendContent *backend_open_content(Backend *b, sd_id128_t uuid, GError 
     g_assert_true(device->facts->role == BACKEND_ROLE_DATA || !device->facts->tag[0]);
 
     BackendContent *content = g_new0(BackendContent, 1);
-    *content = (BackendContent){ .size = device->size, .zero = content_zero, .free = content_free };
+    *content = (BackendContent){
+        .size = device->size,
+        .zero = content_zero,
+        .find_nonzero = content_find_nonzero,
+        .free = content_free,
+    };
     return content;
 }
 
@@ -762,7 +771,7 @@ static void erase(Host *h, sd_id128_t region) {
         run(h);
     if (input_rarely(&h->in, 4))
         return;
-    manager_finish_release(h->manager, region, on_done, &finished);
+    manager_finish_erase(h->manager, region, true, on_done, &finished);
     while (!finished.done)
         run(h);
 }

@@ -353,6 +353,26 @@ class Regions(Log):
         entry = self.event("lease-forced", "warning", REGION=region, NAME="guest0")
         self.assertIn("from 'vm1' of user root (uid 0)", entry["MESSAGE"])
 
+    def test_erased_memory_is_not_zero(self):
+        """Somebody writes to the image between its erase and the look at what was erased."""
+        image = self.file("data-*.img")
+        hold = os.path.join(self.daemon.backend_folder, "hold")
+        with open(hold, "w", encoding="utf-8"):
+            pass
+        order = os.path.join(self.daemon.backend_folder, "inject.conf")
+        with open(order, "w", encoding="utf-8") as file:
+            file.write("[check]\nWaitFile=hold\n")
+        self.connection.manager("ReleaseData", "oa{sv}", self.region_path(self.guest), [])
+        deadline = time.monotonic() + harness.PATIENCE
+        while os.path.exists(order):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        with open(image, "r+b") as file:
+            file.write(b"x" * 4096)
+        os.unlink(hold)
+        self.assertIn("does not read as zero", self.event("erase-mismatch", "crit", REGION=self.guest)["MESSAGE"])
+        self.assertIn("quarantined", self.event("erase-failed", "err", REGION=self.guest)["MESSAGE"])
+
     def test_leftover(self):
         """Killed half way, and what is there cannot be destroyed."""
         self.inject("create", "partial", "kill")

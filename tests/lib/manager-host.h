@@ -148,6 +148,20 @@ static inline Host *host_new(const char *medium) {
     return host;
 }
 
+/* The same with memory that is not zero when it is new, as NVDIMM. */
+static inline Host *host_new_dirty(const char *medium) {
+    Host *host = host_new_stopped(medium);
+    g_autofree char *conf = g_build_filename(host->pmem, "regions.conf", NULL), *text = NULL;
+    g_autoptr(GString) dirty = NULL;
+
+    g_assert_true(g_file_get_contents(conf, &text, NULL, NULL));
+    dirty = g_string_new(text);
+    g_string_replace(dirty, "Medium=", "Zeroed=no\nMedium=", 0);
+    g_assert_true(g_file_set_contents(conf, dirty->str, -1, NULL));
+    host_start(host);
+    return host;
+}
+
 static inline void remove_tree(const char *path) {
     g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
@@ -258,7 +272,7 @@ static inline void assert_not_erased(Host *host, sd_id128_t region, int code) {
     Reply replies[2] = { 0 };
 
     manager_open_content(host->manager, region, on_refused_content, &replies[0]);
-    manager_finish_release(host->manager, region, on_reply, &replies[1]);
+    manager_finish_erase(host->manager, region, true, on_reply, &replies[1]);
     for (guint i = 0; i < G_N_ELEMENTS(replies); i++) {
         while (!replies[i].done)
             host_run(host);

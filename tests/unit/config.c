@@ -33,6 +33,7 @@ static void assert_defaults(const Config *config) {
     g_assert_cmpint(config->persistence, ==, CONFIG_PERSISTENCE_REQUIRE);
     g_assert_true(manage_list_has(config->manage, 1, NULL, NULL));
     g_assert_cmpuint(config->erase_rate, ==, 0);
+    g_assert_false(config->erase_verify_all);
     g_assert_cmpuint(config->max_queue, ==, 256);
     g_assert_cmpuint(config->max_queue_per_user, ==, 64);
     g_assert_cmpuint(config->max_regions_per_user, ==, 1024);
@@ -62,7 +63,7 @@ static void test_defaults(void) {
 static const char *const all_keys =
     "# a comment\n[pmemd]\nBus=unix:path=/run/x\nBackend=file:/srv/pmem\nStateDir=/srv/state\nManage=0x100 dimm:a\n"
     "PersistenceDomain=warn\nDefaultProfile=none\nDefaultAlignment=1G\nEraseRate=64M\nMaxQueue=65536\n"
-    "MaxQueuePerUser=1\nMaxRegionsPerUser=0\nMaxLeasesPerUser=7\nStuckAfterSec=3\nHealthPollSec=10\n";
+    "MaxQueuePerUser=1\nMaxRegionsPerUser=0\nMaxLeasesPerUser=7\nStuckAfterSec=3\nHealthPollSec=10\nEraseVerify=all\n";
 
 static void test_all_keys(void) {
     g_autoptr(GError) error = NULL;
@@ -78,6 +79,7 @@ static void test_all_keys(void) {
     g_assert_cmpint(config->default_profile, ==, PROFILE_NONE);
     g_assert_cmpuint(config->default_alignment, ==, 1 << 30);
     g_assert_cmpuint(config->erase_rate, ==, 64 << 20);
+    g_assert_true(config->erase_verify_all);
     g_assert_cmpuint(config->max_queue, ==, 65536);
     g_assert_cmpuint(config->max_queue_per_user, ==, 1);
     g_assert_cmpuint(config->max_regions_per_user, ==, 0);
@@ -171,6 +173,7 @@ static void test_refused(void) {
         { "DefaultAlignment=2K", "DefaultAlignment", "2K", "4K" },
         { "DefaultAlignment=3M", "DefaultAlignment", "3M", "power of two" },
         { "DefaultAlignment=2T", "DefaultAlignment", "2T", "1T" },
+        { "EraseVerify=yes", "EraseVerify", "yes", "samples or all" },
         { "EraseRate=1", "EraseRate", "1", "1M" },
         { "EraseRate=-1", "EraseRate", "-1", "1M" },
         { "EraseRate=512MB", "EraseRate", "512MB", "such as 512M" },

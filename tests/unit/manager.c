@@ -12,7 +12,7 @@ static void test_life(gconstpointer medium) {
     sd_id128_t region = make_region(host, "guest");
 
     g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
-    g_assert_true(find(host, region)->flags & JF_REGION_DIRTY);
+    g_assert_false(find(host, region)->flags & JF_REGION_DIRTY); /* a new file reads as zeros */
     FrameRange range = find(host, region)->range;
     host_restart(host);
     g_assert_cmpint(manager_get_state(host->manager), ==, MANAGER_OK);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * The manager's side of erasing: which content may be destroyed, how far that has come in the journal, and what a
+ * region is when it has ended: gone if it was released, else clean for its first guest.
+ */
+#include "daemon/manager-internal.h"
+
+static Region *find_region(Manager *m, sd_id128_t uuid, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = state_region_by_uuid(m->state, uuid);
+
+    if (!region)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "there is no data region %s",
+                    pmemd_uuid_format(uuid, text));
+    return region;
+}
+
+static bool is_released(const Region *region) {
+    return region->intent && region->intent->deleting;
+}
+
+/* Content is destroyed only for a release, or before the first guest, that is on the medium, by a journal that can be
+ * trusted, on a device that is ours. */
+static bool check_erasable(const Manager *m, const Region *region, Erase *ret_erase, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+
+    if (!rules_pool_writable(region->pool, error))
+        return false;
+    if (region->state == (is_released(region) ? REGION_QUARANTINED : REGION_OK) &&
+        state_erase(m->state, region, ret_erase))
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s is %s and not to be erased%s%s",
+                pmemd_uuid_format(region->uuid, text), region_state_to_string(region->state),
+                region->reason ? ": " : "", region->reason ? region->reason : "");
+    return false;
+}
+
+static void run_open_content(void *data) {
+    Op *op = data;
+
+    op->content = manager_backend_open_content(op->m, op->device_uuid, &op->error);
+    if (g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
+        op->asked_error = g_steal_pointer(&op->error);
+        op_run_mappers(op);
+    }
+}
+
+/* The erase waits until somebody lets go. The region says who that is to all who may see it: to its owner, and to those
+ * who may know of all processes; so to these nothing of other users'. */
+static void tell_waiting(Op *op) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *what = NULL;
+    char text[PMEMD_UUID_STRING_MAX];
+    Region *region = state_region_by_uuid(op->m->state, op->uuid);
+
+    if (!region)
+        return;
+    uid_t viewer = region->owner_uid == 0 ? MAPPERS_EVERYBODY : region->owner_uid;
+    what = g_strdup_printf("data region %s waits to be erased", pmemd_uuid_format(region->uuid, text));
+    if (op_check_unmapped(op, viewer, what, &error))
+        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s: %s", what,
+                    viewer == MAPPERS_EVERYBODY ? op->asked_error->message : "its device was in use a moment ago");
+    g_clear_error(&op->error);
+    op->error = g_steal_pointer(&error);
+    log_event(EVENT_RELEASE_WAITS, LOG_FIELDS({ "REGION", text }), "%s", op->asked_error->message);
+}
+
+static void on_content(void *data) {
+    Op *op = data;
+    ManagerContentDone done = op->content_done;
+    BackendContent *content = g_steal_pointer(&op->content);
+
+    if (op->asked_error)
+        tell_waiting(op);
+    op->content_done = NULL;
+    done(op->content_data, content, op->error);
+    op_finish(op, op->uuid, NULL);
+}
+
+static void open_content_start(Op *op) {
+    g_autoptr(GError) error = NULL;
+    const Region *region = find_region(op->m, op->uuid, &error);
+    Erase erase;
+
+    if (!region || !check_erasable(op->m, region, &erase, &error)) {
+        ManagerContentDone done = op->content_done;
+
+        op->content_done = NULL;
+        done(op->content_data, NULL, error);
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    op->device_uuid = region->device_uuid;
+    op_work(op, run_open_content, on_content);
+}
+
+void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone done, void *data) {
+    Op *op = op_new(m, open_content_start);
+
+    op->uuid = region_uuid;
+    op->content_done = done;
+    op->content_data = data;
+    op_enqueue(op, true);
+}
+
+bool manager_erase_progress(Manager *m, sd_id128_t region_uuid, uint64_t offset, GError **error) {
+    Region *region = find_region(m, region_uuid, error);
+    Erase erase;
+
+    if (!region || !check_erasable(m, region, &erase, error))
+        return false;
+    if (erase.offset == offset)
+        return true;
+    erase.offset = offset;
+    return manager_append_erase(m, region, &erase, error);
+}
+
+void manager_erase_failed(Manager *m, sd_id128_t region_uuid, const char *reason) {
+    Region *region = state_region_by_uuid(m->state, region_uuid);
+    g_autoptr(GError) error = NULL;
+
+    if (!region || m->stopping)
+        return;
+    /* What failed once is not believed to have kept what it was given before. */
+    if (!manager_erase_progress(m, region_uuid, 0, &error))
+        log_message(LOG_WARNING, NULL, NULL, "cannot journal that an erase begins again, ignoring: %s", error->message);
+    if (region->state == REGION_QUARANTINED)
+        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, reason);
+    else
+        state_set_erase_failed(m->state, region, true);
+}
+
+/* The region may have its first guest. */
+static void finish_first(Op *op, Region *region) {
+    Manager *m = op->m;
+    Erase clean = { .offset = region_bytes(region) };
+    g_autoptr(GError) error = NULL;
+
+    if (!manager_append_erase(m, region, &clean, &error)) {
+        op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    manager_tell_region_changed(m, region);
+    op_finish(op, region->uuid, NULL);
+}
+
+void finish_erase_start(Op *op) {
+    g_autoptr(GError) error = NULL;
+    Region *region = find_region(op->m, op->uuid, &error);
+    char text[PMEMD_UUID_STRING_MAX];
+    Erase erase;
+
+    if (region && check_erasable(op->m, region, &erase, &error) && is_released(region) != op->releases)
+        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s was released while it was erased",
+                    pmemd_uuid_format(region->uuid, text));
+    if (error)
+        op_finish(op, SD_ID128_NULL, error);
+    else if (op->releases)
+        finish_release(op, region);
+    else
+        finish_first(op, region);
+}
+
+void manager_finish_erase(Manager *m, sd_id128_t region_uuid, bool released, ManagerDone done, void *data) {
+    Op *op = op_new(m, finish_erase_start);
+
+    op->uuid = region_uuid;
+    op->releases = released;
+    op_add_waiter(op, done, data);
+    op_enqueue(op, true);
+}
