@@ -453,14 +453,19 @@ typedef struct {
     const char *name;       /* Rename */
     uint32_t uid;           /* SetOwner */
     const char *request_id; /* Release* */
+    bool verify;            /* ReleaseData */
 } RegionCall;
 
 static int fill_release(sd_bus_message *m, const void *arguments) {
     const RegionCall *call = arguments;
 
-    if (!call->request_id)
+    if (!call->verify && !call->request_id)
         return sd_bus_message_append(m, "oa{sv}", call->path, 0);
-    return sd_bus_message_append(m, "oa{sv}", call->path, 1, "request-id", "s", call->request_id);
+    if (!call->verify)
+        return sd_bus_message_append(m, "oa{sv}", call->path, 1, "request-id", "s", call->request_id);
+    if (!call->request_id)
+        return sd_bus_message_append(m, "oa{sv}", call->path, 1, "verify", "b", 1);
+    return sd_bus_message_append(m, "oa{sv}", call->path, 2, "verify", "b", 1, "request-id", "s", call->request_id);
 }
 
 static int fill_rename(sd_bus_message *m, const void *arguments) {
@@ -491,6 +496,19 @@ int pmemd_client_release_data(PmemdClient *client, const char *path, const char 
 int pmemd_client_release_data_async(PmemdClient *client, const char *path, const char *request_id, PmemdReplyFunc func,
                                     void *data, PmemdCall **ret_call) {
     RegionCall call = { .path = path, .request_id = request_id };
+    PmemdCallSpec spec = region_spec("ReleaseData", REPLY_PATH, fill_release, &call);
+    return pmemd_client_start(client, &spec, func, data, ret_call);
+}
+
+int pmemd_client_release_data_verified(PmemdClient *client, const char *path, const char *request_id, char **ret_job) {
+    RegionCall call = { .path = path, .request_id = request_id, .verify = true };
+    PmemdCallSpec spec = region_spec("ReleaseData", REPLY_PATH, fill_release, &call);
+    return run_for_path(client, &spec, ret_job);
+}
+
+int pmemd_client_release_data_verified_async(PmemdClient *client, const char *path, const char *request_id,
+                                             PmemdReplyFunc func, void *data, PmemdCall **ret_call) {
+    RegionCall call = { .path = path, .request_id = request_id, .verify = true };
     PmemdCallSpec spec = region_spec("ReleaseData", REPLY_PATH, fill_release, &call);
     return pmemd_client_start(client, &spec, func, data, ret_call);
 }

@@ -443,6 +443,10 @@ int pmemd_client_submit_async(PmemdClient *client, const PmemdRequest *request, 
 int pmemd_client_release_data(PmemdClient *client, const char *path, const char *request_id, char **ret_job);
 int pmemd_client_release_data_async(PmemdClient *client, const char *path, const char *request_id, PmemdReplyFunc func,
                                     void *data, PmemdCall **ret_call);
+/* The same, and each byte that is erased is read back, not samples alone. */
+int pmemd_client_release_data_verified(PmemdClient *client, const char *path, const char *request_id, char **ret_job);
+int pmemd_client_release_data_verified_async(PmemdClient *client, const char *path, const char *request_id,
+                                             PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
 /* Errors: NoSuchRegion, Busy (it has data regions), ReadOnly, Corrupt, Hardware. */
 int pmemd_client_release_mgmt(PmemdClient *client, const char *path, const char *request_id);

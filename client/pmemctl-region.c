@@ -4,6 +4,7 @@
  * The verbs on a region that exists: release, rename, set-owner.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,6 +47,23 @@ static bool dispatch(Ctl *ctl, const JobWait *wait, uint64_t usec, GError **erro
     return true;
 }
 
+#define BAR_CELLS 30
+
+/* A line on a terminal, over the one before. */
+static void show_progress(const PmemdJob *job) {
+    guint full = (guint) (CLAMP(job->progress, 0, 1) * BAR_CELLS);
+    g_autofree char *done = g_strnfill(full, '#'), *left = g_strnfill(BAR_CELLS - full, '.');
+    g_autofree char *rate = job->rate > 0 ? g_format_size_full(job->rate, G_FORMAT_SIZE_IEC_UNITS) : NULL;
+
+    fprintf(stderr, "\r\033[K[%s%s] %5.1f%% %s", done, left, job->progress * 100, job->state);
+    if (rate && strcmp(job->state, "running") == 0) {
+        uint64_t seconds = (job->bytes_total - job->bytes_done) / job->rate;
+
+        fprintf(stderr, ", %s/s, %" PRIu64 ":%02" PRIu64 " left", rate, seconds / 60, seconds % 60);
+    }
+    fflush(stderr);
+}
+
 /* One look at a job that has not said that it ended: its progress on a terminal, or an error when it is no more. */
 static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
     GError *gone = NULL;
@@ -53,7 +71,7 @@ static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
     g_autoptr(PmemdJob) job = NULL;
     if (ctl_check(ctl, pmemd_client_job(ctl->client, wait->job, &job), &gone)) {
         if (isatty(STDERR_FILENO))
-            fprintf(stderr, "\r%s %.1f%%  ", job->state, job->progress * 100);
+            show_progress(job);
         return true;
     }
     /* The farewell was sent before the answer, so it waits in the queue if it came at all. */
@@ -113,8 +131,14 @@ static bool release_data(Ctl *ctl, const PmemdRegion *region, GError **error) {
     if (ctl->wait && !ctl_check(ctl, pmemd_client_subscribe(ctl->client, on_event, &wait), error))
         return false;
     g_autofree char *job = NULL;
-    if (!ctl_check(ctl, pmemd_client_release_data(ctl->client, region->path, ctl->request_id, &job), error))
+    int r = ctl->verify ? pmemd_client_release_data_verified(ctl->client, region->path, ctl->request_id, &job)
+                        : pmemd_client_release_data(ctl->client, region->path, ctl->request_id, &job);
+    if (!ctl_check(ctl, r, error))
         return false;
+    /* Its name is gone with the release. */
+    if (ctl->wait && isatty(STDERR_FILENO))
+        fprintf(stderr, "Erasing data region %s; to wait again after an interrupt: pmemctl release %s --wait\n",
+                region->uuid, region->uuid);
 
     wait.job = job;
     bool ok = !ctl->wait || wait_for_job(ctl, &wait, error);

@@ -57,7 +57,7 @@ static const Verb verbs[] = {
     { "release", "REGION", "Release a data region (its content is erased), or an empty management region",
       "A data region is quarantined at once and erased by a job; its frames are free when the job is done. With --wait "
       "pmemctl ends when the job ends, and the exit status is 1 if it failed.",
-      1, 1, OPTION_WAIT, false, true, verb_release, true },
+      1, 1, OPTION_WAIT | OPTION_VERIFY, false, true, verb_release, true },
     { "rename", "REGION NAME", "Give a region or pool another name",
       "NAME is a letter or digit and up to 62 letters, digits, '_', '.', '-'; '' takes the name away.", 2, 2, 0, false,
       true, verb_rename, true },
@@ -140,6 +140,7 @@ static const OptionRow options[] = {
     { OPTION_POOL, "mgmt", 0, "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
     { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
+    { OPTION_VERIFY, "verify", 0, NULL, "read each erased byte back, not samples", offsetof(Ctl, verify) },
     { OPTION_FRAMES, "frames", 0, NULL, "frame numbers instead of addresses", offsetof(Ctl, frames) },
     { OPTION_APPLY, "apply", 0, NULL, "do it; else the plan alone is shown", offsetof(Ctl, apply) },
     { OPTION_MAP, "map", 0, "OLD=NEW,...", "raw region NEW of this host stands for OLD of the export",

@@ -53,6 +53,7 @@ typedef enum {
     OPTION_FRAMES = 1 << 20,
     OPTION_APPLY = 1 << 21,
     OPTION_MAP = 1 << 22,
+    OPTION_VERIFY = 1 << 23,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -68,7 +69,7 @@ typedef struct {
     /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
     char *bus, *host, *format_name, *request_id;
     gboolean json, no_colour, no_ask_password, help, version;
-    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply;
+    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
     char *guest_node, *label_size, *id, *memory, *map;
 

@@ -64,7 +64,6 @@ class Player:
         self.held = False
         self.jobs = {}
         self.seen = {}          # paths of all objects that ever were, by kind and serial
-        self.dirty = {}
         self.paths = {}         # of data regions: their device has a uuid of its own
         self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
         self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
@@ -574,7 +573,7 @@ class Player:
     def data_rows(self):
         w = self.world
         return [(r.uuid, r.name, *r.range, w.pools[r.pool].uuid, *r.extent, r.raw.node, r.raw.node, r.state,
-                 self.dirty.get(r.uuid, True), r.uid, user_name(r.uid), self.paths.get(r.uuid, ""))
+                 r.state == "quarantined", r.uid, user_name(r.uid), self.paths.get(r.uuid, ""))
                 for r in sorted(w.regions.values(), key=lambda r: r.range)]
 
     def raw_rows(self):
@@ -598,7 +597,6 @@ class Player:
         data, mgmt = self.rows("ListData"), self.rows("ListMgmt")
         self.learn(data, mgmt)
         for row in data:
-            self.dirty.setdefault(row[0], row[10])
             if self.paths.setdefault(row[0], row[13]) == row[13] and not (
                     DATA_PATH.fullmatch(row[13].removeprefix(self.backend + "/")) and
                     (row[9] == "quarantined" or os.path.exists(row[13]))):
