@@ -27,7 +27,7 @@ bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, Backe
 
 bool manager_backend_renew(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
     uint64_t begin = stats_now();
-    bool renewed = !m->backend->ops->renew || m->backend->ops->renew(m->backend, uuid, tag, ret_outcome, error);
+    bool renewed = m->backend->ops->renew(m->backend, uuid, tag, ret_outcome, error);
 
     stats_add_since(m->stats, STATS_BACKEND_RENEW, begin);
     return renewed;

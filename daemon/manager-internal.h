@@ -136,7 +136,6 @@ uint64_t manager_now_usec(void);
 /* manager-backend.c: the backend's operations, as backend.h has them, and timed. On the worker's thread. */
 BackendListing *manager_backend_list(Manager *m, GError **error);
 bool manager_backend_destroy(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
-/* A backend whose devices need none has none. */
 bool manager_backend_renew(Manager *m, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error);
 BackendLoan *manager_backend_lend(Manager *m, sd_id128_t uuid, GError **error);
 Medium *manager_backend_open_medium(Manager *m, sd_id128_t uuid, GError **error);

@@ -52,24 +52,36 @@ static bool find_lendable(const Op *op, Region **ret_region, GError **error) {
 
 /* --- worker steps --- */
 
-static bool renew(Op *op) {
+static void run_renew(void *data) {
+    Op *op = data;
+
     op->outcome = BACKEND_UNCHANGED;
-    return !op->renew || manager_backend_renew(op->m, op->device_uuid, op->tag, &op->outcome, &op->error);
+    op->ok = manager_backend_renew(op->m, op->device_uuid, op->tag, &op->outcome, &op->error);
 }
 
 static void run_lend(void *data) {
     Op *op = data;
 
-    g_clear_pointer(&op->loan, backend_loan_free);
-    op->ok = renew(op);
+    op->ok = true;
+    if (op->renew)
+        run_renew(op);
     if (op->ok)
         op->loan = manager_backend_lend(op->m, op->device_uuid, &op->error);
 }
 
-static void run_renew(void *data) {
-    Op *op = data;
+/* Whoever came in between the look and the renewal may be another user's process, and the backend names it. */
+static GError *worker_error(const Op *op) {
+    if (op_viewer(op) == MAPPERS_EVERYBODY || !g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY))
+        return g_error_copy(op->error);
+    return g_error_new_literal(PMEMD_ERROR, PMEMD_ERROR_BUSY, "a process has mapped the device just now: try again");
+}
 
-    op->ok = renew(op);
+/* The look before: nothing is taken from a process that uses it, and the refusal names it to whom it may. */
+static bool check_unmapped(const Op *op, const char *verb, GError **error) {
+    char text[PMEMD_UUID_STRING_MAX];
+    g_autofree char *what = g_strdup_printf("data region %s cannot be %s", pmemd_uuid_format(op->uuid, text), verb);
+
+    return op_check_unmapped(op, op_viewer(op), what, error);
 }
 
 /* What the worker needs to know of the region. */
@@ -125,9 +137,11 @@ static void on_lent(void *data) {
     Region *region;
 
     /* Nothing else changes anything meanwhile; but what is journalled is decided at the time of writing. */
-    if (!op->loan || !find_lendable(op, &region, &error) || !put_lease(op, region, &error)) {
+    if (!op->loan)
+        error = worker_error(op);
+    if (error || !find_lendable(op, &region, &error) || !put_lease(op, region, &error)) {
         g_clear_pointer(&op->loan, backend_loan_free);
-        op_finish(op, SD_ID128_NULL, error ?: op->error);
+        op_finish(op, SD_ID128_NULL, error);
         return;
     }
     state_confirm_lease(m->state, region);
@@ -135,6 +149,16 @@ static void on_lent(void *data) {
     op_answer(op, op->uuid, NULL);
     manager_tell_region_changed(m, region);
     op_finish(op, op->uuid, NULL);
+}
+
+static void on_attach_mappers(void *data) {
+    Op *op = data;
+    g_autoptr(GError) error = NULL;
+
+    if (check_unmapped(op, "lent to another owner", &error))
+        op_work(op, run_lend, on_lent);
+    else
+        op_finish(op, SD_ID128_NULL, error);
 }
 
 void attach_start(Op *op) {
@@ -147,7 +171,10 @@ void attach_start(Op *op) {
         return;
     }
     aim(op, region, rules_attach_renews(op->m->state, region, &request));
-    op_work(op, run_lend, on_lent);
+    if (op->renew)
+        op_work(op, op_run_mappers, on_attach_mappers);
+    else
+        op_work(op, run_lend, on_lent);
 }
 
 BackendLoan *manager_take_loan(Manager *m) {
@@ -208,10 +235,22 @@ static void on_taken(void *data) {
     DetachKind kind;
     Region *region;
 
-    if (!op->ok || !decide_detach(op, &region, &kind, &error))
-        op_finish(op, SD_ID128_NULL, error ?: op->error);
+    if (!op->ok)
+        error = worker_error(op);
+    if (error || !decide_detach(op, &region, &kind, &error))
+        op_finish(op, SD_ID128_NULL, error);
     else
         end_lease(op, region, JF_UNLEASE_FORCED);
+}
+
+static void on_detach_mappers(void *data) {
+    Op *op = data;
+    g_autoptr(GError) error = NULL;
+
+    if (check_unmapped(op, "taken by force", &error))
+        op_work(op, run_renew, on_taken);
+    else
+        op_finish(op, SD_ID128_NULL, error);
 }
 
 void detach_start(Op *op) {
@@ -231,9 +270,12 @@ void detach_start(Op *op) {
         end_lease(op, region, JF_UNLEASE_DETACHED);
         break;
     case DETACH_FORCED:
+        aim(op, region, true);
         /* What is not on the platform nobody uses, and cannot be renewed. */
-        aim(op, region, region->state != REGION_MISSING);
-        op_work(op, run_renew, on_taken);
+        if (region->state == REGION_MISSING)
+            end_lease(op, region, JF_UNLEASE_FORCED);
+        else
+            op_work(op, op_run_mappers, on_detach_mappers);
         break;
     }
 }

@@ -103,7 +103,7 @@ bool rules_detach(const State *state, const Region *region, const DetachRequest 
     }
     if (!rules_pool_writable(region->pool, error))
         return false;
-    if (own) {
+    if (own && !request->force) {
         *ret_kind = DETACH_OWN;
         return true;
     }
