@@ -5,7 +5,7 @@
 #define BY_UUID "/dev/pmemd/by-uuid/"
 
 char *pmemd_nvdimm_path(const char *device_path, const char *device_uuid) {
-    return g_str_has_prefix(device_path, "/dev/") ? g_strconcat(BY_UUID, device_uuid, NULL) : g_strdup(device_path);
+    return g_str_has_prefix(device_path, "/dev/dax") ? g_strconcat(BY_UUID, device_uuid, NULL) : g_strdup(device_path);
 }
 
 /* Shared: else what the guest writes is its private copy. <pmem/>: else libvirt has QEMU touch every page first. */
