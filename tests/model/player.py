@@ -12,7 +12,7 @@ import time
 
 import harness
 import wire
-from world import FRAME, CREATING, Again, Changed, Made, Refused
+from world import FRAME, INVALID, CREATING, Again, Changed, Made, Refused
 
 ERROR = "org.pmemd1.Error."
 # What the bus says when the daemon died before it answered.
@@ -20,11 +20,12 @@ NO_ANSWER = ("org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.S
              "org.freedesktop.DBus.Error.NameHasNoOwner")
 FAULT_NAMES = {"EIO": "Hardware", "ENOSPC": "NoSpace", "EBUSY": "Busy"}
 SIGNATURES = {"SetupMgmt": "tta{sv}", "SetupData": "tttta{sv}", "AllocateMgmt": "ta{sv}", "AllocateData": "ta{sv}",
-              "ReleaseData": "oa{sv}", "ReleaseMgmt": "oa{sv}", "Rename": "osa{sv}", "SetOwner": "oua{sv}"}
+              "ReleaseData": "oa{sv}", "ReleaseMgmt": "oa{sv}", "Rename": "osa{sv}", "SetOwner": "oua{sv}",
+              "Attach": "osa{sv}", "Detach": "osa{sv}"}
 ARGUMENTS = {"SetupMgmt": ("smfn", "emfn"), "SetupData": ("smfn", "emfn", "mgmt_smfn", "mgmt_emfn"),
              "AllocateMgmt": ("bytes",), "AllocateData": ("bytes",)}
 TYPES = {"name": "s", "request-id": "s", "profile": "s", "max-regions": "u", "init-labels": "b", "node": "i", "alignment": "t",
-         "mgmt": "s"}
+         "mgmt": "s", "until": "s", "guest-frame": "t", "allow-degraded": "b", "force": "b"}
 NOBODY = 65534
 NEVER = "/org/pmemd1/region/00000000_0000_4000_8000_000000000000"
 DATA_PATH = re.compile(r"data-([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.img")
@@ -67,7 +68,7 @@ class Player:
         self.paths = {}         # of data regions: their device has a uuid of its own
         self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
         self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
-                      "repeated": 0, "storms": 0}
+                      "repeated": 0, "storms": 0, "lent": 0}
         os.chmod(folder, 0o711)
         self.bus = harness.Bus(folder).start()
         self.daemon = harness.Daemon(self.bus, folder, groups)
@@ -76,7 +77,7 @@ class Player:
             raw = next(r for r in world.raws if r.start <= start < r.end)
             with open(os.path.join(self.backend, f"foreign{i}.dev"), "w", encoding="utf-8") as f:
                 f.write(FOREIGN.format(raw=raw.id, start=start, bytes=(end - start) * FRAME))
-        self.c = wire.Connection(self.bus.address)
+        self.c = wire.Connection(self.bus.address, descriptors=True)
         self.c.bus("AddMatch", "s", "type='signal',interface='org.pmemd1.Manager',member='JobRemoved'")
         self.tenant = None
         if os.geteuid() == 0:
@@ -216,6 +217,7 @@ class Player:
     def body(message):
         if message.kind == wire.ERROR:
             raise wire.Error(message.error_name, message.body[0] if message.body else "")
+        message.close()
         return message.body
 
     def play(self, step):
@@ -268,7 +270,10 @@ class Player:
         if step["plan"] and method in CREATING:
             self.stats["operations"] += 1
             self.check_plan(method, args, options)
-        reply = self.answer(self.c.manager, method, SIGNATURES[method], *self.wire_args(method, args, self.world), typed(options))
+        if method == "Attach":
+            reply = self.answer(self.c.attach, *self.wire_args(method, args, self.world), *typed(options))
+        else:
+            reply = self.answer(self.c.manager, method, SIGNATURES[method], *self.wire_args(method, args, self.world), typed(options))
         fault = self.fired()
         if reply[0] == "died":
             self.killed(method, args, options, decision, fault)
@@ -294,7 +299,8 @@ class Player:
         if failed:
             if fault is None or reply[1] != FAULT_NAMES.get(fault["error"]):
                 raise Mismatch(f"{method}: wanted {decision} done, got {reply}, fault {fault}")
-            if method not in ("ReleaseMgmt", "SetupMgmt", "AllocateMgmt") and not (fault["op"] == "create" and fault["when"] != "after"):
+            if method not in ("ReleaseMgmt", "SetupMgmt", "AllocateMgmt") and not (fault["op"] == "create" and fault["when"] != "after") \
+                    and not (method == "Attach" and fault["op"] == "lend"):
                 raise Mismatch(f"{method}: failed by {fault}, which is no reason: {reply}")
             if method == "ReleaseMgmt":
                 self.half_released(decision.serial)
@@ -302,9 +308,13 @@ class Player:
         # EBUSY may be somebody's new device: pmemd looks again, and finds that nothing is in the way.
         if fault and fault["op"] == "create" and fault["when"] != "after" and fault["error"] != "EBUSY":
             raise Mismatch(f"{method}: done in spite of {fault}")
+        if fault and fault["op"] == "lend":
+            raise Mismatch(f"{method}: done in spite of {fault}")
         self.stats["changes"] += 1
         uuid = uuid_of(reply[1][0]) if isinstance(decision, Made) else None
-        thing = self.world.act(method, args, options, decision, uuid)
+        thing = self.world.act(method, args, options, decision, uuid, sender=self.c.name)
+        if method == "Attach":
+            self.check_lent(thing, reply[1])
         if isinstance(decision, Made):
             self.seen[(("pool" if decision.kind == "mgmt" else "region"), thing.serial)] = reply[1][0]
         if method == "ReleaseData":
@@ -313,6 +323,67 @@ class Player:
             self.uncertain.discard(thing.serial)
             if not self.held:
                 self.wait_erased(thing, fault)
+
+    def check_lent(self, region, body):
+        """The descriptor is of the region's device, and the details are of the region and its lease."""
+        descriptor, details = body
+        self.stats["lent"] += 1
+        try:
+            same = os.path.sameopenfile(descriptor, file := os.open(self.paths[region.uuid], os.O_RDONLY))
+            os.close(file)
+        finally:
+            os.close(descriptor)
+        region.lease.since = region.lease.since or details["since"]
+        wanted = {"path": self.paths[region.uuid], "bytes": (region.range[1] - region.range[0]) * FRAME, "node": region.raw.node,
+                  "since": region.lease.since, "confirmed": True}
+        wrong = self.differing(wanted, {k: details.get(k) for k in wanted})
+        whole = wanted["bytes"] % (2 << 20) == 0    # else it is none for libvirt
+        if wrong or not same or whole != ("<memory model='nvdimm'" in details["memory"]):
+            raise Mismatch(f"Attach of {region.uuid}: wanted, got: {wrong}; the same file: {same}; {details}")
+
+    def do_lender(self, step):
+        """Somebody who has a region until they disconnect, which they do: at once, after a crash of pmemd, or during one."""
+        region = self.world._target(step["target"], ("region",))
+        if region is None or self.held:
+            return
+        self.disarm()
+        self.stats["operations"] += 1
+        lender = wire.Connection(self.bus.address, descriptors=True)
+        options = {"until": "disconnect"}
+        decision = self.world.decide("Attach", [step["target"], "lender"], options)
+        reply = self.answer(lender.attach, path_of(region.uuid), "lender", *typed(options))
+        if isinstance(decision, Refused):
+            if reply[0] != "error" or reply[1] not in decision.names:
+                raise Mismatch(f"Attach of a lender: wanted {decision}, got {reply}")
+            lender.close()
+            return
+        if reply[0] != "ok":
+            raise Mismatch(f"Attach of a lender: {reply}")
+        self.world.act("Attach", [step["target"], "lender"], options, decision, sender=lender.name)
+        self.check_lent(region, reply[1])
+        self.compare()
+        name = lender.name
+        if step["when"] == "after":
+            self.after_kill([self.world])
+        if step["when"] != "during":
+            lender.close()
+        else:
+            self.daemon.kill()
+            lender.close()
+        self.world.disconnected(name)
+        if step["when"] == "during":
+            self.after_kill(lambda: [self.wait_unlent(self.world._target(step["target"], ("region",))) or self.world])
+        else:
+            self.wait_unlent(self.world._target(step["target"], ("region",)))
+            self.compare()
+
+    def wait_unlent(self, region):
+        """pmemd hears of the end of a connection from the bus, as we do: there is nothing to wait for but its list."""
+        deadline = time.monotonic() + harness.PATIENCE
+        while region.uuid in [r[0] for r in self.rows("ListLeases")]:
+            if time.monotonic() > deadline:
+                raise Mismatch(f"the lease of {region.uuid} does not end with its connection")
+            time.sleep(0.001)
 
     def wait_erased(self, thing, fault):
         result = self.wait_job(thing.uuid)
@@ -376,11 +447,12 @@ class Player:
             raise Mismatch(f"{method}: pmemd died; fault {fault}")
         before, after = self.world, self.world.clone()
         if isinstance(decision, (Made, Changed)):
-            after.act(method, args, options, decision)
+            after.act(method, args, options, decision, sender=self.c.name)
         made_data = isinstance(decision, Made) and decision.kind == "data"
         if made_data and fault["op"] == "create":
             worlds = [after] if fault["when"] == "after" else [before]
-        elif isinstance(decision, Made):
+        elif isinstance(decision, Made) or method == "Attach":
+            # The device is opened before the lease is journalled.
             worlds = [before]
         else:
             # The release is journalled, or its hint written, before the backend is asked.
@@ -435,7 +507,7 @@ class Player:
             sent.append((serial, method, decision))
             if isinstance(decision, (Made, Changed)):
                 world = world.clone()
-                world.act(method, args, options, decision)
+                world.act(method, args, options, decision, sender=self.c.name)
                 worlds.append(world)
         # The moment of the blow is what is random here; nothing is waited for.
         time.sleep(step["delay"])
@@ -448,6 +520,7 @@ class Player:
         for serial, method, decision in sent:
             reply = self.answer(self.body, replies[serial])
             fine = isinstance(decision, (Made, Changed))
+            self.stats["lent"] += reply[0] == "ok" and method == "Attach"
             if reply[0] == "ok" and not isinstance(decision, Refused):
                 if fine:
                     done = worlds_done(sent, serial)
@@ -576,6 +649,21 @@ class Player:
                  r.state == "quarantined", r.uid, user_name(r.uid), self.paths.get(r.uuid, ""))
                 for r in sorted(w.regions.values(), key=lambda r: r.range)]
 
+    def lease_rows(self):
+        w = self.world
+        return [(r.uuid, r.name, w.pools[r.pool].uuid, r.lease.owner, r.lease.uid, user_name(r.lease.uid), r.lease.since,
+                 "disconnect" if r.lease.sender else "detach", r.lease.confirmed, r.lease.guest_frame)
+                for r in sorted(w.regions.values(), key=lambda r: r.range) if r.lease]
+
+    def compare_leases(self):
+        """When a lease began is learned once, and stays."""
+        rows = self.rows("ListLeases")
+        for row in rows:
+            for region in self.world.regions.values():
+                if region.uuid == row[0] and region.lease and region.lease.since is None:
+                    region.lease.since = row[6]
+        self.same("ListLeases", self.lease_rows(), rows)
+
     def raw_rows(self):
         rows = []
         for raw in sorted(self.world.raws, key=lambda r: r.start):
@@ -606,6 +694,7 @@ class Player:
         hide = [(*r[:13], "") if r[0] in shaky else r for r in data]
         self.same("ListData", [(*r[:13], "") if r[0] in shaky else r for r in self.data_rows()], hide)
         self.same("ListMgmt", self.mgmt_rows(), mgmt)
+        self.compare_leases()
         if full or self.stats["operations"] % 4 == 0:
             self.same("ListRaw", self.raw_rows(), self.rows("ListRaw"))
             if full:
@@ -691,6 +780,11 @@ class Player:
                       thing.uuid if kind in ("data", "mgmt") else None)
             if got != wanted:
                 raise Mismatch(f"Locate {frame:#x}: model {wanted}, pmemd {reply}")
+            lease = thing.lease if kind == "data" else None
+            wanted = (lease.owner if lease else "",
+                      lease.guest_frame + frame - thing.range[0] if lease and part == "usable" and lease.guest_frame != INVALID else None)
+            if (got := (details.get("LeaseOwner", ""), details.get("GuestFrame"))) != wanted:
+                raise Mismatch(f"Locate {frame:#x}: lease and guest's frame in the model {wanted}, pmemd {got}")
             if kind == "raw" and details.get("Raw") != thing.id:
                 raise Mismatch(f"Locate {frame:#x}: {reply} is in {thing.id}")
         frame, reply = rng.choice(list(zip(frames, replies)))
@@ -729,6 +823,9 @@ class Player:
         else:
             wanted |= {"Pool": row[4], "ExtentStart": row[5], "ExtentEnd": row[6], "UsedFrames": 0, "FreeFrames": 0, "Node": row[7],
                        "Profile": "", "State": row[9], "Dirty": row[10]}
+            lease = next((r[3:] for r in self.lease_rows() if r[0] == row[0]), None)
+            keys = ("LeaseOwner", "LeaseUid", "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame")
+            wanted |= dict(zip(keys, lease)) if lease else {"LeaseOwner": "", "LeaseUser": "", "LeaseConfirmed": False}
         wrong = {k: (v, got.get(k)) for k, v in wanted.items() if got.get(k) != v}
         if wrong:
             raise Mismatch(f"properties of {kind} {row[0]}: wanted, got: {wrong}")
@@ -753,7 +850,7 @@ class Player:
         if things:
             thing = rng.choice(things)
             calls += [("ReleaseData", [path_of(thing.uuid)], {}), ("Rename", [path_of(thing.uuid), "mine"], {}),
-                      ("SetOwner", [path_of(thing.uuid), NOBODY], {})]
+                      ("SetOwner", [path_of(thing.uuid), NOBODY], {}), ("Detach", [path_of(thing.uuid), "vm1"], {"force": True})]
         method, args, options = rng.choice(calls)
         reply = self.answer(self.tenant.manager, method, SIGNATURES[method], *args, typed(options))
         if reply[:2] != ("error", "NotAuthorized"):

@@ -11,6 +11,8 @@ from world import FRAME, INVALID, LIMIT, MIB, Raw, required, up
 
 EXTREMES = [0, 1, 511, 512, LIMIT - 1, LIMIT, LIMIT + 1, 1 << 52, 1 << 63, INVALID - 1, INVALID]
 BAD_NAMES = ["-x", ".x", "a/b", "a b", "x" * 64, "\u00e4", "0a1b2c3d-0001-0002-0003-0123456789ab", "a\n"]
+OWNERS = ["vm1", "vm2", "vm3", "d5b0f9a6-53cb-4f5e-9c12-000000000001"]
+BAD_OWNERS = ["", " vm1", "vm1 ", "x" * 128, "v\u00e4", "a\nb"]
 UIDS = [0, 1, 65534, 12345, 0xFFFFFFFE, 0xFFFFFFFF]
 CROWD = 24  # regions from which on more are released than made
 
@@ -142,6 +144,29 @@ class Chooser:
             return rng.choice([None, ("region", rng.randrange(1, world.serial + 2)), ("pool", rng.randrange(1, world.serial + 2))])
         return rng.choice(things)
 
+    def lend(self, world, method):
+        """Arguments and options; of Detach mostly what takes place."""
+        rng = self.rng
+        target = self.reference(world, "region" if rng.random() < 0.97 else None)
+        owner, options = rng.choice(OWNERS) if rng.random() < 0.95 else rng.choice(BAD_OWNERS), {}
+        if method == "Attach":
+            if rng.random() < 0.3:
+                options["until"] = rng.choice(["detach", "disconnect", "disconnect"]) if rng.random() < 0.95 else "never"
+            if rng.random() < 0.3:
+                options["guest-frame"] = rng.randrange(0, 1 << 40)
+            if rng.random() < 0.1:
+                options["allow-degraded"] = rng.random() < 0.5
+            return [target, owner], options
+        leased = [r for r in world.regions.values() if r.lease]
+        if leased and rng.random() < 0.9:
+            region = rng.choice(leased)
+            target = ("region", region.serial)
+            owner = region.lease.owner if rng.random() < 0.7 else owner
+        if rng.random() < 0.2:
+            options["force"] = rng.random() < 0.8
+            owner = "" if rng.random() < 0.3 else owner
+        return [target, owner], options
+
     # --- calls ---
 
     def call(self, world):
@@ -180,7 +205,9 @@ class Chooser:
             dice = rng.random()
             if dice < 0.15:
                 method = rng.choice(["Rename", "SetOwner"])
-            elif dice < 0.15 + 0.85 * out:
+            elif dice < 0.35:
+                method = rng.choice(["Attach", "Detach"])
+            elif dice < 0.35 + 0.65 * out:
                 method = "ReleaseData"
             else:
                 method = rng.choice(["SetupData", "AllocateData"])
@@ -202,6 +229,8 @@ class Chooser:
             args = [self.reference(world, "region" if rng.random() < 0.98 else None)]
         elif method == "ReleaseMgmt":
             args = [self.reference(world, "pool" if rng.random() < 0.95 else None)]
+        elif method in ("Attach", "Detach"):
+            args, options = self.lend(world, method)
         elif method == "Rename":
             args = [self.reference(world), self.name(world)]
         else:
@@ -214,7 +243,7 @@ class Chooser:
 
     def fault(self, error=None):
         rng = self.rng
-        op = rng.choice(["create"] * 4 + ["destroy"] * 3 + ["zero"] * 2 + ["open_content", "open_medium"])
+        op = rng.choice(["create"] * 4 + ["destroy"] * 3 + ["zero"] * 2 + ["lend"] * 2 + ["open_content", "open_medium"])
         when = {"create": ["before", "prepared", "partial", "after"], "destroy": ["before", "partial", "after"],
                 "zero": ["before", "partial", "after"]}.get(op, ["before", "after"])
         return {"do": "arm", "op": op, "nth": rng.choice([1, 1, 2, 3, 5]), "when": rng.choice(when),
@@ -252,6 +281,8 @@ class Chooser:
                 return {"do": "unhold"}
             if 0.110 <= dice < 0.113:
                 return self.storm(world)
+            if 0.113 <= dice < 0.118 and world.regions:
+                return {"do": "lender", "target": self.reference(world, "region"), "when": rng.choice(["now", "now", "after", "during"])}
         if dice < 0.25:
             return {"do": "read", "what": rng.choice(["pages", "get", "count", "props", "region", "tenant", "refuse", "locate"]), "dice": rng.getrandbits(32)}
         method, args, options = self.call(world)

@@ -7,7 +7,10 @@ Each game is a host of its own: random raw regions, foreign devices among them, 
 by player.py, which compares every answer, every error's name and every list with what the model says. After a crash
 one of the worlds that are possible has to be there.
 
-PMEMD_MODEL_OPS: operations to reach (3000). PMEMD_MODEL_JOBS: games at once (2). PMEMD_TEST_SEED: seed of the first game;
+A second test lends regions and takes them back while pmemd is killed again and again.
+
+PMEMD_MODEL_OPS: operations to reach (3000). PMEMD_MODEL_CYCLES: regions that are lent and released (100). PMEMD_MODEL_JOBS: games at
+once (2). PMEMD_TEST_SEED: seed of the first game;
 the games after it have the seeds that follow. A game that fails says its seed and the shortest tail of its steps that
 fails too, and its folder is kept.
 """
@@ -29,6 +32,7 @@ import steps
 import world
 
 OPERATIONS = int(os.environ.get("PMEMD_MODEL_OPS", "3000"))
+CYCLES = int(os.environ.get("PMEMD_MODEL_CYCLES", "100"))
 JOBS = int(os.environ.get("PMEMD_MODEL_JOBS", "2"))
 SEED = int(os.environ.get("PMEMD_TEST_SEED", str(random.randrange(2**32))))
 SHRINK_SECONDS = 60
@@ -120,6 +124,37 @@ def play_game(seed, length):
         return one.stats if one else {}, "\n".join(text)
 
 
+def play_call(one, method, args, options):
+    one.play({"do": "call", "method": method, "args": args, "options": options, "plan": False})
+
+
+def lend_and_release(one, rng, owner):
+    """One region's life. What a kill lets happen of the calls before it is the player's to find out."""
+    before = set(one.world.regions)
+    while not (made := set(one.world.regions) - before):
+        size = rng.randrange(1, 8 << 20)
+        if rng.random() < 0.8:
+            play_call(one, "AllocateData", [size], {})
+        else:
+            kill_during(one, rng, [("AllocateData", [size], {})])
+    [serial] = made
+    target, used = ("region", serial), False
+    while serial in one.world.regions:
+        calls = [("Attach", [target, owner], {})] if not used else []
+        calls += [("Detach", [target, owner], {}), ("ReleaseData", [target], {})]
+        used = used or rng.random() < 0.5
+        calls = calls[:rng.randrange(1, len(calls) + 1)]
+        if rng.random() < 0.2:
+            for call in calls:
+                play_call(one, *call)
+        else:
+            kill_during(one, rng, calls)
+
+
+def kill_during(one, rng, calls):
+    one.play({"do": "crash", "calls": calls, "again": None, "delay": rng.choice([0, rng.uniform(0, 0.002), rng.uniform(0, 0.02)])})
+
+
 def worker(seeds, pipe):
     """Plays the games; writes a line of JSON a game."""
     with os.fdopen(pipe, "w", encoding="utf-8") as out:
@@ -180,6 +215,28 @@ class Model(unittest.TestCase):
         # A test that injects nothing proves nothing.
         for key in ("changes", "refused", "repeated", "crashes", "injected", "worlds"):
             self.assertTrue(OPERATIONS < 1000 or stats[key] > 0, key)
+
+    def test_lending(self):
+        """Regions that are made, lent, given back and released, with pmemd killed at any moment of that: no lease is lost, no frame
+        leaks."""
+        started, rng = time.monotonic(), random.Random(SEED)
+        folder = tempfile.mkdtemp(prefix="pmemd-model-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        raw = world.Raw("raw0", 0x100000, 0x104000, 0, 1, 0)
+        group = {"StartFrame": hex(raw.start), "Bytes": str((raw.end - raw.start) * world.FRAME), "Alignment": "4K", "Lead": "0"}
+        one = player.Player(folder, {"raw0": group}, world.World([raw]))
+        try:
+            play_call(one, "AllocateMgmt", [8 << 20], {"max-regions": 16})
+            for number in range(CYCLES):
+                lend_and_release(one, rng, f"vm{number}")
+            one.play({"do": "restart"})
+            self.assertEqual((len(one.world.regions), one.rows("ListLeases")), (0, []))
+        except player.Mismatch as e:
+            one.close(keep=True)
+            self.fail(f"PMEMD_TEST_SEED={SEED}, kept: {folder}: {e}\n{one.daemon.log()[-2000:]}")
+        one.close()
+        print(f"# model: {CYCLES} regions lent {one.stats['lent']} times and released in {time.monotonic() - started:.0f} s, pmemd killed "
+              f"{one.stats['crashes']} times, {one.stats['worlds']} of them with more than one possible world", flush=True)
+        self.assertGreaterEqual(one.stats["crashes"], CYCLES)
 
 
 if __name__ == "__main__":

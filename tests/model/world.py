@@ -97,6 +97,19 @@ class Pool:
         return self.range[0] - self.raw.lead, self.range[1]
 
 
+OWNER = re.compile(r"[!-~]([ -~]{0,125}[!-~])?")    # of a lease
+
+
+@dataclass
+class Lease:
+    owner: str
+    uid: int
+    sender: str = ""    # the connection it ends with; "": until it is detached
+    guest_frame: int = INVALID
+    confirmed: bool = True
+    since: int = None   # to be learned
+
+
 @dataclass
 class Region:
     serial: int
@@ -108,6 +121,8 @@ class Region:
     extent: tuple
     uid: int
     state: str = "ok"
+    lease: Lease = None
+    last: tuple = None      # (owner, uid) of who has it or had it last
 
     @property
     def device(self):
@@ -141,7 +156,7 @@ class Made:
 
 @dataclass
 class Changed:
-    """ReleaseData, ReleaseMgmt, Rename or SetOwner of this object takes place."""
+    """ReleaseData, ReleaseMgmt, Rename, SetOwner, Attach or Detach of this object takes place."""
     kind: str                   # "region" or "pool"
     serial: int
 
@@ -174,6 +189,8 @@ class World:
         for p in other.pools.values():
             p.answers = [a if a["path"] else dict(a) for a in p.answers]
         other.regions = {k: copy.copy(r) for k, r in self.regions.items()}
+        for r in other.regions.values():
+            r.lease = copy.copy(r.lease)
         other.released = list(self.released)
         other.forgotten = set(self.forgotten)
         return other
@@ -299,7 +316,8 @@ class World:
                  "SetupData": {"name", "request-id"},
                  "AllocateMgmt": {"profile", "name", "max-regions", "init-labels", "request-id", "node", "alignment"},
                  "AllocateData": {"name", "request-id", "node", "alignment", "mgmt"},
-                 "ReleaseData": {"request-id"}, "ReleaseMgmt": {"request-id"}, "Rename": set(), "SetOwner": set()}[method]
+                 "ReleaseData": {"request-id"}, "ReleaseMgmt": {"request-id"}, "Rename": set(), "SetOwner": set(),
+                 "Attach": {"until", "guest-frame", "allow-degraded"}, "Detach": {"force"}}[method]
         if set(options) - known:
             return True
         if "request-id" in options and not UUID.fullmatch(options["request-id"]):
@@ -307,6 +325,8 @@ class World:
         if options.get("profile", "xen") not in PROFILES or isinstance(options.get("node"), str):
             return True
         if not 1 <= options.get("max-regions", 1) <= 1 << 20:
+            return True
+        if options.get("until", "detach") not in ("detach", "disconnect"):
             return True
         return False
 
@@ -431,6 +451,8 @@ class World:
 
     def _ReleaseData(self, args, _options, _faults):
         region = self._target(args[0], ("region",))
+        if region and region.lease:
+            return refused("Leased")
         return Changed("region", region.serial) if region else refused("NoSuchRegion")
 
     def _ReleaseMgmt(self, args, _options, _faults):
@@ -460,12 +482,57 @@ class World:
             return refused("InvalidArgument", *(() if target else ("NoSuchRegion",)))
         if target and getattr(target, "state", "ok") != "ok":
             return refused("Busy")
+        if target and getattr(target, "lease", None):
+            return refused("Leased")
         return Changed(*args[0]) if target else refused("NoSuchRegion")
+
+    def _Attach(self, args, _options, _faults):
+        region = self._target(args[0], ("region",))
+        fault = () if OWNER.fullmatch(args[1]) else ("InvalidArgument",)
+        if region is None:
+            return refused("NoSuchRegion", "InvalidArgument")
+        if region.lease and (region.lease.owner, region.lease.uid) != (args[1], 0):
+            return refused("Leased", *fault)
+        if region.state != "ok":
+            return refused("Busy", *fault)
+        return refused(*fault) if fault else Changed("region", region.serial)
+
+    def _Detach(self, args, options, _faults):
+        region = self._target(args[0], ("region",))
+        fault = () if OWNER.fullmatch(args[1]) or args[1] == "" and options.get("force") else ("InvalidArgument",)
+        if region is None:
+            return refused("NoSuchRegion", "InvalidArgument")
+        if fault:
+            return refused("Leased", *fault)
+        if region.lease is None:
+            return Changed("region", region.serial) if region.last == (args[1], 0) else refused("InvalidArgument")
+        if (region.lease.owner, region.lease.uid) == (args[1], 0):
+            return Changed("region", region.serial)
+        if not options.get("force") or args[1] not in ("", region.lease.owner):
+            return refused("Leased")
+        return Changed("region", region.serial)
 
     # --- effects ---
 
-    def act(self, method, args, options, decision, uuid=None, uid=0):
-        """Does what decide() said; the object it made or changed. uuid: of a new region, None: to be learned."""
+    @staticmethod
+    def attach(region, owner, options, sender, uid=0):
+        """What is not said of a lease that is there stays as it was."""
+        old, lease = region.lease, Lease(owner, uid)
+        lease.since = old.since if old else None
+        lease.guest_frame = options.get("guest-frame", old.guest_frame if old else INVALID)
+        until = options.get("until", "disconnect" if old and old.sender else "detach")
+        lease.sender = sender if until == "disconnect" else ""
+        region.lease, region.last = lease, (owner, uid)
+
+    def disconnected(self, sender):
+        """A connection is gone, and the leases with it."""
+        for region in self.regions.values():
+            if region.lease and region.lease.sender == sender:
+                region.lease = None
+
+    def act(self, method, args, options, decision, uuid=None, uid=0, sender=""):
+        """Does what decide() said; the object it made or changed. uuid: of a new region, None: to be learned. sender: who
+        calls, where a lease may end with that."""
         if isinstance(decision, Made):
             self.serial += 1
             if decision.kind == "mgmt":
@@ -488,6 +555,10 @@ class World:
                 thing.name = args[1]
             elif method == "SetOwner":
                 thing.uid = args[1]
+            elif method == "Attach":
+                self.attach(thing, args[1], options, sender)
+            elif method == "Detach":
+                thing.lease = None
             elif method == "ReleaseMgmt":
                 del self.pools[thing.serial]
                 if "request-id" in options:
@@ -525,8 +596,11 @@ class World:
                     self._set_path(a)
 
     def started(self):
-        """pmemd has started again."""
+        """pmemd has started again: it does not know whether anybody still uses what was lent."""
         self.released.clear()
+        for region in self.regions.values():
+            if region.lease:
+                region.lease.confirmed = False
         for serial in [r.serial for r in self.regions.values() if r.state == "quarantined"]:
             self.erased(serial)
 
