@@ -147,7 +147,7 @@ def regions():
                 "path": path,
                 "start": int(read(f"{path}/resource"), 0),
                 "size": int(read(f"{path}/size")),
-                "node": int(read(f"{path}/target_node")),
+                "node": int(read(f"{path}/target_node")) if os.path.exists(f"{path}/target_node") else -1,
             }
         )
     return sorted(found, key=lambda region: region["start"])

@@ -11,6 +11,7 @@
  *   backend-probe [--strict] hold UUID           opens the medium, says so, and keeps it until standard input ends
  *   backend-probe format UUID                    writes a superblock that names the device as a mgmt device
  *   backend-probe zero UUID                      erases the whole content
+ *   backend-probe clear RAW START END [UUID TAG]  clears the bad frames there, of that device or of nobody: `frames`
  *   backend-probe lock                           keeps the backend open until standard input ends
  * --strict: regions of unknown persistence are not accepted. Frames in hex or decimal.
  * Exit status 0: done; 1: refused, with `error` (its D-Bus name), `message` and, where there is one, `outcome`.
@@ -63,6 +64,46 @@ static void add_uuid(JsonBuilder *b, const char *name, sd_id128_t uuid) {
     add_string(b, name, pmemd_uuid_format(uuid, text));
 }
 
+static void add_dimm(JsonBuilder *b, const DimmHealth *dimm) {
+    g_autofree char *flags = dimm_flags_to_string(dimm->flags);
+
+    json_builder_begin_object(b);
+    add_string(b, "id", dimm->id);
+    add_string(b, "name", dimm->name);
+    add_string(b, "state", health_to_string(dimm->state));
+    add_string(b, "flags", flags);
+    add_int(b, "spares", (uint64_t) (gint64) dimm->spares);
+    add_int(b, "life_used", (uint64_t) (gint64) dimm->life_used);
+    add_int(b, "temperature", (uint64_t) (gint64) dimm->temperature);
+    add_int(b, "unsafe_shutdowns", dimm->unsafe_shutdowns);
+    json_builder_end_object(b);
+}
+
+/* Its bad frames, its DIMMs, and the worst of them. */
+static void add_health(JsonBuilder *b, const BackendRaw *raw) {
+    g_autoptr(DimmHealth) worst = dimm_healths_worst(raw->health);
+
+    json_builder_set_member_name(b, "bad");
+    json_builder_begin_array(b);
+    for (guint i = 0; raw->bad && i < raw->bad->len; i++) {
+        FrameRange bad = g_array_index(raw->bad, FrameRange, i);
+
+        json_builder_begin_array(b);
+        json_builder_add_int_value(b, (gint64) bad.start);
+        json_builder_add_int_value(b, (gint64) bad.end);
+        json_builder_end_array(b);
+    }
+    json_builder_end_array(b);
+    add_bool(b, "bad_all", raw->bad_all);
+    json_builder_set_member_name(b, "dimms");
+    json_builder_begin_array(b);
+    for (guint i = 0; raw->health && i < raw->health->len; i++)
+        add_dimm(b, g_ptr_array_index(raw->health, i));
+    json_builder_end_array(b);
+    json_builder_set_member_name(b, "worst");
+    add_dimm(b, worst);
+}
+
 static void add_raw(JsonBuilder *b, const BackendRaw *raw) {
     static const char *const kinds[] = { "labelled", "unlabelled", "file" };
 
@@ -81,6 +122,7 @@ static void add_raw(JsonBuilder *b, const BackendRaw *raw) {
     add_bool(b, "initialisable", raw->initialisable);
     add_string(b, "persistence", raw->persistence);
     add_string(b, "unusable", raw->unusable);
+    add_health(b, raw);
     json_builder_end_object(b);
 }
 
@@ -347,6 +389,29 @@ static int do_zero(Backend *backend, char **args, int n_args) {
     return say("zeroed", true);
 }
 
+static int do_clear(Backend *backend, char **args, int n_args) {
+    if (n_args != 3 && n_args != 5)
+        bad_usage("clear RAW START END [UUID TAG]");
+
+    const BackendClear req = {
+        .raw_id = args[0],
+        .frames = { parse_frame(args[1]), parse_frame(args[2]) },
+        .device = n_args == 5 ? parse_uuid(args[3]) : SD_ID128_NULL,
+        .tag = n_args == 5 ? args[4] : NULL,
+    };
+    g_autoptr(JsonBuilder) b = json_builder_new();
+    g_autoptr(GError) error = NULL;
+    BackendOutcome outcome;
+    uint64_t frames;
+    if (!backend->ops->clear_bad(backend, &req, &frames, &outcome, &error))
+        return refuse(error, &outcome);
+    json_builder_begin_object(b);
+    add_int(b, "frames", frames);
+    json_builder_end_object(b);
+    print_object(b);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     bool strict = argc > 1 && strcmp(argv[1], "--strict") == 0;
     char **args = argv + (strict ? 3 : 2);
@@ -377,6 +442,8 @@ int main(int argc, char **argv) {
         return do_format(backend, args, n_args);
     if (strcmp(operation, "zero") == 0)
         return do_zero(backend, args, n_args);
+    if (strcmp(operation, "clear") == 0)
+        return do_clear(backend, args, n_args);
     if (strcmp(operation, "lock") == 0) {
         say("locked", true);
         wait_for_end_of_input();

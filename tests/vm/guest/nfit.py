@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# SPDX-FileCopyrightText: The pmemd authors
+"""nfit_test, the kernel's own test of its NVDIMM drivers, for cases with `nfit=yes`: made-up DIMMs whose faults can be
+ordered. What it has:
+
+    bus nfit_test.0     a region over two DIMMs (64 MiB), one over four (128 MiB), and one of a fifth DIMM alone (64 MiB)
+    bus nfit_test.1     a region of a DIMM without labels that is not armed, and had all kinds of failures; and one of a
+                        virtual disk, whose address is past the 52 bits that there are
+
+Their memory is the guest's own, so nothing of it outlives a boot. Numbers of regions and DIMMs are the kernel's choice:
+ask regions() and dimms_of().
+"""
+
+import glob
+import json
+import os
+
+import vm
+
+FOLDER = "/usr/lib/pmemd-tests/nfit"
+
+
+def load():
+    """Loads the modules, and waits until all regions are there."""
+    with open(f"{FOLDER}/order", encoding="ascii") as file:
+        names = file.read().split()
+    # What they link of the kernel's other modules.
+    for name in ("dax", "encrypted-keys", "trusted"):
+        vm.attempt("modprobe", name)
+    for name in names:
+        vm.run("insmod", f"{FOLDER}/{name}.ko")
+    vm.run("udevadm", "settle")
+    vm.check("nfit_test made its regions", len(vm.regions()) == 5, str(vm.regions()))
+
+
+def dimms_of(region):
+    """The kernel's names of the DIMMs of a region, in its order."""
+    count = int(vm.read(f"{region['path']}/mappings"))
+    return [vm.read(f"{region['path']}/mapping{i}").split(",")[0] for i in range(count)]
+
+
+def find(ways, armed=True):
+    """The region over so many DIMMs."""
+    found = [
+        region
+        for region in vm.regions()
+        if int(vm.read(f"{region['path']}/mappings")) == ways
+        and (vm.read(f"{region['path']}/read_only") == "0") == armed
+    ]
+    vm.check(f"there is one {'' if armed else 'read-only '}region of {ways} DIMMs", len(found) == 1, str(found))
+    return found[0]
+
+
+def fail_command(dimm, mask, code=0):
+    """Commands of a DIMM fail from now on: bit N of the mask is command N of the kernel's (64: writing labels)."""
+    handle = int(vm.read(f"/sys/bus/nd/devices/{dimm}/nfit/handle"), 0)
+    for path in glob.glob("/sys/class/nfit_test_dimm/test_dimm*"):
+        if int(vm.read(f"{path}/handle"), 0) != handle:
+            continue
+        for name, value in (("fail_cmd_code", code), ("fail_cmd", mask)):
+            with open(f"{path}/{name}", "w", encoding="ascii") as file:
+                file.write(f"{value:#x}")
+        return
+    vm.fail(f"{dimm} is none of nfit_test's", ", ".join(os.listdir("/sys/class/nfit_test_dimm")))
+
+
+def inject_error(namespace, block, count):
+    """Blocks of 512 bytes of a namespace become bad, and the kernel is told."""
+    vm.run("ndctl", "inject-error", f"--block={block}", f"--count={count}", namespace)
+
+
+def inject_smart(dimm, *options):
+    vm.run("ndctl", "inject-smart", *options, dimm)
+
+
+def health(dimm):
+    """What ndctl shows of it."""
+    return json.loads(vm.run("ndctl", "list", "-DH", "-d", dimm))[0]["health"]
