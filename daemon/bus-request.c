@@ -149,9 +149,9 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
     m->user = caller->user;
     m->request_id = options->request_id;
     if (defaults->quotas && (row->method == MANAGER_SETUP_DATA || row->method == MANAGER_ALLOCATE_DATA))
-        quota_table_find(defaults->quotas, caller->uid, &m->quota);
+        quota_table_find(defaults->quotas, defaults->patience, caller->uid, &m->quota);
     else if (defaults->quotas && row->method == MANAGER_SET_OWNER && caller->uid != 0)
-        quota_table_find(defaults->quotas, arguments->uid, &m->quota);
+        quota_table_find(defaults->quotas, defaults->patience, arguments->uid, &m->quota);
     switch (row->method) {
     case MANAGER_SETUP_MGMT:
         fill_mgmt(options, defaults, &m->mgmt);
@@ -225,7 +225,8 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefau
     request.hash = hash_of(row, &arguments, &options);
     *ret_request = request;
     if (row->method == MANAGER_SET_OWNER) {
-        caller_user_name(arguments.uid, ret_request->owner_user);
+        if (!caller_user_name(defaults->patience, arguments.uid, ret_request->owner_user, error))
+            return false;
         ret_request->manager.target.owner_user = ret_request->owner_user;
     }
     return true;

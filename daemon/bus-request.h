@@ -15,6 +15,7 @@ typedef struct {
     Profile profile;    /* SetupMgmt, AllocateMgmt */
     uint64_t alignment; /* AllocateMgmt, AllocateData; 0: the raw region's own */
     QuotaTable *quotas; /* NULL: nobody has one */
+    Patience *patience; /* with the host's name services; NULL: without end */
 } BusDefaults;
 
 typedef struct {

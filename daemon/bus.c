@@ -582,8 +582,10 @@ static int export_objects(Bus *bus) {
 
 void bus_set_defaults(Bus *bus, const BusDefaults *defaults) {
     QuotaTable *old = bus->defaults.quotas;
+    Patience *patience = bus->defaults.patience ?: patience_new();
 
     bus->defaults = *defaults;
+    bus->defaults.patience = patience;
     if (defaults->quotas)
         bus->defaults.quotas = quota_table_ref(defaults->quotas);
     quota_table_unref(old);
@@ -677,6 +679,7 @@ void bus_free(Bus *bus) {
     sd_bus_slot_unref(bus->object_manager);
     sd_bus_close_unref(bus->view.bus);
     quota_table_unref(bus->defaults.quotas);
+    patience_unref(bus->defaults.patience);
     g_free(bus);
 }
 

@@ -17,6 +17,7 @@
 
 struct CallerCache {
     sd_bus *bus;
+    Patience *patience; /* with name services */
     sd_bus_slot *ended;
     CallerGone gone;
     void *data;
@@ -49,6 +50,7 @@ CallerCache *caller_cache_new(sd_bus *bus, CallerGone gone, void *data, GError *
     g_autoptr(CallerCache) cache = g_new0(CallerCache, 1);
 
     cache->bus = bus;
+    cache->patience = patience_new();
     cache->gone = gone;
     cache->data = data;
     cache->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -68,15 +70,43 @@ void caller_cache_free(CallerCache *cache) {
     if (!cache)
         return;
     sd_bus_slot_unref(cache->ended);
+    patience_unref(cache->patience);
     g_hash_table_unref(cache->by_name);
     g_free(cache);
 }
 
-void caller_user_name(uint32_t uid, char ret_user[static PMEMD_USER_MAX + 1]) {
+typedef struct {
+    uint32_t uid;
+    char user[PMEMD_USER_MAX + 1];
+} NameQuestion;
+
+static void ask_name(void *data) {
+    NameQuestion *question = data;
     g_autofree char *name = NULL;
     gid_t primary;
 
-    g_strlcpy(ret_user, account_find_user(uid, &name, &primary) ? name : "", PMEMD_USER_MAX + 1);
+    g_strlcpy(question->user, account_find_user(question->uid, &name, &primary) ? name : "", sizeof question->user);
+}
+
+bool caller_user_name(Patience *patience, uint32_t uid, char ret_user[static PMEMD_USER_MAX + 1], GError **error) {
+    NameQuestion *question = g_new0(NameQuestion, 1);
+
+    question->uid = uid;
+    if (patience_run(patience, ask_name, question, g_free)) {
+        g_strlcpy(ret_user, question->user, PMEMD_USER_MAX + 1);
+        g_free(question);
+        return true;
+    }
+    /* Who puts things right again must not depend on what is broken. */
+    if (uid == 0) {
+        g_strlcpy(ret_user, "root", PMEMD_USER_MAX + 1);
+        return true;
+    }
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_TIMED_OUT,
+                "the host's name services do not say who user %" G_GUINT32_FORMAT
+                " is: try again when they answer ('getent passwd %" G_GUINT32_FORMAT "')",
+                uid, uid);
+    return false;
 }
 
 const Caller *caller_known(const CallerCache *cache, sd_bus_message *message) {
@@ -102,12 +132,16 @@ static int read_uid(sd_bus_message *reply, uint32_t *ret_uid) {
     return r < 0 ? r : -ENODATA;
 }
 
-static const Caller *remember(CallerCache *cache, const char *sender, uint32_t uid) {
+/* NULL: TIMED_OUT. */
+static const Caller *remember(CallerCache *cache, const char *sender, uint32_t uid, GError **error) {
     Caller *caller = g_new0(Caller, 1);
 
     caller->uid = uid;
     caller->privileged = uid == 0 || uid == geteuid();
-    caller_user_name(uid, caller->user);
+    if (!caller_user_name(cache->patience, uid, caller->user, error)) {
+        g_free(caller);
+        return NULL;
+    }
     if (g_hash_table_size(cache->by_name) >= CACHE_MAX)
         g_hash_table_remove_all(cache->by_name);
     g_hash_table_insert(cache->by_name, g_strdup(sender), caller);
@@ -126,7 +160,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *r
     if (r < 0)
         error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "the bus does not say which user %s is: %s",
                             lookup->sender, refusal && refusal->message ? refusal->message : g_strerror(-r));
-    const Caller *caller = error ? NULL : remember(lookup->cache, lookup->sender, uid);
+    const Caller *caller = error ? NULL : remember(lookup->cache, lookup->sender, uid, &error);
     lookup->found(lookup->data, caller, error);
     caller_lookup_cancel(lookup);
     return 0;

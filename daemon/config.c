@@ -409,12 +409,47 @@ bool config_override(Config *config, ConfigKey key, const char *text, const char
     return set_value(config, key, text, source, error);
 }
 
+/* One name, asked for on another thread; text: a copy. */
+typedef struct {
+    QuotaKind kind;
+    char *name;
+    bool known;
+} NameCheck;
+
+static void name_check_run(void *data) {
+    NameCheck *check = data;
+
+    check->known = quota_name_is_known(check->kind, check->name);
+}
+
+static void name_check_free(void *data) {
+    NameCheck *check = data;
+
+    g_free(check->name);
+    g_free(check);
+}
+
+/* Name services that do not answer are no reason for a warning. */
+static bool name_may_be_known(Patience *patience, const ConfigQuota *quota) {
+    NameCheck *check = g_new0(NameCheck, 1);
+
+    check->kind = quota->kind;
+    check->name = g_strdup(quota->name);
+    if (!patience_run(patience, name_check_run, check, name_check_free))
+        return true;
+    bool known = check->known;
+    name_check_free(check);
+    return known;
+}
+
 void config_check_names(Config *config) {
+    g_autoptr(Patience) patience = patience_new();
+
     for (guint i = 0; i < config->quota_texts->len; i++) {
         const ConfigQuota *quota = g_ptr_array_index(config->quota_texts, i);
         const char *kind = quota->kind == QUOTA_USER ? "user" : "group";
 
-        if (!quota_name_is_known(quota->kind, quota->name))
+        if (!name_may_be_known(patience, quota))
             warn(config, quota->source, "this host knows no %s %s now: the quota counts once it does", kind,
                  quota->name);
     }

@@ -20,7 +20,7 @@ static void table_clear(void *data) {
 }
 
 QuotaTable *quota_table_new(void) {
-    QuotaTable *table = g_rc_box_new0(QuotaTable);
+    QuotaTable *table = g_atomic_rc_box_new0(QuotaTable);
 
     table->users = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     table->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -28,12 +28,12 @@ QuotaTable *quota_table_new(void) {
 }
 
 QuotaTable *quota_table_ref(const QuotaTable *table) {
-    return g_rc_box_acquire((QuotaTable *) table);
+    return g_atomic_rc_box_acquire((QuotaTable *) table);
 }
 
 void quota_table_unref(QuotaTable *table) {
     if (table)
-        g_rc_box_release_full(table, table_clear);
+        g_atomic_rc_box_release_full(table, table_clear);
 }
 
 void quota_table_set(QuotaTable *table, QuotaKind kind, const char *name, uint64_t bytes) {
@@ -117,13 +117,45 @@ static GPtrArray *own_groups(const QuotaTable *table, const char *user, gid_t pr
     return names;
 }
 
-void quota_table_find(const QuotaTable *table, uint32_t uid, QuotaLimit *ret_limit) {
+/* The question, which may outlive whoever asked: the table is never changed once it is used. */
+typedef struct {
+    QuotaTable *table;
+    uint32_t uid;
+    QuotaLimit limit;
+} Find;
+
+static void find_free(void *data) {
+    Find *find = data;
+
+    quota_table_unref(find->table);
+    g_free(find);
+}
+
+static void find_run(void *data) {
+    Find *find = data;
+    const QuotaTable *table = find->table;
     g_autoptr(GPtrArray) groups = NULL;
     g_autofree char *user = NULL;
     gid_t primary;
 
-    if (uid != 0 && g_hash_table_size(table->users) + g_hash_table_size(table->groups) > 0 &&
-        account_find_user(uid, &user, &primary) && g_hash_table_size(table->groups) > 0)
+    if (account_find_user(find->uid, &user, &primary) && g_hash_table_size(table->groups) > 0)
         groups = own_groups(table, user, primary);
-    quota_table_choose(table, uid, user, groups ? (const char *const *) groups->pdata : NULL, ret_limit);
+    quota_table_choose(table, find->uid, user, groups ? (const char *const *) groups->pdata : NULL, &find->limit);
+}
+
+void quota_table_find(const QuotaTable *table, Patience *patience, uint32_t uid, QuotaLimit *ret_limit) {
+    if (uid == 0 || g_hash_table_size(table->users) + g_hash_table_size(table->groups) == 0) {
+        quota_table_choose(table, uid, NULL, NULL, ret_limit);
+        return;
+    }
+
+    Find *find = g_new(Find, 1);
+    *find = (Find){ .table = quota_table_ref(table), .uid = uid };
+    if (!patience_run(patience, find_run, find, find_free)) {
+        /* Nothing rather than without a limit. */
+        set_limit(ret_limit, 0, QUOTA_NOT_KNOWN, "");
+        return;
+    }
+    *ret_limit = find->limit;
+    find_free(find);
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/patience.h"
+
 #define QUOTA_NAME_MAX 32u /* bytes of a user's or group's name */
 #define QUOTA_UNLIMITED UINT64_MAX
 
@@ -39,11 +41,14 @@ void quota_table_set(QuotaTable *table, QuotaKind kind, const char *name, uint64
 /* The decision alone. user: NULL: uid has no name. groups: names and decimal gids of all groups it is in, or NULL. */
 void quota_table_choose(const QuotaTable *table, uint32_t uid, const char *user, const char *const *groups,
                         QuotaLimit *ret_limit);
-/* The same for a uid whose names and groups the host knows. May ask the name services, which may block; not when the
- * table has no entry but the default. */
-void quota_table_find(const QuotaTable *table, uint32_t uid, QuotaLimit *ret_limit);
+/* What a quota of 0 bytes is from while the host's name services do not answer. */
+#define QUOTA_NOT_KNOWN "none known: name services"
 
-/* Does the host know a user or group of this name or number now? */
+/* The same for a uid whose names and groups the host knows. May ask the name services, with patience (NULL: without end);
+ * not when the table has no entry but the default. */
+void quota_table_find(const QuotaTable *table, Patience *patience, uint32_t uid, QuotaLimit *ret_limit);
+
+/* Does the host know a user or group of this name or number now? May block. */
 bool quota_name_is_known(QuotaKind kind, const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QuotaTable, quota_table_unref)

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 LEVELS = [
-    ("below log", {"event"}),
+    ("below log", {"event", "patience"}),
     # Used by modules of level 0.
     ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "lease", "medium", "caller", "worker", "state-dir"}),

@@ -268,9 +268,13 @@ static void test_cancelled(void) {
 static void test_user_names(void) {
     char user[33];
 
-    caller_user_name(0, user);
+    g_autoptr(Patience) patience = patience_new();
+    GError *error = NULL;
+
+    g_assert_true(caller_user_name(patience, 0, user, &error));
     g_assert_cmpstr(user, ==, "root");
-    caller_user_name(UINT32_MAX - 7, user);
+    g_assert_true(caller_user_name(patience, UINT32_MAX - 7, user, &error));
+    g_assert_no_error(error);
     g_assert_cmpstr(user, ==, "");
 }
 

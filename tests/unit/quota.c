@@ -49,7 +49,7 @@ static void test_root_is_exempt(void) {
     quota_table_set(table, QUOTA_USER, "root", 0);
     quota_table_set(table, QUOTA_USER, "0", 0);
     expect(table, 0, "root", NULL, false, 0, NULL);
-    quota_table_find(table, 0, &limit);
+    quota_table_find(table, NULL, 0, &limit);
     g_assert_false(limit.limited);
 }
 
@@ -64,15 +64,15 @@ static void test_find(void) {
     quota_table_set(table, QUOTA_DEFAULT, "", 1);
     quota_table_set(table, QUOTA_GROUP, "root", 9);
     quota_table_set(table, QUOTA_GROUP, "no-such-group-here", 9);
-    quota_table_find(table, 65534, &limit);
+    quota_table_find(table, NULL, 65534, &limit);
     g_assert_cmpstr(limit.source, ==, "default");
     quota_table_set(table, QUOTA_GROUP, gid, 2);
-    quota_table_find(table, 65534, &limit);
+    quota_table_find(table, NULL, 65534, &limit);
     g_assert_true(limit.limited && limit.bytes == 2);
     quota_table_set(table, QUOTA_USER, name, 3);
-    quota_table_find(table, 65534, &limit);
+    quota_table_find(table, NULL, 65534, &limit);
     g_assert_true(limit.limited && limit.bytes == 3);
-    quota_table_find(table, 3999999999u, &limit); /* nobody has it */
+    quota_table_find(table, NULL, 3999999999u, &limit); /* nobody has it */
     g_assert_true(limit.limited && limit.bytes == 1);
 
     g_assert_true(quota_name_is_known(QUOTA_USER, name));
