@@ -48,6 +48,15 @@ typedef struct {
     sd_bus_slot *slot;
 } Question;
 
+static const char *sender_of(const Waiting *waiting) {
+    return sd_bus_message_get_sender(waiting->call);
+}
+
+static void waiting_free(Waiting *waiting) {
+    sd_bus_message_unref(waiting->call);
+    g_free(waiting);
+}
+
 static void question_free(void *data) {
     Question *question = data;
 
@@ -77,13 +86,30 @@ static void end_leases_of(const BusLease *leases, const char *sender) {
     }
 }
 
+/* Who left is owed no answer. What is asked of the manager already ends by itself. */
+static void drop_waiting_of(BusLease *leases, const char *sender) {
+    GList *next;
+
+    for (GList *l = leases->waiting.head; l; l = next) {
+        Waiting *waiting = l->data;
+
+        next = l->next;
+        if (g_str_equal(sender_of(waiting), sender)) {
+            g_queue_delete_link(&leases->waiting, l);
+            waiting_free(waiting);
+        }
+    }
+}
+
 static int on_name_owner(sd_bus_message *message, void *data, sd_bus_error *ret_error) {
     const char *name, *old, *now;
 
     (void) ret_error;
     if (g_strcmp0(sd_bus_message_get_sender(message), DRIVER) == 0 &&
-        sd_bus_message_read(message, "sss", &name, &old, &now) >= 0 && name[0] == ':' && now[0] == '\0')
+        sd_bus_message_read(message, "sss", &name, &old, &now) >= 0 && name[0] == ':' && now[0] == '\0') {
+        drop_waiting_of(data, name);
         end_leases_of(data, name);
+    }
     return 0;
 }
 
@@ -143,15 +169,6 @@ static void on_platform_read(void *data) {
 }
 
 /* --- calls of Attach --- */
-
-static const char *sender_of(const Waiting *waiting) {
-    return sd_bus_message_get_sender(waiting->call);
-}
-
-static void waiting_free(Waiting *waiting) {
-    sd_bus_message_unref(waiting->call);
-    g_free(waiting);
-}
 
 /* What all connections of a user have not read; those that have are forgotten. */
 static uint64_t unread_of_uid(const BusLease *leases, uint32_t uid) {

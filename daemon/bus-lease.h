@@ -19,7 +19,8 @@ void bus_lease_free(BusLease *leases);
 /* Which run of which bus pmemd is on; null: not known. */
 sd_id128_t bus_lease_bus_id(const BusLease *leases);
 
-/* Has submit called with it, now or when few enough descriptors are on their way; a caller that leaves meanwhile is answered all the same.
+/* Has submit called with it, now or when few enough descriptors are on their way; a caller that leaves
+ * while its call waits is forgotten.
  * LIMITS_EXCEEDED: too many wait. */
 bool bus_lease_add(BusLease *leases, sd_bus_message *call, const Caller *caller, bool others, GError **error);
 /* Within ManagerDone of an Attach that was done (error NULL): answers call. Negative errno: not sent. To be called once for each
