@@ -36,34 +36,44 @@ static bool check_erasable(const Manager *m, const Region *region, Erase *ret_er
     return false;
 }
 
+void op_ask_in_the_way(Op *op) {
+    if (!g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY))
+        return;
+    op->asked_error = g_steal_pointer(&op->error);
+    op_run_mappers(op);
+}
+
+void op_tell_in_the_way(Op *op, const char *waits) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *what = NULL;
+    char text[PMEMD_UUID_STRING_MAX];
+    const Region *region = state_region_by_uuid(op->m->state, op->uuid);
+    uid_t viewer = region && region->owner_uid == 0 ? MAPPERS_EVERYBODY : region ? region->owner_uid : 0;
+
+    if (!op->asked_error)
+        return;
+    what = g_strdup_printf("data region %s waits to be %s", pmemd_uuid_format(op->uuid, text), waits);
+    if (op_check_unmapped(op, viewer, what, &error)) {
+        /* Nobody is now: what was said then is for those alone who may know of everybody. */
+        if (viewer == MAPPERS_EVERYBODY)
+            error = g_error_copy(op->asked_error);
+        else
+            g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s: its device was in use a moment ago", what);
+    }
+    if (region && is_released(region))
+        log_event(EVENT_RELEASE_WAITS, LOG_FIELDS({ "REGION", text }), "%s: %s", what, op->asked_error->message);
+    else
+        log_message(LOG_WARNING, text, NULL, "%s: %s", what, op->asked_error->message);
+    g_clear_error(&op->error);
+    op->error = g_steal_pointer(&error);
+    g_clear_error(&op->asked_error);
+}
+
 static void run_open_content(void *data) {
     Op *op = data;
 
     op->content = manager_backend_open_content(op->m, op->device_uuid, &op->error);
-    if (g_error_matches(op->error, PMEMD_ERROR, PMEMD_ERROR_BUSY)) {
-        op->asked_error = g_steal_pointer(&op->error);
-        op_run_mappers(op);
-    }
-}
-
-/* The erase waits until somebody lets go. The region says who that is to all who may see it: to its owner, and to those
- * who may know of all processes; so to these nothing of other users'. */
-static void tell_waiting(Op *op) {
-    g_autoptr(GError) error = NULL;
-    g_autofree char *what = NULL;
-    char text[PMEMD_UUID_STRING_MAX];
-    Region *region = state_region_by_uuid(op->m->state, op->uuid);
-
-    if (!region)
-        return;
-    uid_t viewer = region->owner_uid == 0 ? MAPPERS_EVERYBODY : region->owner_uid;
-    what = g_strdup_printf("data region %s waits to be erased", pmemd_uuid_format(region->uuid, text));
-    if (op_check_unmapped(op, viewer, what, &error))
-        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "%s: %s", what,
-                    viewer == MAPPERS_EVERYBODY ? op->asked_error->message : "its device was in use a moment ago");
-    g_clear_error(&op->error);
-    op->error = g_steal_pointer(&error);
-    log_event(EVENT_RELEASE_WAITS, LOG_FIELDS({ "REGION", text }), "%s", op->asked_error->message);
+    op_ask_in_the_way(op);
 }
 
 static void on_content(void *data) {
@@ -71,8 +81,7 @@ static void on_content(void *data) {
     ManagerContentDone done = op->content_done;
     BackendContent *content = g_steal_pointer(&op->content);
 
-    if (op->asked_error)
-        tell_waiting(op);
+    op_tell_in_the_way(op, "erased");
     op->content_done = NULL;
     done(op->content_data, content, op->error);
     op_finish(op, op->uuid, NULL);

@@ -147,6 +147,13 @@ void op_run_mappers(void *data);
  * MAPPERS_EVERYBODY all. what: what is refused, "data region UUID cannot be released".
  */
 bool op_check_unmapped(const Op *op, uid_t viewer, const char *what, GError **error);
+/* Worker step's end: an op->error that is BUSY becomes op->asked_error, and op->mappers is who is in the way. */
+void op_ask_in_the_way(Op *op);
+/*
+ * On the loop after that: op->error is what the region may say, to its owner and to those who may know of all processes, so
+ * nothing of other users'; the log says it all. waits: for what, "erased".
+ */
+void op_tell_in_the_way(Op *op, const char *waits);
 /* As whom the request's user sees the processes of others. */
 uid_t op_viewer(const Op *op);
 /* Worker step: op->listing or op->error. */

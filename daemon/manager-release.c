@@ -170,11 +170,19 @@ static void on_release_looked(void *data) {
         release_failed(op, region, op->asked_error);
 }
 
+static void run_destroy_released(void *data) {
+    Op *op = data;
+
+    op_run_destroy(op);
+    op_ask_in_the_way(op);
+}
+
 static void on_device_destroyed(void *data) {
     Op *op = data;
     g_autoptr(GError) error = NULL;
     Region *region = find_region(op, op->uuid, &error);
 
+    op_tell_in_the_way(op, "freed");
     if (!region) {
         op_finish(op, SD_ID128_NULL, error);
     } else if (op->ok) {
@@ -192,7 +200,7 @@ void finish_release(Op *op, const Region *region) {
     op->device_uuid = region->device_uuid;
     /* Label-less memory stores no tag; there the backend goes by the uuid alone. */
     backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
-    op_work(op, op_run_destroy, on_device_destroyed);
+    op_work(op, run_destroy_released, on_device_destroyed);
 }
 
 /* --- ReleaseMgmt --- */

@@ -364,16 +364,19 @@ class Question(Case):
             self.assertEqual(self.state(region), "ok")
             # The wait of an erase is told likewise.
             hold = os.path.join(self.host.daemon.backend_folder, "hold")
-        with open(hold, "w", encoding="utf-8"), \
-                open(os.path.join(self.host.daemon.backend_folder, "inject.conf"), "w", encoding="utf-8") as inject:
-            inject.write("[open_content]\nWaitFile=hold\n")
-        connection.manager("ReleaseData", "oa{sv}", region, [])
-        with open(path, "rb"):
-            os.unlink(hold)
-            self.assertEqual(self.root.wait_signal("JobRemoved").body[2], "failed")
-            reason = connection.get_all(region, harness.REGION)["StateReason"]
-            self.assertIn("1 process of another user has it open", reason)
-            self.assertNotIn(str(os.getpid()), reason)
+        for operation in "open_content", "destroy":
+            with open(hold, "w", encoding="utf-8"), \
+                    open(os.path.join(self.host.daemon.backend_folder, "inject.conf"), "w", encoding="utf-8") as inject:
+                inject.write(f"[{operation}]\nWaitFile=hold\n")
+            connection.manager("ReleaseData", "oa{sv}", region, [])
+            while os.path.exists(inject.name):
+                pass
+            with open(path, "rb"):
+                os.unlink(hold)
+                self.assertEqual(self.root.wait_signal("JobRemoved").body[2], "failed")
+                reason = connection.get_all(region, harness.REGION)["StateReason"]
+                self.assertIn("1 process of another user has it open", reason)
+                self.assertNotIn(str(os.getpid()), reason)
 
     def test_what_is_not_there_is_refused_alike(self):
         """Who may not release learns nothing of what there is."""
