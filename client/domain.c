@@ -110,7 +110,7 @@ DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, uint32_t guest_node, 
         return NULL;
 
     DomainNvdimm *nvdimm = g_new0(DomainNvdimm, 1);
-    nvdimm->path = pmemd_nvdimm_path(region->device_path, region->uuid);
+    nvdimm->path = g_strdup(region->guest_path);
     nvdimm->bytes = region->bytes;
     nvdimm->label_bytes = label_bytes;
     /* QEMU takes the labels from the end, and rounds down what is left. */

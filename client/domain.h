@@ -3,7 +3,7 @@
 /*
  * A data region as the NVDIMM of a guest: the element that libvirt wants in a domain, and the options of QEMU.
  * Promises: what is refused is refused with the numbers and a remedy; the element is well-formed whatever the path is, and
- * QEMU reads no option out of a path. It holds nothing: two guests may be given the same region.
+ * QEMU reads no option out of a path. It holds nothing: that is Attach's.
  * Pure; used by `pmemctl domain-xml` and `pmemctl qemu-args`.
  */
 #pragma once
@@ -15,7 +15,7 @@
 
 #define DOMAIN_ALIGNMENT PMEMD_NVDIMM_ALIGNMENT
 /* The least that QEMU and libvirt take. */
-#define DOMAIN_MIN_LABEL (UINT64_C(128) << 10)
+#define DOMAIN_MIN_LABEL PMEMD_NVDIMM_MIN_LABEL
 #define DOMAIN_UNIT PMEMD_NVDIMM_UNIT
 
 typedef struct {

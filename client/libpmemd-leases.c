@@ -150,6 +150,7 @@ static PmemdCallSpec detach_spec(const DetachCall *call) {
 
     spec.fill = fill_detach;
     spec.arguments = call;
+    spec.again = true; /* a lease that this owner had last is detached: done */
     return spec;
 }
 

@@ -103,6 +103,7 @@ static const Field region_fields[] = {
     { "LeaseUntil", 's', offsetof(PmemdRegion, lease_until) },
     { "LeaseConfirmed", 'b', offsetof(PmemdRegion, lease_confirmed) },
     { "LeaseGuestFrame", 't', offsetof(PmemdRegion, lease_guest_frame) },
+    { "GuestPath", 's', offsetof(PmemdRegion, guest_path) },
     END_FIELD,
 };
 
@@ -122,6 +123,10 @@ static const Field location_fields[] = {
     { "Raw", 's', offsetof(PmemdLocation, raw) },
     { "Node", 'i', offsetof(PmemdLocation, node) },
     { "RawCookie", 's', offsetof(PmemdLocation, raw_cookie) },
+    { "LeaseOwner", 's', offsetof(PmemdLocation, lease_owner) },
+    { "LeaseUid", 'u', offsetof(PmemdLocation, lease_uid) },
+    { "LeaseUser", 's', offsetof(PmemdLocation, lease_user) },
+    { "GuestFrame", 't', offsetof(PmemdLocation, guest_frame) },
     END_FIELD,
 };
 
@@ -502,7 +507,8 @@ static PmemdLocation *read_location(sd_bus_message *message, uint64_t frame, int
 
     location->frame = frame;
     location->node = -1;
-    location->owner_uid = UINT32_MAX;
+    location->owner_uid = location->lease_uid = UINT32_MAX;
+    location->guest_frame = PMEMD_FRAME_UNKNOWN;
     int r = sd_bus_message_enter_container(message, 'r', "sota{sv}");
     if (r > 0)
         r = sd_bus_message_read(message, "sot", &kind, &path, &location->offset);

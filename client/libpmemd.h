@@ -251,6 +251,7 @@ typedef struct PmemdRegion {
     char *lease_until;
     bool lease_confirmed;
     uint64_t lease_guest_frame;
+    char *guest_path; /* data: what a guest is given: device_path, or the link to it by uuid */
 } PmemdRegion;
 
 /* Who holds a data region. */
@@ -315,7 +316,11 @@ typedef struct PmemdLocation {
     char *device, *mode;      /* foreign */
     char *foreign_kind, *raw; /* foreign; raw: id of the raw region it lies in */
     int32_t node;
-    char *raw_cookie; /* a uuid: what the raw region is made of, the same after every boot */
+    char *raw_cookie;     /* a uuid: what the raw region is made of, the same after every boot */
+    char *lease_owner;    /* data: who holds it */
+    uint32_t lease_uid;   /* UINT32_MAX: nobody */
+    char *lease_user;     /* by whom that was asked for */
+    uint64_t guest_frame; /* of this very frame; PMEMD_FRAME_UNKNOWN */
 } PmemdLocation;
 
 /* A number for monitoring; org.pmemd1(5) lists the names. */
@@ -488,8 +493,8 @@ int pmemd_client_attach(PmemdClient *client, const char *path, const char *owner
 int pmemd_client_attach_async(PmemdClient *client, const char *path, const char *owner, unsigned flags,
                               uint64_t guest_frame, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
-/* Ends the lease that this owner has. The content stays: the next holder finds it. force: of another user's lease; never
- * of a region that a process maps. Errors: NoSuchRegion, InvalidArgument, Leased (by another owner), Busy (mapped; by
+/* Ends the lease that this owner has; again is fine, and done when the answer is Lost. The content stays: the next holder
+ * finds it. force: of another user's lease, owner may be "" then; never of a region that a process maps. Errors: NoSuchRegion, InvalidArgument, Leased (by another owner), Busy (mapped; by
  * whom), ReadOnly, Corrupt, Hardware. */
 int pmemd_client_detach(PmemdClient *client, const char *path, const char *owner, bool force);
 int pmemd_client_detach_async(PmemdClient *client, const char *path, const char *owner, bool force, PmemdReplyFunc func,

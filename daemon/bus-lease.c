@@ -285,7 +285,9 @@ static int append_details(sd_bus_message *reply, const Region *region, const Lea
     uint64_t bytes = region_bytes(region);
     g_autofree char *path = pmemd_nvdimm_path(loan->path, pmemd_uuid_format(region->device_uuid, uuid));
     /* Libvirt would round another size up, to more than there is. */
-    g_autofree char *memory = bytes % PMEMD_NVDIMM_ALIGNMENT == 0 ? pmemd_nvdimm_xml(path, bytes, 0, 0) : g_strdup("");
+    g_autofree char *memory = bytes % PMEMD_NVDIMM_ALIGNMENT == 0
+                                  ? pmemd_nvdimm_xml(path, bytes, pmemd_nvdimm_label_bytes(bytes), 0)
+                                  : g_strdup("");
 
     return sd_bus_message_append(reply, "a{sv}", 7, "path", "s", path, "bytes", "t", bytes, "alignment", "t",
                                  loan->alignment, "node", "i",

@@ -4,6 +4,7 @@
 
 #include "proto/error.h"
 #include "proto/names.h"
+#include "proto/nvdimm.h"
 
 #include <stddef.h>
 
@@ -12,6 +13,7 @@ struct BusRegion {
     sd_bus_slot *objects, *enumerator;
     RegionFacts facts; /* of the object that sd-bus asks about now; filled by find() before its properties are read */
     LeaseFacts lease;  /* likewise */
+    char *guest_path;  /* likewise */
 };
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -40,6 +42,7 @@ static const sd_bus_vtable region_vtable[] = {
     SD_BUS_PROPERTY("Node", "i", NULL, FACT(node), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("LocalNode", "i", NULL, FACT(local_node), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("DevicePath", "s", NULL, FACT(device_path), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("GuestPath", "s", NULL, offsetof(BusRegion, guest_path), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("State", "s", NULL, FACT(state), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("StateReason", "s", NULL, FACT(state_reason), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("OwnerUid", "u", NULL, FACT(owner_uid), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
@@ -59,11 +62,19 @@ static const sd_bus_vtable region_vtable[] = {
 };
 
 static const char *const mutable_properties[] = {
-    "Name",       "UsedFrames",     "FreeFrames",      "Node",      "LocalNode",
-    "DevicePath", "State",          "StateReason",     "OwnerUid",  "Owner",
-    "Dirty",      "LeaseOwner",     "LeaseUid",        "LeaseUser", "LeaseSinceUsec",
-    "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame", NULL,
+    "Name",      "UsedFrames",     "FreeFrames", "Node",           "LocalNode",       "DevicePath", "GuestPath",
+    "State",     "StateReason",    "OwnerUid",   "Owner",          "Dirty",           "LeaseOwner", "LeaseUid",
+    "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame", NULL,
 };
+
+/* Who is not told the device's path is told no other of it. region NULL: of a management region, which no guest gets. */
+static char *guest_path(const Region *region, const RegionFacts *facts) {
+    char uuid[PMEMD_UUID_STRING_MAX];
+
+    if (!region || facts->device_path[0] == '\0')
+        return g_strdup("");
+    return pmemd_nvdimm_path(facts->device_path, pmemd_uuid_format(region->device_uuid, uuid));
+}
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found,
                 sd_bus_error *ret_error) {
@@ -74,7 +85,10 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
         !region_facts_by_uuid(regions->view, uuid, bus_view_viewer(regions->view), &regions->facts))
         return 0;
     const State *state = manager_state(regions->view->manager);
-    lease_facts_of_region(state, state_region_by_uuid(state, uuid), bus_view_viewer(regions->view), &regions->lease);
+    const Region *region = state_region_by_uuid(state, uuid);
+    lease_facts_of_region(state, region, bus_view_viewer(regions->view), &regions->lease);
+    g_free(regions->guest_path);
+    regions->guest_path = guest_path(region, &regions->facts);
     *ret_found = regions;
     return 1;
 }
@@ -177,5 +191,6 @@ void bus_region_free(BusRegion *regions) {
         return;
     sd_bus_slot_unref(regions->enumerator);
     sd_bus_slot_unref(regions->objects);
+    g_free(regions->guest_path);
     g_free(regions);
 }

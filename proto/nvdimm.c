@@ -8,6 +8,10 @@ char *pmemd_nvdimm_path(const char *device_path, const char *device_uuid) {
     return g_str_has_prefix(device_path, "/dev/dax") ? g_strconcat(BY_UUID, device_uuid, NULL) : g_strdup(device_path);
 }
 
+uint64_t pmemd_nvdimm_label_bytes(uint64_t bytes) {
+    return bytes >= PMEMD_NVDIMM_ALIGNMENT + PMEMD_NVDIMM_MIN_LABEL ? PMEMD_NVDIMM_MIN_LABEL : 0;
+}
+
 /* Shared: else what the guest writes is its private copy. <pmem/>: else libvirt has QEMU touch every page first. */
 char *pmemd_nvdimm_xml(const char *path, uint64_t bytes, uint64_t label_bytes, uint32_t guest_node) {
     g_autofree char *escaped = g_markup_escape_text(path, -1);

@@ -386,7 +386,7 @@ class Unprivileged(Case):
         while (added := self.connection.wait_signal("InterfacesAdded").body)[0] != region:
             pass
         values = added[1][harness.REGION]
-        hidden = {"StartFrame", "EndFrame", "ExtentStart", "ExtentEnd", "DevicePath", "StateReason", "OwnerUid",
+        hidden = {"StartFrame", "EndFrame", "ExtentStart", "ExtentEnd", "DevicePath", "GuestPath", "StateReason", "OwnerUid",
                   "Owner", "LeaseOwner", "LeaseUid", "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed",
                   "LeaseGuestFrame"}
         self.assertEqual(set(self.connection.get_all(region, harness.REGION)) - set(values), hidden)

@@ -485,7 +485,7 @@ class Meanwhile(Case):
 class Sight(Case):
     """Owners see all of what is theirs, and no more of others' than anyone."""
 
-    HIDDEN = {"StartFrame": 0, "EndFrame": 0, "ExtentStart": 0, "ExtentEnd": 0, "DevicePath": "", "StateReason": "",
+    HIDDEN = {"StartFrame": 0, "EndFrame": 0, "ExtentStart": 0, "ExtentEnd": 0, "DevicePath": "", "GuestPath": "", "StateReason": "",
               "OwnerUid": 0xffffffff, "Owner": ""}
 
     def setUp(self):

@@ -23,6 +23,7 @@ static PmemdRegion data_region(void) {
                           .node = 3,
                           .local_node = 0,
                           .device_path = (char *) "/dev/dax0.1",
+                          .guest_path = (char *) "/dev/pmemd/by-uuid/" UUID,
                           .state = (char *) "ok",
                           .state_reason = (char *) "" };
 }
@@ -98,7 +99,7 @@ static void test_qemu_args(void) {
 /* Of the file backend's folder anybody may have chosen the name. */
 static void test_hostile_path(void) {
     PmemdRegion region = data_region();
-    region.device_path = (char *) "/a b/<x>&'\"$(id),readonly=on,/\xc3\xa9.img";
+    region.device_path = region.guest_path = (char *) "/a b/<x>&'\"$(id),readonly=on,/\xc3\xa9.img";
 
     g_autoptr(DomainNvdimm) nvdimm = nvdimm_of(&region, 0, 0);
     g_autofree char *xml = domain_nvdimm_xml(nvdimm);
