@@ -17,8 +17,11 @@ static const char *const names[] = {
     [CTL_ERROR_UNREACHABLE] = PMEMD_ERROR_NAME_UNREACHABLE,
     [CTL_ERROR_LOST] = PMEMD_ERROR_NAME_LOST,
     [CTL_ERROR_PROTOCOL] = PMEMD_ERROR_NAME_PROTOCOL,
-    [CTL_ERROR_OUTPUT] = "org.pmemd1.Client.Output", /* these two are none of the library's */
+    /* None of the library's: */
+    [CTL_ERROR_OUTPUT] = "org.pmemd1.Client.Output",
     [CTL_ERROR_INCOMPLETE] = "org.pmemd1.Client.Incomplete",
+    [CTL_ERROR_COMMAND] = "org.pmemd1.Client.Command",
+    [CTL_ERROR_LINK] = "org.pmemd1.Client.Link",
 };
 
 const char *ctl_error_name(const GError *error) {
@@ -131,4 +134,13 @@ GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error) {
         pmemd_location_list_free(list);
     }
     return g_steal_pointer(&cookies);
+}
+
+GPtrArray *ctl_list_leases(Ctl *ctl, GError **error) {
+    PmemdLease **list = NULL;
+    size_t n = 0;
+
+    if (!ctl_check(ctl, pmemd_client_list_leases(ctl->client, &list, &n), error))
+        return NULL;
+    return array_from((void **) list, n, (GDestroyNotify) pmemd_lease_free);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The verbs domain-xml and qemu-args: a data region as a guest's NVDIMM. They ask and print; nothing is changed or held.
+ * The verbs domain-xml and qemu-args: a data region as a guest's NVDIMM. They ask and print; nothing is
+ * changed or held, unless they are told to lend the region.
  */
 #include "client/domain.h"
 
@@ -29,24 +30,42 @@ static bool read_label_size(const Ctl *ctl, uint64_t *ret_bytes, GError **error)
     return true;
 }
 
-/* The options that both verbs have, then the region. */
+/* --owner and the like say nothing without --attach. */
+static bool check_attach(const Ctl *ctl, GError **error) {
+    if (ctl->attach)
+        return ctl_check_owner(ctl, error);
+    if (!ctl->lease_owner && !ctl->guest_frame && !ctl->allow_degraded)
+        return true;
+    g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE,
+                "--owner, --guest-frame and --allow-degraded are for lending the region: add --attach");
+    return false;
+}
+
+/* The options that both verbs have, then the region. What is no guest's is not lent. */
 static bool ask(Ctl *ctl, PmemdRegion **ret_region, DomainNvdimm **ret_nvdimm, GError **error) {
     uint64_t node = 0, label_bytes;
 
     /* libvirt and QEMU have at most 128 guest nodes. */
     if ((ctl->guest_node && !parse_number("--node", ctl->guest_node, 127, &node, error)) ||
-        !read_label_size(ctl, &label_bytes, error) || !ctl_connect(ctl, error))
+        !read_label_size(ctl, &label_bytes, error) || !check_attach(ctl, error) || !ctl_connect(ctl, error))
         return false;
     g_autofree char *path = NULL;
     g_autoptr(PmemdRegion) region = NULL;
     if (!ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||
         !ctl_check(ctl, pmemd_client_region(ctl->client, path, &region), error))
         return false;
-    DomainNvdimm *nvdimm = domain_nvdimm_new(region, (uint32_t) node, label_bytes, error);
+    g_autoptr(DomainNvdimm) nvdimm = domain_nvdimm_new(region, (uint32_t) node, label_bytes, error);
+    g_autoptr(PmemdAttachment) attachment = NULL;
     if (!nvdimm)
         return false;
+    if (ctl->attach && (!ctl_attach(ctl, region, NULL, &attachment, error) || !ctl_wait_for_link(attachment, error)))
+        return false;
+    if (attachment) {
+        g_free(nvdimm->path);
+        nvdimm->path = g_strdup(attachment->path);
+    }
     *ret_region = g_steal_pointer(&region);
-    *ret_nvdimm = nvdimm;
+    *ret_nvdimm = g_steal_pointer(&nvdimm);
     return true;
 }
 

@@ -3,6 +3,8 @@
 /*
  * The verbs list and show.
  */
+#include <string.h>
+
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
 
@@ -31,17 +33,56 @@ static void print_xen_mgmt(guint i, const void *row) {
 }
 
 static void print_xen_data(guint i, const void *row) {
-    const PmemdData *data = row;
+    const PmemdData *data = &((const DataRow *) row)->shown;
     printf(" %u: MFN 0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x, MGMT MFN 0x%" G_GINT64_MODIFIER
            "x - 0x%" G_GINT64_MODIFIER "x\n",
            i, data->frames.start, data->frames.end, data->extent.start, data->extent.end);
+}
+
+static void data_row_free(DataRow *row) {
+    pmemd_data_free(row->data);
+    g_free(row->lease_owner);
+    g_free(row);
+}
+
+/* What is not shown is not asked for. */
+static GPtrArray *list_leases(Ctl *ctl, GError **error) {
+    bool shown = ctl->format == CTL_FORMAT_JSON || (ctl->columns && strstr(ctl->columns, "lease_owner"));
+    return shown ? ctl_list_leases(ctl, error) : g_ptr_array_new();
+}
+
+/* Two lists, one after the other: who holds a region is of the second's moment. */
+static GPtrArray *list_data(Ctl *ctl, GError **error) {
+    g_autoptr(GPtrArray) regions = ctl_list_data(ctl, error);
+    g_autoptr(GHashTable) owners = g_hash_table_new(g_str_hash, g_str_equal);
+
+    if (!regions)
+        return NULL;
+    g_autoptr(GPtrArray) leases = list_leases(ctl, error);
+    if (!leases)
+        return NULL;
+    for (guint i = 0; i < leases->len; i++) {
+        const PmemdLease *lease = leases->pdata[i];
+        g_hash_table_insert(owners, lease->region, lease->owner);
+    }
+    GPtrArray *rows = g_ptr_array_new_full(regions->len, (GDestroyNotify) data_row_free);
+    g_ptr_array_set_free_func(regions, NULL);
+    for (guint i = 0; i < regions->len; i++) {
+        DataRow *row = g_new0(DataRow, 1);
+        row->data = regions->pdata[i];
+        row->shown = *row->data;
+        const char *owner = g_hash_table_lookup(owners, row->data->uuid);
+        row->lease_owner = g_strdup(owner ? owner : "");
+        g_ptr_array_add(rows, row);
+    }
+    return rows;
 }
 
 static const List lists[] = {
     { "raw", "Raw regions", "Raw PMEM regions", ctl_list_raw, columns_raw, print_xen_raw, offsetof(Ctl, raw) },
     { "mgmt", "Management regions", "Management PMEM regions", ctl_list_mgmt, columns_mgmt, print_xen_mgmt,
       offsetof(Ctl, mgmt) },
-    { "data", "Data regions", "Data PMEM regions", ctl_list_data, columns_data, print_xen_data, offsetof(Ctl, data) },
+    { "data", "Data regions", "Data PMEM regions", list_data, columns_data, print_xen_data, offsetof(Ctl, data) },
     { "foreign", "Foreign devices", NULL, ctl_list_foreign, columns_foreign, NULL, offsetof(Ctl, foreign) },
 };
 

@@ -18,7 +18,8 @@ typedef enum {
     COLUMN_UID,  /* uint32_t, UINT32_MAX: hidden from the caller */
     COLUMN_NODE, /* int32_t, -1: unknown */
     COLUMN_BOOL,
-    COLUMN_TIME, /* uint64_t, microseconds since the epoch */
+    COLUMN_TIME,        /* uint64_t, microseconds since the epoch */
+    COLUMN_GUEST_FRAME, /* uint64_t, PMEMD_FRAME_UNKNOWN: nobody has told */
 } ColumnType;
 
 struct Column {
@@ -77,19 +78,20 @@ const Column *columns_mgmt(void) {
 
 const Column *columns_data(void) {
     static const Column columns[] = {
-        { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdData, uuid), true },
-        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdData, name), true },
-        FRAMES(PmemdData, frames, "start_frame", "end_frame", "START", "END", true),
-        { "bytes", "SIZE", COLUMN_SIZE, offsetof(PmemdData, bytes), true },
-        { "pool", "POOL", COLUMN_TEXT, offsetof(PmemdData, pool), false },
-        FRAMES(PmemdData, extent, "extent_start", "extent_end", "MGMT START", "MGMT END", true),
-        { "node", "NODE", COLUMN_NODE, offsetof(PmemdData, node), true },
-        { "local_node", "LOCAL NODE", COLUMN_NODE, offsetof(PmemdData, local_node), false },
-        { "state", "STATE", COLUMN_TEXT, offsetof(PmemdData, state), true },
-        { "dirty", "DIRTY", COLUMN_BOOL, offsetof(PmemdData, dirty), false },
-        { "owner_uid", "OWNER UID", COLUMN_UID, offsetof(PmemdData, owner_uid), false },
-        { "owner", "OWNER", COLUMN_TEXT, offsetof(PmemdData, owner), true },
-        { "device_path", "DEVICE", COLUMN_TEXT, offsetof(PmemdData, device_path), false },
+        { "uuid", "UUID", COLUMN_TEXT, offsetof(DataRow, shown.uuid), true },
+        { "name", "NAME", COLUMN_TEXT, offsetof(DataRow, shown.name), true },
+        FRAMES(DataRow, shown.frames, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(DataRow, shown.bytes), true },
+        { "pool", "POOL", COLUMN_TEXT, offsetof(DataRow, shown.pool), false },
+        FRAMES(DataRow, shown.extent, "extent_start", "extent_end", "MGMT START", "MGMT END", true),
+        { "node", "NODE", COLUMN_NODE, offsetof(DataRow, shown.node), true },
+        { "local_node", "LOCAL NODE", COLUMN_NODE, offsetof(DataRow, shown.local_node), false },
+        { "state", "STATE", COLUMN_TEXT, offsetof(DataRow, shown.state), true },
+        { "dirty", "DIRTY", COLUMN_BOOL, offsetof(DataRow, shown.dirty), false },
+        { "owner_uid", "OWNER UID", COLUMN_UID, offsetof(DataRow, shown.owner_uid), false },
+        { "owner", "OWNER", COLUMN_TEXT, offsetof(DataRow, shown.owner), true },
+        { "lease_owner", "LENT TO", COLUMN_TEXT, offsetof(DataRow, lease_owner), false },
+        { "device_path", "DEVICE", COLUMN_TEXT, offsetof(DataRow, shown.device_path), false },
         { NULL },
     };
     return columns;
@@ -122,6 +124,10 @@ const Column *columns_location(void) {
         { "state", "STATE", COLUMN_TEXT, SHOWN(state), true },
         { "owner_uid", "OWNER UID", COLUMN_UID, SHOWN(owner_uid), false },
         { "owner", "OWNER", COLUMN_TEXT, SHOWN(owner), true },
+        { "lease_owner", "LENT TO", COLUMN_TEXT, SHOWN(lease_owner), true },
+        { "lease_uid", "LENT BY UID", COLUMN_UID, SHOWN(lease_uid), false },
+        { "lease_user", "LENT BY", COLUMN_TEXT, SHOWN(lease_user), false },
+        { "guest_frame", "GUEST FRAME", COLUMN_GUEST_FRAME, SHOWN(guest_frame), true },
         { "path", "OBJECT", COLUMN_TEXT, SHOWN(path), false },
         { "pool", "POOL", COLUMN_TEXT, SHOWN(pool), false },
         { "extent_of", "EXTENT OF", COLUMN_TEXT, SHOWN(extent_of), false },
@@ -200,6 +206,14 @@ const Column *columns_region(const PmemdRegion *region) {
         FRAMES(PmemdRegion, extent, "extent_start", "extent_end", "Management start", "Management end", true),
         { "dirty", "Dirty", COLUMN_BOOL, offsetof(PmemdRegion, dirty), true },
         REGION_TAIL,
+        { "guest_path", "Guest's path", COLUMN_TEXT, offsetof(PmemdRegion, guest_path), true },
+        { "lease_owner", "Lent to", COLUMN_TEXT, offsetof(PmemdRegion, lease_owner), true },
+        { "lease_uid", "Lent by uid", COLUMN_UID, offsetof(PmemdRegion, lease_uid), true },
+        { "lease_user", "Lent by", COLUMN_TEXT, offsetof(PmemdRegion, lease_user), true },
+        { "lease_since_usec", "Lent since", COLUMN_TIME, offsetof(PmemdRegion, lease_since_usec), true },
+        { "lease_until", "Lent until", COLUMN_TEXT, offsetof(PmemdRegion, lease_until), true },
+        { "lease_confirmed", "Confirmed", COLUMN_BOOL, offsetof(PmemdRegion, lease_confirmed), true },
+        { "lease_guest_frame", "Guest frame", COLUMN_GUEST_FRAME, offsetof(PmemdRegion, lease_guest_frame), true },
         { NULL },
     };
     return g_strcmp0(region->kind, "mgmt") == 0 ? mgmt : data;
@@ -246,6 +260,37 @@ const Column *columns_status(void) {
         { "data_bytes", "Data", COLUMN_BYTES, offsetof(PmemdStatus, data_bytes), true },
         { "free_bytes", "Free", COLUMN_BYTES, offsetof(PmemdStatus, free_bytes), true },
         { "queued_requests", "Queued requests", COLUMN_COUNT, offsetof(PmemdStatus, queued_requests), true },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_lease(void) {
+    static const Column columns[] = {
+        { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdLease, region), true },
+        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdLease, name), true },
+        { "pool", "POOL", COLUMN_TEXT, offsetof(PmemdLease, pool), false },
+        { "owner", "LENT TO", COLUMN_TEXT, offsetof(PmemdLease, owner), true },
+        { "uid", "UID", COLUMN_UID, offsetof(PmemdLease, uid), false },
+        { "user", "BY", COLUMN_TEXT, offsetof(PmemdLease, user), true },
+        { "since_usec", "SINCE", COLUMN_TIME, offsetof(PmemdLease, since_usec), true },
+        { "until", "UNTIL", COLUMN_TEXT, offsetof(PmemdLease, until), true },
+        { "confirmed", "CONFIRMED", COLUMN_BOOL, offsetof(PmemdLease, confirmed), true },
+        { "guest_frame", "GUEST FRAME", COLUMN_GUEST_FRAME, offsetof(PmemdLease, guest_frame), true },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_attachment(void) {
+    static const Column columns[] = {
+        { "device_path", "Device", COLUMN_TEXT, offsetof(PmemdAttachment, path), true },
+        { "bytes", "Size", COLUMN_BYTES, offsetof(PmemdAttachment, bytes), true },
+        { "alignment", "Alignment", COLUMN_BYTES, offsetof(PmemdAttachment, alignment), true },
+        { "node", "Node", COLUMN_NODE, offsetof(PmemdAttachment, node), true },
+        { "since_usec", "Since", COLUMN_TIME, offsetof(PmemdAttachment, since_usec), true },
+        { "confirmed", "Confirmed", COLUMN_BOOL, offsetof(PmemdAttachment, confirmed), true },
+        { "xml", "Memory", COLUMN_TEXT, offsetof(PmemdAttachment, memory), true },
         { NULL },
     };
     return columns;
@@ -314,6 +359,10 @@ static char *column_text(const Column *column, const void *row) {
         return g_strdup(G_STRUCT_MEMBER(const bool, row, column->offset) ? "yes" : "no");
     case COLUMN_TIME:
         return time_text(column_unsigned(column, row));
+    case COLUMN_GUEST_FRAME:
+        if (column_unsigned(column, row) == PMEMD_FRAME_UNKNOWN)
+            return g_strdup("-");
+        return g_strdup_printf("0x%" G_GINT64_MODIFIER "x", column_unsigned(column, row));
     }
     g_assert_not_reached();
 }
@@ -422,7 +471,7 @@ JsonObject *json_from_row(const Column *columns, const void *row) {
         case COLUMN_NODE:
             json_object_set_int_member(object, c->key, G_STRUCT_MEMBER(const int32_t, row, c->offset));
             break;
-        default:
+        default: /* of a guest's frame that is not known -1 */
             json_object_set_int_member(object, c->key, (int64_t) column_unsigned(c, row));
         }
     return object;

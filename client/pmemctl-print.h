@@ -28,11 +28,17 @@ typedef struct {
     const char *was_id, *id, *by; /* id "": none */
     PmemdRange was, now;
 } RestoreRawRow;
+/* One row of the list of data regions: who holds it stands in another list. */
+typedef struct {
+    PmemdData shown; /* texts are data's */
+    PmemdData *data; /* as it was answered */
+    char *lease_owner;
+} DataRow;
 
 /* The columns of PmemdRaw, ...; static. */
 const Column *columns_raw(void);
 const Column *columns_mgmt(void);
-const Column *columns_data(void);
+const Column *columns_data(void); /* of DataRow */
 const Column *columns_foreign(void);
 const Column *columns_location(void);                    /* of LocationRow */
 const Column *columns_restore(void);                     /* of RestoreItem */
@@ -40,6 +46,8 @@ const Column *columns_restore_raw(void);                 /* of RestoreRawRow */
 const Column *columns_region(const PmemdRegion *region); /* those that its kind has */
 const Column *columns_plan(bool data);                   /* with the columns that only data regions have, or without */
 const Column *columns_status(void);
+const Column *columns_lease(void);
+const Column *columns_attachment(void);
 
 /* Those of the columns whose keys are given, in the order of the keys; keys NULL: those that tables usually have. Free:
  * g_ptr_array_unref. */

@@ -23,6 +23,9 @@ typedef enum {
 
 #define SETUP_MGMT_OPTIONS (OPTION_PROFILE | OPTION_NAME | OPTION_MAX_REGIONS | OPTION_INIT_LABELS)
 
+/* Of the verbs that lend. */
+#define LEND_OPTIONS (OPTION_OWNER | OPTION_GUEST_FRAME | OPTION_ALLOW_DEGRADED)
+
 static const Verb verbs[] = {
     { "list", "", "List raw, management and data regions, and devices that are not pmemd's",
       "Without an option, or with --all, all lists are shown. Frames are 4096 bytes, numbered from physical address 0, "
@@ -63,16 +66,32 @@ static const Verb verbs[] = {
       true, verb_rename, true },
     { "set-owner", "REGION USER", "Give a region to another user", "USER is a name or a number.", 2, 2, 0, false, true,
       verb_set_owner, true },
+    { "attach", "REGION [-- COMMAND...]", "Lend a data region to a holder, or to a command while it runs",
+      "Prints the path of the device; the lease stands until 'pmemctl detach', over restarts of pmemd and of the host. "
+      "With a "
+      "COMMAND nothing is printed: it has the device open as descriptor 3 ($PMEMD_FD; also $PMEMD_PATH, $PMEMD_BYTES "
+      "and "
+      "$PMEMD_REGION), the lease ends when it ends, and the exit status is its own. The same owner may attach again, "
+      "which "
+      "confirms the lease.",
+      1, 1, LEND_OPTIONS | OPTION_UNTIL_DISCONNECT, false, false, verb_attach, true, true },
+    { "detach", "REGION", "End the lease of a data region",
+      "Its content stays: the next holder finds it. A region that a process maps is refused, with --force as without.",
+      1, 1, OPTION_OWNER | OPTION_FORCE, false, true, verb_detach, true },
+    { "leases", "", "List who holds which data region", "", 0, 0, OPTION_COLUMNS | OPTION_NO_LEGEND, false, false,
+      verb_leases },
     { "domain-xml", "REGION", "Print a data region as libvirt's element of an NVDIMM",
-      "<memory model='nvdimm'>, to be put into <devices> of a domain that has <maxMemory> and a NUMA cell. Nothing is "
-      "held by "
-      "it: pmemd does not keep a second guest from the same region.",
-      1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE, false, false, verb_domain_xml },
+      "<memory model='nvdimm'>, to be put into <devices> of a domain that has <maxMemory> and a NUMA cell. With "
+      "--attach "
+      "the "
+      "region is lent to --owner in the same step; else nothing is held by it.",
+      1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE | OPTION_ATTACH | LEND_OPTIONS, false, false, verb_domain_xml, true },
     { "qemu-args", "REGION", "Print a data region as QEMU's options of an NVDIMM",
       "An option a line, quoted for a shell. Of -m, maxmem is the guest's RAM and the region: give the RAM by "
-      "--memory. Nothing "
-      "is held by it: pmemd does not keep a second guest from the same region.",
-      1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE | OPTION_ID | OPTION_MEMORY, false, false, verb_qemu_args },
+      "--memory. With "
+      "--attach the region is lent to --owner in the same step; else nothing is held by it.",
+      1, 1, OPTION_GUEST_NODE | OPTION_LABEL_SIZE | OPTION_ID | OPTION_MEMORY | OPTION_ATTACH | LEND_OPTIONS, false,
+      false, verb_qemu_args, true },
     { "locate", "ADDRESS...", "Tell what is at host physical addresses: which region, and whose",
       "ADDRESS is in bytes, as the kernel's logs print it: 0x2c0001000, or decimal; with --frames it is a frame "
       "number. "
@@ -139,6 +158,16 @@ static const OptionRow options[] = {
     { OPTION_MEMORY, "memory", 0, "SIZE", "the guest's RAM; 1G", offsetof(Ctl, memory) },
     { OPTION_POOL, "mgmt", 0, "POOL", "uuid or name of the pool", offsetof(Ctl, pool) },
     { OPTION_ALIGNMENT, "alignment", 0, "SIZE", "of the first usable byte", offsetof(Ctl, alignment) },
+    { OPTION_OWNER, "owner", 0, "NAME", "who holds the region: the uuid of a domain, or any name",
+      offsetof(Ctl, lease_owner) },
+    { OPTION_UNTIL_DISCONNECT, "until-disconnect", 0, NULL, "the lease ends with pmemctl, however that ends",
+      offsetof(Ctl, until_disconnect) },
+    { OPTION_GUEST_FRAME, "guest-frame", 0, "FRAME", "the guest's first frame of it, for locate",
+      offsetof(Ctl, guest_frame) },
+    { OPTION_ALLOW_DEGRADED, "allow-degraded", 0, NULL, "also a region with bad frames",
+      offsetof(Ctl, allow_degraded) },
+    { OPTION_FORCE, "force", 0, NULL, "also the lease of another user", offsetof(Ctl, force) },
+    { OPTION_ATTACH, "attach", 0, NULL, "lend the region to --owner", offsetof(Ctl, attach) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
     { OPTION_VERIFY, "verify", 0, NULL, "read each erased byte back, not samples", offsetof(Ctl, verify) },
     { OPTION_FRAMES, "frames", 0, NULL, "frame numbers instead of addresses", offsetof(Ctl, frames) },
@@ -291,6 +320,19 @@ static bool settle_format(Ctl *ctl, GError **error) {
     return true;
 }
 
+/* Cuts off what stands after "--". */
+static void take_command(Ctl *ctl, char **args) {
+    guint n = 1;
+
+    while (args[n] && strcmp(args[n], "--") != 0)
+        n++;
+    if (!args[n])
+        return;
+    ctl->command = g_strdupv(args + n + 1);
+    while (args[n])
+        shift(args + n - 1);
+}
+
 /* Everything that can be told without a daemon. */
 static bool parse_command_line(Ctl *ctl, char ***args, GError **error) {
     sd_id128_t uuid;
@@ -302,6 +344,8 @@ static bool parse_command_line(Ctl *ctl, char ***args, GError **error) {
         return false;
     if (!ctl->verb)
         return true;
+    if (ctl->verb->command)
+        take_command(ctl, *args);
     if (!parse_options(ctl, ctl->verb, args, false, error))
         return false;
 
@@ -418,6 +462,7 @@ static Status report(const Ctl *ctl, const GError *error) {
 static void ctl_clear(Ctl *ctl) {
     agent_stop(ctl->agent);
     pmemd_client_free(ctl->client);
+    g_strfreev(ctl->command);
     for (const OptionRow *row = options; row->name; row++)
         if (row->argument)
             g_free(G_STRUCT_MEMBER(char *, ctl, row->offset));
@@ -430,11 +475,14 @@ int main(int argc, char **argv) {
     g_auto(GStrv) args = g_strdupv(argv);
     GError *error = NULL;
     Status status = STATUS_OK;
+    int command_status = 0;
     Ctl ctl = { 0 };
 
     (void) setlocale(LC_ALL, ""); /* else it stays "C" */
     if (!parse_command_line(&ctl, &args, &error) || !run(&ctl, &error))
         status = report(&ctl, error);
+    else if (ctl.status != 0)
+        command_status = ctl.status;
     g_clear_error(&error);
     ctl_clear(&ctl);
     /* A full disk must not look like success. The cause is known of the last write alone. */
@@ -444,5 +492,5 @@ int main(int argc, char **argv) {
                 errno != 0 ? g_strerror(errno) : "");
         return STATUS_REFUSED;
     }
-    return status;
+    return status == STATUS_OK ? command_status : (int) status;
 }

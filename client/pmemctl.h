@@ -14,6 +14,7 @@
 #include "client/pmemctl-agent.h"
 #include "proto/error.h"
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdAttachment, pmemd_attachment_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdJob, pmemd_job_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdPlan, pmemd_plan_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdRegion, pmemd_region_free)
@@ -54,6 +55,12 @@ typedef enum {
     OPTION_APPLY = 1 << 21,
     OPTION_MAP = 1 << 22,
     OPTION_VERIFY = 1 << 23,
+    OPTION_OWNER = 1 << 24,
+    OPTION_UNTIL_DISCONNECT = 1 << 25,
+    OPTION_GUEST_FRAME = 1 << 26,
+    OPTION_ALLOW_DEGRADED = 1 << 27,
+    OPTION_FORCE = 1 << 28,
+    OPTION_ATTACH = 1 << 29,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -72,9 +79,13 @@ typedef struct {
     gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
     char *guest_node, *label_size, *id, *memory, *map;
+    gboolean until_disconnect, allow_degraded, force, attach;
+    char *lease_owner, *guest_frame;
 
     char **args; /* after the verb; as many as the verb's table row allows */
     guint n_args;
+    char **command; /* after "--", of a verb that takes one; NULL: none */
+    int status;     /* of the command that attach ran: pmemctl's own when nothing went wrong */
 } Ctl;
 
 typedef bool (*VerbFunc)(Ctl *ctl, GError **error);
@@ -90,6 +101,7 @@ struct Verb {
     bool xen_format; /* has something to say, or nothing to say, with --format=xen-ndctl */
     VerbFunc run;
     bool changes; /* polkit may want a password for it */
+    bool command; /* what stands after "--" is one to be run */
 };
 
 /* --- pmemctl.c: the table --- */
@@ -126,6 +138,8 @@ typedef enum {
     CTL_ERROR_PROTOCOL,
     CTL_ERROR_OUTPUT,     /* a file that was named for it cannot be written */
     CTL_ERROR_INCOMPLETE, /* some of what was asked for is not done, or cannot be */
+    CTL_ERROR_COMMAND,    /* cannot be run */
+    CTL_ERROR_LINK,       /* of a device is not there */
 } CtlError;
 
 /* "org.pmemd1.Error.Exists", "org.pmemd1.Client.Usage", ... Static. */
@@ -143,6 +157,16 @@ GPtrArray *ctl_list_foreign(Ctl *ctl, GError **error);
 /* Of the raw regions what each is made of: char *, a uuid or "". Errors besides: NOT_AUTHORIZED, the caller is not told frames.
  * Free: g_ptr_array_unref. */
 GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error);
+GPtrArray *ctl_list_leases(Ctl *ctl, GError **error);
+
+/* --- pmemctl-lease.c --- */
+
+/* Whether the command line names the holder; without asking anybody. */
+bool ctl_check_owner(const Ctl *ctl, GError **error);
+/* Lends the region as the command line says. ret_fd may be NULL. */
+bool ctl_attach(Ctl *ctl, const PmemdRegion *region, int *ret_fd, PmemdAttachment **ret_attachment, GError **error);
+/* Waits until who is given the path finds the device there. */
+bool ctl_wait_for_link(const PmemdAttachment *attachment, GError **error);
 
 /* --- the verbs --- */
 
@@ -155,6 +179,9 @@ bool verb_allocate_data(Ctl *ctl, GError **error);
 bool verb_release(Ctl *ctl, GError **error);
 bool verb_rename(Ctl *ctl, GError **error);
 bool verb_set_owner(Ctl *ctl, GError **error);
+bool verb_attach(Ctl *ctl, GError **error);
+bool verb_detach(Ctl *ctl, GError **error);
+bool verb_leases(Ctl *ctl, GError **error);
 bool verb_domain_xml(Ctl *ctl, GError **error);
 bool verb_qemu_args(Ctl *ctl, GError **error);
 bool verb_locate(Ctl *ctl, GError **error);

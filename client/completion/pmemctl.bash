@@ -30,6 +30,12 @@ _pmemctl_data() {
     done < <(_pmemctl_ask_lines --data --columns=pool,name)
 }
 
+# The same of the list of leases.
+_pmemctl_leases() {
+    [[ -z $remote ]] || return
+    "$program" "${connection[@]}" --no-ask-password leases --no-legend --columns="$1" 2>/dev/null | tr -s ' ' '\n' | grep -vx -- -
+}
+
 # What an option that takes a value takes.
 _pmemctl_values() {
     local keys before
@@ -37,6 +43,8 @@ _pmemctl_values() {
     case $1 in
     --format) [[ $verb == metrics ]] && echo openmetrics prometheus || echo table json xen-ndctl ;;
     --output) compgen -f -- "$2" ;;
+    # Words alone: an owner with blanks is none that could be typed so.
+    --owner) [[ $verb != detach ]] || _pmemctl_leases owner ;;
     --profile) echo xen linux none ;;
     --bus) echo system session ;;
     -H | --host) compgen -A hostname ;;
@@ -48,11 +56,12 @@ _pmemctl_values() {
     --columns)
         keys="id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node local_node step
             lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state dirty owner_uid
-            owner device_path"
+            owner lease_owner device_path"
         [[ $verb != import ]] || keys="kind pool name uuid start_frame end_frame bytes result now_start_frame now_end_frame
             now_uuid owner note"
-        [[ $verb != locate ]] || keys="address frame kind part offset uuid name state owner_uid owner path pool extent_of device
-            mode foreign_kind raw node"
+        [[ $verb != locate ]] || keys="address frame kind part offset uuid name state owner_uid owner lease_owner lease_uid lease_user guest_frame path
+            pool extent_of device mode foreign_kind raw node"
+        [[ $verb != leases ]] || keys="uuid name pool owner uid user since_usec until confirmed guest_frame"
         # Each key after a comma, with all that stands before it.
         before=${2%"${2##*,}"}
         printf -- "$before%s\n" $keys
@@ -69,7 +78,8 @@ _pmemctl_arguments() {
         ;;
     export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
     import:0) compgen -f -- "$current" ;;
-    domain-xml:0 | qemu-args:0) _pmemctl_data ;;
+    domain-xml:0 | qemu-args:0 | attach:0) _pmemctl_data ;;
+    detach:0) _pmemctl_leases uuid,name ;;
     set-owner:1) compgen -u ;;
     help:0 | list-cmds:0) "$program" list-cmds 2>/dev/null ;;
     esac

@@ -30,6 +30,12 @@ _pmemctl_data() {
     done
 }
 
+# The same of the list of leases.
+_pmemctl_leases() {
+    [[ -z $remote ]] || return 0
+    print -rl -- ${(u)${=${(f)"$($program $connection --no-ask-password leases --no-legend --columns=$1 2>/dev/null)"}}:#-}
+}
+
 # What an option that takes a value takes.
 _pmemctl_values() {
     case $1 in
@@ -37,6 +43,8 @@ _pmemctl_values() {
         if [[ $verb == metrics ]]; then compadd -- openmetrics prometheus; else compadd -- table json xen-ndctl; fi
         ;;
     --output) _files ;;
+    # Words alone: an owner with blanks is none that could be typed so.
+    --owner) if [[ $verb == detach ]]; then compadd -- ${(f)"$(_pmemctl_leases owner)"}; else _message owner; fi ;;
     --profile) compadd -- xen linux none ;;
     --bus) compadd -- system session ;;
     -H | --host) _hosts ;;
@@ -56,8 +64,12 @@ _pmemctl_values() {
     --columns)
         compset -P '*,'
         if [[ $verb == locate ]]; then
-            compadd -S '' -- address frame kind part offset uuid name state owner_uid owner path pool extent_of device mode \
-                foreign_kind raw node
+            compadd -S '' -- address frame kind part offset uuid name state owner_uid owner lease_owner lease_uid lease_user guest_frame \
+                path pool extent_of device mode foreign_kind raw node
+            return
+        fi
+        if [[ $verb == leases ]]; then
+            compadd -S '' -- uuid name pool owner uid user since_usec until confirmed guest_frame
             return
         fi
         if [[ $verb == import ]]; then
@@ -67,7 +79,7 @@ _pmemctl_values() {
         fi
         compadd -S '' -- id uuid name start_frame end_frame bytes free_bytes largest_gap used_frames free_frames node \
             local_node step lead minimum kind mode raw persistence data_regions profile pool extent_start extent_end state \
-            dirty owner_uid owner device_path
+            dirty owner_uid owner lease_owner device_path
         ;;
     *) _message value ;;
     esac
@@ -81,7 +93,8 @@ _pmemctl_arguments() {
         ;;
     export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
     import:0) _files ;;
-    domain-xml:0 | qemu-args:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;
+    domain-xml:0 | qemu-args:0 | attach:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;
+    detach:0) compadd -- ${(f)"$(_pmemctl_leases uuid,name)"} ;;
     set-owner:1) _users ;;
     help:0 | list-cmds:0) compadd -- ${(f)"$($program list-cmds 2>/dev/null)"} ;;
     *) _message argument ;;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pmemd authors
 """libpmemd as a program of somebody else has it: installed, found by pkg-config, its header alone, its symbols, and the
-example of docs/examples against a real pmemd."""
+examples of docs/examples against a real pmemd."""
 
 import os
 import re
@@ -97,9 +97,11 @@ class Library(Stage):
 class Example(Stage):
     """docs/examples/allocate-region.c, compiled as its head says."""
 
+    name = "allocate-region"
+
     def setUp(self):
-        self.program = os.path.join(self.folder, "allocate-region")
-        source = os.path.join(self.find("allocate-region.c"), "allocate-region.c")
+        self.program = os.path.join(self.folder, self.name)
+        source = os.path.join(self.find(self.name + ".c"), self.name + ".c")
         self.compile("PMEMD_TEST_CC", "-o", self.program, source, *self.flags("--cflags", "--libs"))
         self.host = harness.Host().__enter__()
         self.addCleanup(self.host.__exit__)
@@ -126,6 +128,33 @@ class Example(Stage):
         done = self.run_example("unix:path=/nonexistent", "4096", "x")
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot connect to the bus at unix:path=/nonexistent", done.stderr)
+
+
+class Lending(Example):
+    """docs/examples/lend-region.c"""
+
+    name = "lend-region"
+
+    def test_allocates_and_releases(self):
+        for arguments in ("allocate-mgmt", "256M", "--name=pool0"), ("allocate-data", "16M", "--name=guest0"):
+            self.assertEqual(self.host.ctl(*arguments).status, 0)
+        address = self.host.bus.address
+        for found, text in ("", "first"), ("first", "second"):
+            done = self.run_example(address, "pool0/guest0", "me", text)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+            self.assertEqual(done.stdout.splitlines()[1:], ["found: " + found])
+        self.assertEqual(self.host.ctl("leases", "--json").json()["leases"], [])
+
+    def test_refused(self):
+        for arguments in ("allocate-mgmt", "256M"), ("allocate-data", "16M", "--name=guest0"), \
+                         ("attach", "guest0", "--owner=somebody"):
+            self.assertEqual(self.host.ctl(*arguments).status, 0)
+        done = self.run_example(self.host.bus.address, "guest0", "me", "text")
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done)
+        self.assertRegex(done.stderr, "^cannot attach: .*somebody")
+        done = self.run_example(self.host.bus.address, "guest1", "me", "text")
+        self.assertTrue(done.stderr.startswith("no such region: "), done)
+        self.assertEqual(self.run_example("system").returncode, 2)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import harness
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
-         "set-owner", "domain-xml", "qemu-args", "locate", "export",
+         "set-owner", "attach", "detach", "leases", "domain-xml", "qemu-args", "locate", "export",
          "import", "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
 MIB = 1 << 20
@@ -314,7 +314,7 @@ class Page(Case):
         examples = "\n".join(re.findall(r"(?s)\n\.EX\n(.*?)\n\.EE", section)).replace("\\-", "-").splitlines()
         self.assertEqual([line.split()[1] for line in examples],
                          ["list", "map", "plan", "allocate-mgmt", "plan", "allocate-data", "show", "domain-xml",
-                          "qemu-args", "release", "release"])
+                          "qemu-args", "leases", "detach", "release", "release"])
         for line in examples:
             command = line.split()
             self.assertEqual(command.pop(0), "pmemctl")
