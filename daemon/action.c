@@ -14,6 +14,7 @@ static const struct {
     [ACTION_SETUP_DATA] = { "org.pmemd1.setup-data", true },
     [ACTION_RELEASE] = { "org.pmemd1.release", true },
     [ACTION_ATTACH] = { "org.pmemd1.attach", true },
+    [ACTION_REPAIR] = { "org.pmemd1.repair", false },
     [ACTION_MANAGE_ALL] = { "org.pmemd1.manage-all", false },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(action_table) == N_ACTIONS);
@@ -34,11 +35,13 @@ static const ActionRow row_table[] = {
     { PMEMD_IFACE_MANAGER, "Attach", ACTION_ATTACH, ACTION_ATTACH, true },
     { PMEMD_IFACE_MANAGER, "Detach", ACTION_ATTACH, ACTION_ATTACH, true },
     { PMEMD_IFACE_MANAGER, "ListLeases", ACTION_ANYONE, ACTION_ANYONE, false }, /* of what is theirs: bus-list */
+    { PMEMD_IFACE_MANAGER, "ClearBadFrames", ACTION_REPAIR, ACTION_REPAIR, true },
     { PMEMD_IFACE_MANAGER, "CountRegions", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListRaw", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListMgmt", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListData", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListForeign", ACTION_ANYONE, ACTION_ANYONE, false },
+    { PMEMD_IFACE_MANAGER, "ListDimms", ACTION_ANYONE, ACTION_ANYONE, false }, /* ids are root's: bus-bad */
     { PMEMD_IFACE_MANAGER, "GetRegion", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "GetMetrics", ACTION_ANYONE, ACTION_ANYONE, false }, /* no addresses, no owners */
     { PMEMD_IFACE_MANAGER, "Locate", ACTION_ANYONE, ACTION_ANYONE, false },     /* of what is theirs: bus-locate */

@@ -16,6 +16,7 @@ typedef enum {
     ACTION_SETUP_DATA,
     ACTION_RELEASE,
     ACTION_ATTACH,
+    ACTION_REPAIR,
     ACTION_MANAGE_ALL,
     N_ACTIONS,
 } Action;

@@ -2,9 +2,12 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/alarm.h"
 
+#include "daemon/frame-set.h"
 #include "daemon/log.h"
 
 #include <inttypes.h>
+
+#define EXTENTS_NAMED 8 /* in a message */
 
 struct Alarm {
     Manager *manager;
@@ -57,14 +60,75 @@ static void look_at_foreign(const Alarm *alarm, GHashTable *now, const Foreign *
                      : "is tagged as a management region, but holds none");
 }
 
+static void look_at_bad(const Alarm *alarm, GHashTable *now, const Pool *pool, const RegionBad *bad) {
+    const Region *region = state_region_by_uuid(manager_state(alarm->manager), bad->uuid);
+    const Raw *raw = region ? region->occupant.raw : pool->occupant.raw;
+    const char *name = region ? region->name : pool->name, *user = region ? region->user : pool->user;
+    g_autofree char *extents = frame_set_format(bad->all, EXTENTS_NAMED);
+    char uuid[PMEMD_UUID_STRING_MAX];
+
+    pmemd_uuid_format(bad->uuid, uuid);
+    if (!is_new(alarm, now, g_strdup_printf("bad %s %s", uuid, extents)))
+        return;
+    log_event(EVENT_BAD_FRAMES_FOUND,
+              LOG_FIELDS({ region ? "REGION" : "POOL", uuid }, { "NAME", name }, { "DEVICE", raw ? raw->id : NULL }),
+              "%s region %s%s%s%s of user %" PRIu32 "%s%s%s has %s%" PRIu64 " bad frames: %s", region ? "data" : "mgmt",
+              uuid, name ? " '" : "", name ? name : "", name ? "'" : "", region ? region->owner_uid : pool->owner_uid,
+              user ? " (" : "", user ? user : "", user ? ")" : "", bad->more ? "at least " : "", region_bad_frames(bad),
+              extents);
+}
+
+static void look_at_pool(const Alarm *alarm, GHashTable *now, const Pool *pool) {
+    GHashTableIter iter;
+    gpointer bad;
+
+    if (!pool->bad)
+        return;
+    g_hash_table_iter_init(&iter, pool->bad);
+    while (g_hash_table_iter_next(&iter, NULL, &bad))
+        look_at_bad(alarm, now, pool, bad);
+}
+
+/* Of all of the raw region, so that free ones are told of, too. */
+static void look_at_raw_bad(const Alarm *alarm, GHashTable *now, const Raw *raw) {
+    g_autofree char *extents = frame_set_format(raw->bad, EXTENTS_NAMED);
+
+    if (!raw->bad || !is_new(alarm, now, g_strdup_printf("bad %s %s", raw->id, extents)))
+        return;
+    log_event(EVENT_BAD_FRAMES_FOUND, LOG_FIELDS({ "DEVICE", raw->id }),
+              "raw region %s shows %" PRIu64 " bad frames%s: %s; free ones among them are given to nobody", raw->id,
+              frame_set_frames(raw->bad), raw->bad_all ? " (which they are cannot be told: all)" : "", extents);
+}
+
+static void look_at_dimms(const Alarm *alarm, GHashTable *now, const Raw *raw) {
+    for (guint i = 0; raw->health && i < raw->health->len; i++) {
+        const DimmHealth *dimm = raw->health->pdata[i];
+        const char *id = dimm->id ? dimm->id : dimm->name ? dimm->name : "without id";
+        g_autofree char *flags = dimm_flags_to_string(dimm->flags);
+
+        if ((dimm->state != HEALTH_CRITICAL && dimm->state != HEALTH_FATAL) ||
+            !is_new(alarm, now, g_strdup_printf("dimm %s %s %s", raw->id, id, health_to_string(dimm->state))))
+            continue;
+        log_event(EVENT_DIMM_FAILING, LOG_FIELDS({ "DEVICE", raw->id }, { "NAME", id }),
+                  "DIMM %s (%s) of raw region %s is %s%s%s: its regions may lose what they hold", id,
+                  dimm->name ? dimm->name : "no name", raw->id, health_to_string(dimm->state), flags[0] ? ", " : "",
+                  flags);
+    }
+}
+
 static void on_platform_read(void *data) {
     Alarm *alarm = data;
     const State *state = manager_state(alarm->manager);
-    const GPtrArray *raws = state_raws(state), *foreigns = state_foreigns(state);
+    const GPtrArray *raws = state_raws(state), *foreigns = state_foreigns(state), *pools = state_pools(state);
     GHashTable *now = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    for (guint i = 0; i < raws->len; i++)
+    for (guint i = 0; i < raws->len; i++) {
         look_at_raw(alarm, now, raws->pdata[i]);
+        look_at_raw_bad(alarm, now, raws->pdata[i]);
+        look_at_dimms(alarm, now, raws->pdata[i]);
+    }
+    for (guint i = 0; i < pools->len; i++)
+        look_at_pool(alarm, now, pools->pdata[i]);
     for (guint i = 0; i < foreigns->len; i++)
         look_at_foreign(alarm, now, foreigns->pdata[i]);
     g_hash_table_unref(alarm->told);

@@ -15,8 +15,8 @@ struct BusAudit {
 /* The methods that change something. */
 static bool is_change(const char *member) {
     static const char *const members[] = {
-        "SetupMgmt", "SetupData", "AllocateMgmt", "AllocateData", "ReleaseData", "ReleaseMgmt", "Rename",
-        "SetOwner",  "Pause",     "Resume",       "Attach",       "Detach",      NULL,
+        "SetupMgmt", "SetupData", "AllocateMgmt", "AllocateData", "ReleaseData", "ReleaseMgmt",    "Rename",
+        "SetOwner",  "Pause",     "Resume",       "Attach",       "Detach",      "ClearBadFrames", NULL,
     };
 
     return g_strv_contains(members, member);

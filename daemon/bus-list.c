@@ -80,11 +80,11 @@ static int append_raw(Page *page, const void *item) {
 
     page_count(page, raw->range.start, raw->id, 4,
                strlen(raw->id) + strlen(raw->kind) + strlen(raw->persistence) + strlen(state));
-    return sd_bus_message_append(
-        page->reply, "(sttiitttttsss)", raw->id, raw->range.start * zero, raw->range.end * zero, (int32_t) raw->node,
-        (int32_t) raw->local_node, raw->step, raw->lead << PMEMD_FRAME_SHIFT, raw->minimum,
-        region_map_free_frames(raw->map) << PMEMD_FRAME_SHIFT, region_map_largest_gap(raw->map) << PMEMD_FRAME_SHIFT,
-        raw->kind, raw->persistence, state);
+    return sd_bus_message_append(page->reply, "(sttiitttttsss)", raw->id, raw->range.start * zero,
+                                 raw->range.end * zero, (int32_t) raw->node, (int32_t) raw->local_node, raw->step,
+                                 raw->lead << PMEMD_FRAME_SHIFT, raw->minimum,
+                                 raw_free_frames(raw) << PMEMD_FRAME_SHIFT, raw_largest_gap(raw) << PMEMD_FRAME_SHIFT,
+                                 raw->kind, raw->persistence, state);
 }
 
 static int append_mgmt(Page *page, const void *item) {

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus-metrics.h"
 
+#include "daemon/frame-set.h"
 #include "daemon/stats.h"
 
 #include <stdio.h>
@@ -66,9 +67,48 @@ static Room room_of_raw(const Raw *raw) {
     return (Room){
         .capacity = frame_range_frames(raw->range),
         .used = region_map_used_frames(raw->map),
-        .free = region_map_free_frames(raw->map),
-        .largest_gap = region_map_largest_gap(raw->map),
+        .free = raw_free_frames(raw),
+        .largest_gap = raw_largest_gap(raw),
     };
+}
+
+/* Ids are serial numbers and not told here. */
+static void add_dimms(Metrics *m, const Raw *raw) {
+    for (guint i = 0; raw->health && i < raw->health->len; i++) {
+        const DimmHealth *dimm = raw->health->pdata[i];
+        char number[NUMBER_MAX];
+
+        (void) snprintf(number, sizeof number, "%u", i);
+        for (int h = 0; h < N_HEALTHS; h++) {
+            const Label labels[] = {
+                { "raw", raw->id },
+                { "dimm", dimm->name ? dimm->name : number },
+                { "health", health_to_string((Health) h) },
+            };
+
+            add_labelled(m, "dimm_health", dimm->state == (Health) h ? 1 : 0, labels, G_N_ELEMENTS(labels));
+        }
+    }
+}
+
+/* Of the regions that have any; there are few. */
+static guint add_bad(Metrics *m, const Pool *pool, const char *pool_uuid) {
+    guint degraded = 0;
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!pool->bad)
+        return 0;
+    g_hash_table_iter_init(&iter, pool->bad);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const RegionBad *bad = value;
+        char uuid[PMEMD_UUID_STRING_MAX];
+        const Label labels[] = { { "pool", pool_uuid }, { "region", pmemd_uuid_format(bad->uuid, uuid) } };
+
+        add_frames(m, "region_bad_bytes", region_bad_frames(bad), labels, G_N_ELEMENTS(labels));
+        degraded += !sd_id128_equal(bad->uuid, pool->sb.member_uuid);
+    }
+    return degraded;
 }
 
 static void add_raws(Metrics *m, const State *state) {
@@ -89,6 +129,8 @@ static void add_raws(Metrics *m, const State *state) {
 
         (void) snprintf(number, sizeof number, "%d", raw->node);
         add_room(m, names, &room, labels, G_N_ELEMENTS(labels));
+        add_frames(m, "raw_bad_bytes", frame_set_frames(raw->bad), labels, G_N_ELEMENTS(labels));
+        add_dimms(m, raw);
         if (!node) {
             node = g_new0(Room, 1);
             g_hash_table_insert(nodes, GINT_TO_POINTER(raw->node + 1), node);
@@ -110,7 +152,7 @@ static void add_raws(Metrics *m, const State *state) {
 
 static void add_pools(Metrics *m, const State *state) {
     const GPtrArray *pools = state_pools(state);
-    guint n_read_only = 0;
+    guint n_read_only = 0, n_degraded = 0;
 
     for (guint i = 0; i < pools->len; i++) {
         const Pool *pool = pools->pdata[i];
@@ -132,9 +174,11 @@ static void add_pools(Metrics *m, const State *state) {
 
             add_labelled(m, "pool_state", pool->state == (PoolState) s ? 1 : 0, with_state, G_N_ELEMENTS(with_state));
         }
+        n_degraded += add_bad(m, pool, uuid);
         n_read_only += pool->state != POOL_OK && pool->state != POOL_CREATING && pool->state != POOL_RELEASING ? 1 : 0;
     }
     add(m, "pools_read_only", n_read_only);
+    add(m, "data_regions_with_bad_frames", n_degraded);
 }
 
 static void add_totals(Metrics *m, const Manager *manager) {

@@ -33,6 +33,8 @@ static const Row option_table[] = {
     [BUS_OPTION_ALLOW_DEGRADED] = { "allow-degraded", 'b', "boolean (b)" },
     [BUS_OPTION_FORCE] = { "force", 'b', "boolean (b)" },
     [BUS_OPTION_VERIFY] = { "verify", 'b', "boolean (b)" },
+    [BUS_OPTION_DRY_RUN] = { "dry-run", 'b', "boolean (b)" },
+    [BUS_OPTION_RAW] = { "raw", 's', "string (s)" },
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(option_table) == BUS_N_OPTIONS && BUS_N_OPTIONS <= 32);
 

@@ -31,6 +31,8 @@ typedef enum {
     BUS_OPTION_ALLOW_DEGRADED,
     BUS_OPTION_FORCE,
     BUS_OPTION_VERIFY,
+    BUS_OPTION_DRY_RUN,
+    BUS_OPTION_RAW,
     BUS_N_OPTIONS,
 } BusOption;
 

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus-region.h"
 
+#include "daemon/bus-bad.h"
 #include "proto/error.h"
 #include "proto/names.h"
 #include "proto/nvdimm.h"
@@ -19,6 +20,11 @@ struct BusRegion {
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                     void *text, sd_bus_error *ret_error) {
     return sd_bus_message_append_basic(reply, 's', text);
+}
+
+static int get_extents(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *extents, sd_bus_error *ret_error) {
+    return bus_bad_append_extents(reply, *(GArray *const *) extents);
 }
 
 #define FACT(member) offsetof(BusRegion, facts.member)
@@ -57,6 +63,9 @@ static const sd_bus_vtable region_vtable[] = {
     SD_BUS_PROPERTY("LeaseUntil", "s", NULL, LEASE(until), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("LeaseConfirmed", "b", NULL, LEASE(confirmed), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
     SD_BUS_PROPERTY("LeaseGuestFrame", "t", NULL, LEASE(guest_frame), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("BadFrames", "t", NULL, FACT(bad_frames), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("BadExtents", "a(tt)", get_extents, FACT(bad_extents), SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+    SD_BUS_PROPERTY("Health", "s", NULL, FACT(health), 0),
     SD_BUS_PROPERTY("CreatedUsec", "t", NULL, FACT(created_usec), SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_VTABLE_END,
 };
@@ -64,7 +73,8 @@ static const sd_bus_vtable region_vtable[] = {
 static const char *const mutable_properties[] = {
     "Name",      "UsedFrames",     "FreeFrames", "Node",           "LocalNode",       "DevicePath", "GuestPath",
     "State",     "StateReason",    "OwnerUid",   "Owner",          "Dirty",           "LeaseOwner", "LeaseUid",
-    "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame", NULL,
+    "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame", "BadFrames",  "BadExtents",
+    NULL,
 };
 
 /* Who is not told the device's path is told no other of it. region NULL: of a management region, which no guest gets. */

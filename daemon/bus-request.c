@@ -18,14 +18,15 @@
 typedef struct {
     const char *member;
     ManagerMethod method;
-    const char *arguments; /* signature before the options */
+    const char *arguments; /* signature before the options; r: an o that may be "/" */
     uint32_t names;        /* the same as a set, for Plan; 0: cannot be planned */
     uint32_t options;      /* set of those allowed */
 } Row;
 
 static const Row method_table[] = {
-    { "SetupMgmt", MANAGER_SETUP_MGMT, "tt", BIT(SMFN) | BIT(EMFN), OPTIONS_MGMT },
-    { "SetupData", MANAGER_SETUP_DATA, "tttt", BIT(SMFN) | BIT(EMFN) | BIT(MGMT_SMFN) | BIT(MGMT_EMFN), OPTIONS_DATA },
+    { "SetupMgmt", MANAGER_SETUP_MGMT, "tt", BIT(SMFN) | BIT(EMFN), OPTIONS_MGMT | BIT(ALLOW_DEGRADED) },
+    { "SetupData", MANAGER_SETUP_DATA, "tttt", BIT(SMFN) | BIT(EMFN) | BIT(MGMT_SMFN) | BIT(MGMT_EMFN),
+      OPTIONS_DATA | BIT(ALLOW_DEGRADED) },
     { "AllocateMgmt", MANAGER_ALLOCATE_MGMT, "t", BIT(BYTES), OPTIONS_MGMT | BIT(NODE) | BIT(ALIGNMENT) },
     { "AllocateData", MANAGER_ALLOCATE_DATA, "t", BIT(BYTES), OPTIONS_DATA | BIT(NODE) | BIT(ALIGNMENT) | BIT(MGMT) },
     { "ReleaseData", MANAGER_RELEASE_DATA, "o", 0, BIT(REQUEST_ID) | BIT(VERIFY) },
@@ -34,6 +35,7 @@ static const Row method_table[] = {
     { "SetOwner", MANAGER_SET_OWNER, "ou", 0, 0 },
     { "Attach", MANAGER_ATTACH, "os", 0, BIT(UNTIL) | BIT(GUEST_FRAME) | BIT(ALLOW_DEGRADED) },
     { "Detach", MANAGER_DETACH, "os", 0, BIT(FORCE) },
+    { "ClearBadFrames", MANAGER_CLEAR_BAD_FRAMES, "r", 0, BIT(DRY_RUN) | BIT(FORCE) | BIT(RAW) },
 };
 
 /* The arguments of a call before its options, in a form that fits all. */
@@ -57,12 +59,15 @@ static bool unreadable(int r, GError **error) {
     return false;
 }
 
-static bool read_region(sd_bus_message *call, Arguments *arguments, GError **error) {
+/* may_be_none: "/" is fine, and leaves the uuid null. */
+static bool read_region(sd_bus_message *call, bool may_be_none, Arguments *arguments, GError **error) {
     const char *path;
 
     int r = sd_bus_message_read_basic(call, 'o', &path);
     if (r < 0)
         return unreadable(r, error);
+    if (may_be_none && strcmp(path, "/") == 0)
+        return true;
     if (!pmemd_region_path_parse(path, &arguments->uuid)) {
         g_autofree char *quoted = bus_quote(path);
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION,
@@ -83,12 +88,16 @@ static bool read_arguments(sd_bus_message *call, const char *signature, Argument
             r = sd_bus_message_read_basic(call, 's', &arguments->name);
         else if (*type == 'u')
             r = sd_bus_message_read_basic(call, 'u', &arguments->uid);
-        else if (!read_region(call, arguments, error))
+        else if (!read_region(call, *type == 'r', arguments, error))
             return false;
         if (r < 0)
             return unreadable(r, error);
     }
     return !arguments->name || bus_check_text("the name", arguments->name, error);
+}
+
+static bool is_true(const BusOptions *options, BusOption option) {
+    return (options->given & BUS_OPTION_BIT(option)) && options->value[option].b;
 }
 
 static const char *text_of(const BusOptions *options, BusOption option) {
@@ -99,7 +108,8 @@ static void fill_mgmt(const BusOptions *options, const BusDefaults *defaults, Mg
     mgmt->profile = (options->given & BIT(PROFILE)) ? options->profile : defaults->profile;
     mgmt->max_regions =
         (options->given & BIT(MAX_REGIONS)) ? options->value[BUS_OPTION_MAX_REGIONS].u : JF_MAX_REGIONS_DEFAULT;
-    mgmt->init_labels = (options->given & BIT(INIT_LABELS)) && options->value[BUS_OPTION_INIT_LABELS].b;
+    mgmt->init_labels = is_true(options, BUS_OPTION_INIT_LABELS);
+    mgmt->allow_degraded = is_true(options, BUS_OPTION_ALLOW_DEGRADED);
     mgmt->name = text_of(options, BUS_OPTION_NAME);
     mgmt->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
     mgmt->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
@@ -108,6 +118,7 @@ static void fill_mgmt(const BusOptions *options, const BusDefaults *defaults, Mg
 static void fill_data(const BusOptions *options, const BusDefaults *defaults, DataRequest *data) {
     data->name = text_of(options, BUS_OPTION_NAME);
     data->pool = (options->given & BIT(MGMT)) ? options->value[BUS_OPTION_MGMT].s : NULL;
+    data->allow_degraded = is_true(options, BUS_OPTION_ALLOW_DEGRADED);
     data->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
     data->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
 }
@@ -183,7 +194,25 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
     case MANAGER_DETACH:
         fill_lease(arguments, options, m);
         break;
+    case MANAGER_CLEAR_BAD_FRAMES:
+        m->target.uuid = arguments->uuid;
+        m->target.raw = sd_id128_is_null(arguments->uuid) ? text_of(options, BUS_OPTION_RAW) : NULL;
+        m->target.force = is_true(options, BUS_OPTION_FORCE);
+        request->dry_run = is_true(options, BUS_OPTION_DRY_RUN);
+        break;
     }
+}
+
+/* Either a region, or the free frames of a raw region. */
+static bool check_clear(const Arguments *arguments, const BusOptions *options, GError **error) {
+    bool has_region = !sd_id128_is_null(arguments->uuid), has_raw = text_of(options, BUS_OPTION_RAW) != NULL;
+
+    if (has_region != has_raw)
+        return true;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                has_region ? "give a region, or / and the option raw, not both"
+                           : "no region was given: with / the option raw says whose free frames are meant");
+    return false;
 }
 
 static uint64_t hash_of(const Row *row, const Arguments *arguments, const BusOptions *options) {
@@ -220,6 +249,8 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefau
     }
     if ((row->method == MANAGER_ATTACH || row->method == MANAGER_DETACH) &&
         !check_lease_owner(row, &arguments, &options, error))
+        return false;
+    if (row->method == MANAGER_CLEAR_BAD_FRAMES && !check_clear(&arguments, &options, error))
         return false;
     fill(row, &arguments, &options, caller, defaults, &request);
     request.hash = hash_of(row, &arguments, &options);
@@ -302,6 +333,10 @@ void bus_request_purpose(const BusRequest *request, BusPurpose *ret_purpose) {
         purpose.target = m->lease.uuid;
         purpose.takes = m->lease.force;
         break;
+    case MANAGER_CLEAR_BAD_FRAMES:
+        purpose.has_target = !m->target.raw;
+        purpose.target = m->target.uuid;
+        break;
     }
     *ret_purpose = purpose;
 }
@@ -322,6 +357,7 @@ int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t res
     case MANAGER_SET_OWNER:
     case MANAGER_ATTACH: /* never: see bus-lease */
     case MANAGER_DETACH:
+    case MANAGER_CLEAR_BAD_FRAMES: /* bus_bad_reply_lost() */
         break;
     }
     return sd_bus_reply_method_return(call, NULL);
@@ -345,6 +381,7 @@ int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {
         { "JournalFrames", plan->journal_frames },
         { "RequiredFrames", plan->required_frames },
         { "HostMemoryBytes", plan->host_memory_bytes },
+        { "BadFrames", plan->bad_frames },
         { "ExtentStart", plan->extent.start }, /* from here on: of data regions only */
         { "ExtentEnd", plan->extent.end },
     };

@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     ManagerRequest manager;
     uint64_t hash;                       /* of all arguments, for request-ids */
+    bool dry_run;                        /* CLEAR_BAD_FRAMES: say what would be done */
     char owner_user[PMEMD_USER_MAX + 1]; /* SET_OWNER: where manager.target.owner_user points */
 } BusRequest;
 

@@ -60,12 +60,19 @@ static void hide(RegionFacts *facts) {
     facts->start_frame = facts->end_frame = 0;
     facts->extent_start = facts->extent_end = 0;
     facts->device_path = facts->owner = facts->state_reason = "";
+    facts->bad_extents = NULL;
     facts->owner_uid = BUS_UNKNOWN_UID;
 }
 
 static void facts_of_raw(const Raw *raw, RegionFacts *facts) {
     facts->node = raw ? raw->node : -1;
     facts->local_node = raw ? raw->local_node : -1;
+    facts->health = raw ? raw_health(raw) : "";
+}
+
+static void facts_of_bad(const RegionBad *bad, RegionFacts *facts) {
+    facts->bad_frames = region_bad_frames(bad);
+    facts->bad_extents = bad ? bad->all : NULL;
 }
 
 void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *ret_facts) {
@@ -73,8 +80,8 @@ void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *r
     RegionFacts facts = {
         .kind = region_kind_to_string(REGION_KIND_MGMT),
         .name = pool->name ?: "",
-        .state = pool_state_to_string(pool->state),
-        .state_reason = pool->reason ?: "",
+        .state = pool_state_text(pool),
+        .state_reason = pool_state_reason(pool) ?: "",
         .owner = pool->user ?: "",
         .profile = profile_from_bytes(pool->sb.page_info_bytes, pool->sb.m2p_bytes, &profile)
                        ? profile_to_string(profile)
@@ -94,6 +101,7 @@ void region_facts_of_pool(const Pool *pool, const Caller *viewer, RegionFacts *r
     pmemd_uuid_format(pool->sb.member_uuid, facts.uuid);
     pmemd_uuid_format(pool->sb.member_uuid, facts.pool);
     facts_of_raw(pool->occupant.raw, &facts);
+    facts_of_bad(pool_own_bad(pool), &facts);
     if (!bus_view_shows_pool(viewer, pool))
         hide(&facts);
     *ret_facts = facts;
@@ -103,8 +111,8 @@ void region_facts_of_region(const Region *region, const Caller *viewer, RegionFa
     RegionFacts facts = {
         .kind = region_kind_to_string(REGION_KIND_DATA),
         .name = region->name ?: "",
-        .state = region_state_to_string(region->state),
-        .state_reason = region->reason ?: "",
+        .state = region_state_text(region),
+        .state_reason = region_state_reason(region) ?: "",
         .owner = region->user ?: "",
         .profile = "",
         .device_path = region_path(region) ?: "",
@@ -121,6 +129,7 @@ void region_facts_of_region(const Region *region, const Caller *viewer, RegionFa
     pmemd_uuid_format(region->uuid, facts.uuid);
     pmemd_uuid_format(region->pool->sb.member_uuid, facts.pool);
     facts_of_raw(region->occupant.raw, &facts);
+    facts_of_bad(region_bad(region), &facts);
     if (!bus_view_shows_region(viewer, region))
         hide(&facts);
     *ret_facts = facts;

@@ -45,7 +45,9 @@ bool bus_view_is_introspecting(const BusView *view);
 
 /* A region as people and programs see it, whatever kind it has. Strings belong to the state or are static. */
 typedef struct {
-    const char *kind, *name, *state, *state_reason, *owner, *profile, *device_path;
+    const char *kind, *name, *state, *state_reason, *owner, *profile, *device_path, *health;
+    const GArray *bad_extents; /* frame-set; NULL: none that the viewer may see */
+    uint64_t bad_frames;
     char uuid[PMEMD_UUID_STRING_MAX], pool[PMEMD_UUID_STRING_MAX];
     uint64_t start_frame, end_frame, bytes, extent_start, extent_end, used_frames, free_frames, created_usec;
     uint32_t owner_uid, data_regions, max_regions;

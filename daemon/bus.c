@@ -3,7 +3,9 @@
 #include "daemon/bus.h"
 
 #include "daemon/bus-authorize.h"
+#include "daemon/bus-bad.h"
 #include "daemon/bus-descriptors.h"
+
 #include "daemon/bus-error.h"
 #include "daemon/bus-find.h"
 #include "daemon/bus-hold.h"
@@ -65,6 +67,7 @@ typedef struct {
     Caller caller; /* may be gone when it is done */
     BusAuditRegion before;
     sd_id128_t request_id;
+    GArray *lost; /* ManagerLost, of ClearBadFrames; else NULL */
 } Pending;
 
 /* --- methods --- */
@@ -80,10 +83,14 @@ static void on_change_done(void *data, sd_id128_t result, const GError *error) {
     } else {
         bus_audit_done(pending->view->audit, pending->call, &pending->caller, &pending->before, result,
                        pending->request_id);
-        if (pending->method != MANAGER_ATTACH)
+        if (pending->lost)
+            r = bus_bad_reply_lost(pending->call, pending->lost);
+        else if (pending->method != MANAGER_ATTACH)
             r = bus_request_reply(pending->call, pending->method, result);
         bus_view_answered(pending->view, pending->call, r);
     }
+    if (pending->lost)
+        g_array_unref(pending->lost);
     sd_bus_message_unref(pending->call);
     g_free(pending);
 }
@@ -99,6 +106,16 @@ static bool describe_change(void *data, sd_bus_message *call, const Caller *call
     return true;
 }
 
+/* ClearBadFrames with dry-run changes nothing and waits for nothing. */
+static bool run_clear_plan(const Bus *bus, sd_bus_message *call, const BusRequest *request, GError **error) {
+    g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(ManagerLost));
+
+    if (!manager_plan_clear(bus->view.manager, &request->manager, lost, error))
+        return false;
+    bus_view_answered(&bus->view, call, bus_bad_reply_lost(call, lost));
+    return true;
+}
+
 static bool run_change(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
     Bus *bus = data;
     BusRequest request;
@@ -106,6 +123,8 @@ static bool run_change(void *data, sd_bus_message *call, const Caller *caller, b
     if (!bus_request_read(call, caller, &bus->defaults, &request, error))
         return false;
     request.manager.others = others;
+    if (request.dry_run)
+        return run_clear_plan(bus, call, &request, error);
     Pending *pending = g_new(Pending, 1);
     *pending = (Pending){
         .view = &bus->view,
@@ -122,6 +141,8 @@ static bool run_change(void *data, sd_bus_message *call, const Caller *caller, b
         request.manager.lease.sender = sd_bus_message_get_sender(call);
         request.manager.lease.bus_id = bus_lease_bus_id(bus->leases);
     }
+    if (request.manager.method == MANAGER_CLEAR_BAD_FRAMES)
+        request.manager.target.lost = pending->lost = g_array_new(FALSE, FALSE, sizeof(ManagerLost));
     manager_submit(bus->view.manager, &request.manager, request.hash, on_change_done, pending);
     return true;
 }
@@ -353,6 +374,20 @@ static int handle_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error
     return bus_authorize(bus->authority, call, &operation, bus);
 }
 
+static bool run_list_dimms(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
+    const Bus *bus = data;
+
+    bus_view_answered(&bus->view, call, bus_bad_reply_dimms(&bus->view, call, caller));
+    return true;
+}
+
+static int handle_list_dimms(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
+    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_list_dimms };
+    Bus *bus = userdata;
+
+    return bus_authorize(bus->authority, call, &operation, bus);
+}
+
 /* --- the object --- */
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -391,6 +426,8 @@ static const sd_bus_vtable manager_vtable[] = {
                             handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListLeases", SD_BUS_ARGS("s", after, "u", max),
                             SD_BUS_RESULT("a(ssssustsbt)", leases, "s", next), handle_list, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ClearBadFrames", SD_BUS_ARGS("o", region, "a{sv}", options),
+                            SD_BUS_RESULT("a(ottt)", lost), handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("CountRegions", SD_BUS_ARGS("s", kind), SD_BUS_RESULT("u", count), handle_count, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListRaw", SD_BUS_ARGS("s", after, "u", max),
                             SD_BUS_RESULT("a(sttiitttttsss)", regions, "s", next), handle_list, ANYONE),
@@ -400,6 +437,8 @@ static const sd_bus_vtable manager_vtable[] = {
                             SD_BUS_RESULT("a(ssttsttiisbuss)", regions, "s", next), handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListForeign", SD_BUS_ARGS("s", after, "u", max),
                             SD_BUS_RESULT("a(sttsss)", devices, "s", next), handle_list, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ListDimms", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssssiiit)", dimms), handle_list_dimms,
+                            ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetRegion", SD_BUS_ARGS("s", key), SD_BUS_RESULT("o", region), handle_get_region, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sa{ss}d)", metrics), handle_get_metrics,
                             ANYONE),

@@ -43,6 +43,9 @@ const EventInfo *event_info(Event event) {
         [EVENT_LEASE_FORCED] = { "lease-forced", "e169b62b8f17477c82429c01dd944382", LOG_WARNING },
         [EVENT_LEASES_UNCONFIRMED] = { "leases-unconfirmed", "8dcbe953f64845ac9542ce5323036c0c", LOG_NOTICE },
         [EVENT_REGION_FREED] = { "region-freed", "1768fd43558a4f08aac24aea1707bb4c", LOG_NOTICE },
+        [EVENT_BAD_FRAMES_FOUND] = { "bad-frames-found", "d6f780e3a33b4c09a2eb3f26bc3ceb7c", LOG_ERR },
+        [EVENT_BAD_FRAMES_CLEARED] = { "bad-frames-cleared", "8698a2ef01304eecbeefb9ac62833b99", LOG_NOTICE },
+        [EVENT_DIMM_FAILING] = { "dimm-failing", "997f63907a114d238534abd8b8a6eb7d", LOG_ERR },
     };
 
     G_STATIC_ASSERT(G_N_ELEMENTS(table) == N_EVENTS);

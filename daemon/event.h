@@ -44,6 +44,9 @@ typedef enum {
     EVENT_LEASE_FORCED,          /* a region was taken from whoever had it */
     EVENT_LEASES_UNCONFIRMED,    /* regions were lent before the start, and nobody has attached them again */
     EVENT_REGION_FREED,          /* audit: a released region was erased, its frames are free */
+    EVENT_BAD_FRAMES_FOUND,      /* frames of a region, or free ones, cannot be read */
+    EVENT_BAD_FRAMES_CLEARED,    /* they can again: what was in them is lost */
+    EVENT_DIMM_FAILING,          /* a DIMM says that it is worn, or has failed */
     N_EVENTS,
 } Event;
 

@@ -84,6 +84,13 @@ bool op_check_unmapped(const Op *op, uid_t viewer, const char *what, GError **er
     return false;
 }
 
+bool manager_backend_clear_bad(Manager *m, const BackendClear *clear, GError **error) {
+    BackendOutcome outcome = BACKEND_UNCHANGED;
+    uint64_t frames = 0;
+
+    return m->backend->ops->clear_bad(m->backend, clear, &frames, &outcome, error);
+}
+
 void op_run_list(void *data) {
     Op *op = data;
 

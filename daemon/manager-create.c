@@ -30,6 +30,7 @@ static void commit(Op *op, const BackendDevice *device) {
     }
     if (region->occupant.raw && region->occupant.raw->free_slots != UINT64_MAX && region->occupant.raw->free_slots > 0)
         region->occupant.raw->free_slots--;
+    manager_take_bad_of(m, (BadHolder){ .region = region });
     op_answer(op, region->uuid, NULL);
     manager_tell_region_added(m, region);
     manager_tell_pool_changed(m, region->pool);

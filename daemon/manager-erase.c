@@ -6,6 +6,8 @@
  */
 #include "daemon/manager-internal.h"
 
+#include "daemon/frame-set.h"
+
 static Region *find_region(Manager *m, sd_id128_t uuid, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
     Region *region = state_region_by_uuid(m->state, uuid);
@@ -69,11 +71,32 @@ void op_tell_in_the_way(Op *op, const char *waits) {
     g_clear_error(&op->asked_error);
 }
 
+/* Bad frames are made good first: what cannot be is never free again, and has no first guest. */
 static void run_open_content(void *data) {
     Op *op = data;
 
+    if (op->bad)
+        op_run_clear(op);
+    if (op->bad && !op->ok)
+        return;
     op->content = manager_backend_open_content(op->m, op->device_uuid, &op->error);
     op_ask_in_the_way(op);
+}
+
+/* What cleared frames hold is undefined until it is written: what was erased before is erased again. */
+static void take_cleared(Op *op) {
+    Region *region = state_region_by_uuid(op->m->state, op->uuid);
+    Raw *raw = state_raw_by_id(op->m->state, op->raw_id);
+    g_autoptr(GError) error = NULL;
+
+    if (region && raw)
+        manager_take_cleared(op->m, region, raw, op->cleared);
+    if (!op->ok) {
+        g_prefix_error(&op->error, "its bad frames could not be cleared: ");
+    } else if (!manager_erase_progress(op->m, op->uuid, 0, &error)) {
+        op->ok = false;
+        op->error = g_steal_pointer(&error);
+    }
 }
 
 static void on_content(void *data) {
@@ -83,6 +106,10 @@ static void on_content(void *data) {
 
     op_tell_in_the_way(op, "erased");
     op->content_done = NULL;
+    if (op->bad)
+        take_cleared(op);
+    if (op->error)
+        g_clear_pointer(&content, backend_content_free);
     done(op->content_data, content, op->error);
     op_finish(op, op->uuid, NULL);
 }
@@ -101,6 +128,11 @@ static void open_content_start(Op *op) {
         return;
     }
     op->device_uuid = region->device_uuid;
+    if (region_bad(region) && region->occupant.raw) {
+        op->bad = frame_set_copy(region_bad(region)->all);
+        op->raw_id = g_strdup(region->occupant.raw->id);
+        backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
+    }
     op_work(op, run_open_content, on_content);
 }
 

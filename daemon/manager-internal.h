@@ -3,7 +3,7 @@
 /*
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
- * manager-start.c recovers; manager-listing.c takes in what the platform shows; manager-backend.c calls the backend;
+ * manager-bad.c keeps bad frames; manager-start.c recovers; manager-listing.c takes in what the platform shows; manager-backend.c calls the backend;
  * manager-create.c, manager-pool.c, manager-release.c, manager-erase.c and manager-lease.c are the operations. Nobody else
  * includes it.
  */
@@ -91,6 +91,8 @@ struct Op {
     GArray *doomed;   /* start: Doomed, devices to be destroyed */
     GArray *kept;     /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
     guint next;       /* start: index into doomed */
+    GArray *bad;      /* frame-set: to be cleared */
+    GArray *cleared;  /* frame-set: what was */
 };
 
 /* manager.c */
@@ -113,6 +115,7 @@ void manager_tell_region_removed(Manager *m, sd_id128_t uuid, sd_id128_t pool_uu
 void manager_tell_removing(Manager *m);
 void manager_tell_region_changed(Manager *m, const Region *region);
 void manager_tell_to_erase(Manager *m, const Region *region);
+void manager_tell_health(Manager *m, sd_id128_t uuid, const char *old, const char *now);
 void manager_tell_platform(Manager *m);
 void manager_tell_ready(Manager *m, const GError *error);
 /* Sets the state and tells when it differs. event: what the log calls it; EVENT_NONE: nothing that anybody must act
@@ -156,6 +159,7 @@ void op_ask_in_the_way(Op *op);
 void op_tell_in_the_way(Op *op, const char *waits);
 /* As whom the request's user sees the processes of others. */
 uid_t op_viewer(const Op *op);
+bool manager_backend_clear_bad(Manager *m, const BackendClear *clear, GError **error);
 /* Worker step: op->listing or op->error. */
 void op_run_list(void *data);
 /* Worker step: makes (op->plan.device, op->device_uuid, op->tag) in op->raw_id; op->device, or op->outcome and
@@ -181,6 +185,19 @@ void op_drop_listing(Op *op);
 /* A leftover that only its tag makes ours: deleted without being asked for where all is ours to use alone. */
 bool manager_may_clean(const Manager *m, const BackendDevice *device);
 const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid);
+
+/* manager-bad.c: bad frames that the platform shows are journalled with the regions that have them, and news of them
+ * told. */
+void manager_take_bad(Manager *m);
+/* The same of one region, which may be new. */
+void manager_take_bad_of(Manager *m, BadHolder holder);
+/* The starts of the operation, and of what it does for a region whose content is to be erased whole. */
+void clear_bad_start(Op *op);
+/* Worker step: clears op->bad in op->raw_id, of the device (op->device_uuid, op->tag) unless that is null. op->cleared
+ * gets what could be; op->ok, or op->error. */
+void op_run_clear(void *data);
+/* On the loop, after it: journals what was cleared of the region (NULL: of nobody), whose raw region this is. */
+void manager_take_cleared(Manager *m, Region *region, Raw *raw, const GArray *cleared);
 
 /* manager-limits.c: whether the raw region is listed in Manage=. */
 bool manager_is_managed(const Manager *m, const Raw *raw);

@@ -58,6 +58,10 @@ static void take_raw(Manager *m, const BackendRaw *found) {
     raw->unusable = g_strdup(found->unusable);
     g_strfreev(raw->dimms);
     raw->dimms = g_strdupv(found->dimms);
+    raw_set_bad(raw, found->bad);
+    raw->bad_all = found->bad_all;
+    g_clear_pointer(&raw->health, g_ptr_array_unref);
+    raw->health = dimm_healths_copy(found->health);
     raw->unmanaged = !manager_is_managed(m, raw);
 }
 
@@ -128,6 +132,8 @@ void manager_take_listing(Manager *m, const BackendListing *listing) {
         RecoveryDeviceAction action = recovery_decide_device(device, hint_pending(m, device->uuid));
         take_foreign(m, device, manager_may_clean(m, device) ? kinds[action] : FOREIGN_ORPHAN);
     }
+    if (!m->recovering)
+        manager_take_bad(m);
     manager_tell_platform(m);
 }
 

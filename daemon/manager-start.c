@@ -350,6 +350,7 @@ static void start_done(Op *op) {
     op_drop_listing(op);
     op->m->recovering = false;
     manager_tell_unconfirmed(op->m);
+    manager_take_bad(op->m);
     manager_tell_platform(op->m);
     op_finish(op, SD_ID128_NULL, NULL);
 }

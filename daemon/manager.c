@@ -54,6 +54,10 @@ void manager_tell_to_erase(Manager *m, const Region *region) {
     TELL(m, region_to_erase, region)
 }
 
+void manager_tell_health(Manager *m, sd_id128_t uuid, const char *old, const char *now) {
+    TELL(m, health_changed, uuid, old, now, "")
+}
+
 void manager_tell_platform(Manager *m) {
     if (!m->recovering)
         TELL(m, platform_read)
@@ -77,10 +81,11 @@ static void log_state(Event event, const Pool *pool, const Region *region, const
 }
 
 void manager_set_region_state(Manager *m, Region *region, RegionState state, Event event, const char *reason) {
-    const char *old = region_state_to_string(region->state), *now = region_state_to_string(state);
+    const char *old = region_state_text(region), *now;
     bool same_reason = g_strcmp0(region->reason, reason) == 0;
 
     state_set_region_state(m->state, region, state, reason);
+    now = region_state_text(region);
     if (strcmp(old, now) == 0 && same_reason)
         return;
     if (event != EVENT_NONE)
@@ -92,9 +97,10 @@ void manager_set_region_state(Manager *m, Region *region, RegionState state, Eve
 }
 
 void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, Event event, const char *reason) {
-    const char *old = pool_state_to_string(pool->state), *now = pool_state_to_string(state);
+    const char *old = pool_state_text(pool), *now;
 
     state_set_pool_state(m->state, pool, state, reason);
+    now = pool_state_text(pool);
     if (strcmp(old, now) == 0)
         return;
     if (event != EVENT_NONE)
@@ -143,14 +149,17 @@ void manager_set_erase_stuck(Manager *m, bool stuck) {
 
 void manager_update_summary(Manager *m) {
     GPtrArray *pools = state_pools(m->state);
-    const Pool *bad = NULL;
+    const Pool *bad = NULL, *worn = NULL;
     guint writable = 0;
     char text[PMEMD_UUID_STRING_MAX];
 
     for (guint i = 0; i < pools->len; i++) {
         const Pool *pool = g_ptr_array_index(pools, i);
 
-        if (pool->reason && pool->state != POOL_CREATING && pool->state != POOL_RELEASING)
+        if (!pool->reason && pool_own_bad(pool)) {
+            worn = worn ? worn : pool;
+            writable++;
+        } else if (pool->reason && pool->state != POOL_CREATING && pool->state != POOL_RELEASING)
             bad = bad ? bad : pool;
         else
             writable++;
@@ -159,6 +168,10 @@ void manager_update_summary(Manager *m) {
     if (m->recovering) {
         m->summary = MANAGER_RECOVERING;
         m->summary_reason = g_strdup("journals and platform are being compared");
+    } else if (!bad && worn) {
+        m->summary = MANAGER_DEGRADED;
+        m->summary_reason = g_strdup_printf("pool %s is degraded: %s", pmemd_uuid_format(worn->sb.member_uuid, text),
+                                            pool_state_reason(worn));
     } else if (!bad) {
         m->summary = m->stuck || m->erase_stuck ? MANAGER_DEGRADED : MANAGER_OK;
     } else {
@@ -190,6 +203,8 @@ Op *op_new(Manager *m, void (*start)(Op *op)) {
 }
 
 static void op_free(Op *op) {
+    if (op->request.method == MANAGER_CLEAR_BAD_FRAMES)
+        g_clear_pointer(&op->request.target.lost, g_array_unref);
     backend_listing_free(op->listing);
     backend_device_free(op->device);
     backend_content_free(op->content);
@@ -201,6 +216,8 @@ static void op_free(Op *op) {
     g_clear_pointer(&op->media, g_ptr_array_unref);
     g_clear_pointer(&op->doomed, g_array_unref);
     g_clear_pointer(&op->kept, g_array_unref);
+    g_clear_pointer(&op->bad, g_array_unref);
+    g_clear_pointer(&op->cleared, g_array_unref);
     g_array_unref(op->waiters);
     g_free(op->name);
     g_free(op->pool_key);
@@ -441,6 +458,7 @@ bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_pla
     case MANAGER_SET_OWNER:
     case MANAGER_ATTACH:
     case MANAGER_DETACH:
+    case MANAGER_CLEAR_BAD_FRAMES:
         break;
     }
     g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
@@ -558,6 +576,7 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
         [MANAGER_SET_OWNER] = set_owner_start,
         [MANAGER_ATTACH] = attach_start,
         [MANAGER_DETACH] = detach_start,
+        [MANAGER_CLEAR_BAD_FRAMES] = clear_bad_start,
     };
     g_autoptr(GError) error = NULL;
 
@@ -609,6 +628,12 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
         op->pool_key = g_strdup(request->lease.sender ? request->lease.sender : "");
         op->request.lease.owner = op->name;
         op->request.lease.sender = op->pool_key;
+        break;
+    case MANAGER_CLEAR_BAD_FRAMES:
+        op->name = g_strdup(request->target.raw);
+        op->request.target.raw = op->name;
+        if (request->target.lost)
+            g_array_ref(request->target.lost);
         break;
     }
     op_add_waiter(op, done, data);

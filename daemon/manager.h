@@ -29,6 +29,7 @@ typedef enum {
     MANAGER_SET_OWNER = 8,
     MANAGER_ATTACH = 9,
     MANAGER_DETACH = 10,
+    MANAGER_CLEAR_BAD_FRAMES = 20,
 } ManagerMethod;
 
 /* One request for a change. Strings are copied by manager_submit(). */
@@ -48,6 +49,9 @@ typedef struct {
             uint32_t owner_uid;     /* SET_OWNER */
             const char *owner_user; /* SET_OWNER */
             bool verify_all;        /* RELEASE_DATA: each byte is to be read back */
+            const char *raw; /* CLEAR_BAD_FRAMES: id of the raw region whose free frames are meant; NULL: uuid's */
+            bool force;      /* CLEAR_BAD_FRAMES: also while somebody has the region */
+            GArray *lost;    /* CLEAR_BAD_FRAMES: gets ManagerLost: what was cleared; referenced until done */
         } target;
         struct {                  /* ATTACH, DETACH */
             sd_id128_t uuid;      /* region */
@@ -62,6 +66,14 @@ typedef struct {
         } lease;
     };
 } ManagerRequest;
+
+/* Frames whose content is, or would be, lost by clearing them. */
+typedef struct {
+    sd_id128_t region; /* null: nobody's */
+    FrameRange frames;
+    uint64_t
+        offset; /* bytes, of the first one: from the region's first usable byte, else from the raw region's start */
+} ManagerLost;
 
 /* Exactly one call per manager_submit(), later or (refusals) before it returns. result: uuid of the region or pool
  * that was made, released or changed; null with error set. data is the submitter's. */
@@ -142,6 +154,9 @@ void manager_disconnected(Manager *m, sd_id128_t region_uuid, const char *sender
 
 /* The decision alone, at once. method: one of the four setup / allocate ones. */
 bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_plan, GError **error);
+
+/* What CLEAR_BAD_FRAMES would clear now: appends ManagerLost to lost. False: it would be refused. */
+bool manager_plan_clear(Manager *m, const ManagerRequest *request, GArray *lost, GError **error);
 
 /* For the eraser. Opens the content on the backend's worker; content is the callee's. */
 typedef void (*ManagerContentDone)(void *data, BackendContent *content, const GError *error);

@@ -7,6 +7,7 @@
  */
 #include "daemon/rules-placement.h"
 
+#include "daemon/frame-set.h"
 #include "proto/error.h"
 
 #define NO_SECOND_START (UINT64_C(1) << 60) /* no raw region is that large */
@@ -224,7 +225,8 @@ static bool fit_in_relabelled(Raw *raw, const Wish *wish, Fit *ret_fit) {
         return false;
 
     uint64_t start = raw->range.start + starts.first;
-    if (start > raw->range.end || frames > raw->range.end - start)
+    if (start > raw->range.end || frames > raw->range.end - start ||
+        frame_set_frames_in(raw->bad, (FrameRange){ start, start + frames }) > 0)
         return false;
     *ret_fit = (Fit){
         .raw = raw,
@@ -279,7 +281,7 @@ static char *describe_free(const State *state, const Wish *wish) {
         uint64_t bytes;
     } nodes[NODES_NAMED];
     guint n_nodes = 0;
-    uint64_t total = 0;
+    uint64_t total = 0, bad = 0;
 
     for (guint i = 0; i < raws->len; i++) {
         const Raw *raw = g_ptr_array_index(raws, i);
@@ -288,6 +290,7 @@ static char *describe_free(const State *state, const Wish *wish) {
         if (left_out_reason(raw) || (wish->node >= 0 && raw->node != wish->node))
             continue;
         uint64_t bytes = largest_bytes(state, raw, wish, &total);
+        bad += frame_set_frames(raw->bad);
         while (node < n_nodes && nodes[node].node != raw->node)
             node++;
         if (node == NODES_NAMED)
@@ -304,6 +307,8 @@ static char *describe_free(const State *state, const Wish *wish) {
         g_string_append_printf(text, "%s" U64_FORMAT " bytes on node %d", node == 0 ? "" : ", ", nodes[node].bytes,
                                nodes[node].node);
     g_string_append_printf(text, "; free in total: " U64_FORMAT " bytes", total);
+    if (bad > 0)
+        g_string_append_printf(text, ", without the " U64_FORMAT " bad frames of these raw regions", bad);
     return g_strdup(text->str);
 }
 

@@ -6,8 +6,10 @@
  */
 #include "daemon/rules-placement.h"
 
+#include "daemon/frame-set.h"
 #include "proto/error.h"
 
+#define EXTENTS_NAMED 4
 #define RAWS_NAMED 4 /* in a message */
 
 uint64_t placement_bytes(uint64_t frames) {
@@ -78,6 +80,8 @@ GArray *placement_unmapped(const State *state, const Raw *raw) {
         for (; entry && entry->range.start < raw->range.end; entry = region_map_next(unplaced, entry))
             add_range(&ranges, entry->range);
     }
+    for (guint i = 0; i < frame_set_extents(raw->bad); i++)
+        add_range(&ranges, frame_set_nth(raw->bad, i));
     if (ranges)
         g_array_sort(ranges, compare_ranges);
     return ranges;
@@ -452,4 +456,25 @@ bool placement_check_slots(const Raw *raw, GError **error) {
 
 bool placement_check_free(const State *state, const Placement *placement, GError **error) {
     return check_overlap(state, placement, error) && placement_check_slots(placement->raw, error);
+}
+
+/* ---- bad frames ---- */
+
+bool placement_check_bad(const GArray *bad, FrameRange range, const char *what, const char *raw_id, bool allow,
+                         GError **error) {
+    uint64_t frames = frame_set_frames_in(bad, range);
+
+    if (frames == 0 || allow)
+        return true;
+
+    g_autoptr(GArray) inside = frame_set_new();
+    frame_set_add_all(inside, bad, range);
+    g_autofree char *extents = frame_set_format(inside, EXTENTS_NAMED);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                U64_FORMAT " frames of %s " RANGE_FORMAT
+                           " in raw region %s cannot be read (bad blocks): %s; choose other frames, clear the bad ones "
+                           "(ClearBadFrames, pmemctl clear-bad-frames %s), or set it up all the same with the option "
+                           "allow-degraded",
+                frames, what, RANGE_ARGS(range), raw_id, extents, raw_id);
+    return false;
 }

@@ -34,6 +34,10 @@ bool placement_at(const State *state, FrameRange range, bool init_labels, Placem
 /* Rules 5 / 6 (nothing is in the way: EXISTS, BUSY) and 7 (label slots: LIMITS_EXCEEDED). */
 bool placement_check_free(const State *state, const Placement *placement, GError **error);
 
+/* Is a bad frame in the way? DEGRADED; allow: no. what names the frames: "the device range". */
+bool placement_check_bad(const GArray *bad, FrameRange range, const char *what, const char *raw_id, bool allow,
+                         GError **error);
+
 /* Best fit over the raw regions, lowest address breaks a tie: INVALID_ARGUMENT, NO_SPACE or LIMITS_EXCEEDED. */
 bool placement_allocate(const State *state, const PlacementWish *asked, Placement *ret_placement, GError **error);
 
@@ -57,7 +61,7 @@ bool placement_is_whole(const Raw *raw, bool init_labels);
 /* Would init-labels make labels here? */
 bool placement_makes_labels(const Raw *raw, bool init_labels);
 /*
- * What lies on raw, but is not in its map: because something else is there, too, it sticks out of raw, or its journal
- * is being replayed. FrameRange by start, which may overlap; NULL when there is nothing, which is the rule.
+ * Where nothing may stand, though the map of raw has nothing there: because something else is there, too, it sticks out
+ * of raw, its journal is being replayed, or the frames are bad. FrameRange by start, which may overlap; NULL when there is nothing, which is the rule.
  */
 GArray *placement_unmapped(const State *state, const Raw *raw);

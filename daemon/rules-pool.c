@@ -101,6 +101,19 @@ bool rules_journal_room(const Pool *pool, size_t name_len, size_t user_len, GErr
     return false;
 }
 
+bool rules_journal_bytes(const Pool *pool, uint64_t bytes, GError **error) {
+    uint64_t needed;
+
+    if (journal_has_room(pool, bytes, pool->n_regions, &needed))
+        return true;
+
+    g_autofree char *who = placement_describe_pool(pool);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE,
+                "the journal of %s is full: its records would take " U64_FORMAT " bytes, but an area has " U64_FORMAT,
+                who, needed, pool->sb.geo.area_len);
+    return false;
+}
+
 bool rules_lease_room(const Pool *pool, GError **error) {
     uint64_t bytes = jf_snapshot_bytes(jf_lease_payload_len(PMEMD_LEASE_OWNER_MAX, PMEMD_USER_MAX, JF_SENDER_MAX));
     uint64_t needed;
@@ -195,6 +208,31 @@ bool rules_release_data(const State *state, const Region *region, GError **error
         return false;
     }
     return rules_not_leased(state, region, error);
+}
+
+bool rules_lend_check(const Region *region, bool allow_degraded, GError **error) {
+    const RegionBad *bad = region_bad(region);
+    const Raw *raw = region->occupant.raw;
+
+    if (allow_degraded)
+        return true;
+    g_autofree char *who = placement_describe_region(region);
+    if (bad) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "%s has %s" U64_FORMAT
+                    " bad frames, which a guest would die of: save what can be read, then clear them (ClearBadFrames, "
+                    "pmemctl clear-bad-frames), or use it all the same with the option allow-degraded",
+                    who, bad->more ? "at least " : "", region_bad_frames(bad));
+        return false;
+    }
+    if (raw && g_str_equal(raw_health(raw), health_to_string(HEALTH_FATAL))) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "a DIMM under %s says that it has failed (pmemctl dimms): save what can be read and replace it, or "
+                    "use the region all the same with the option allow-degraded",
+                    who);
+        return false;
+    }
+    return true;
 }
 
 bool rules_is_own(uint32_t owner_uid, const char *owner_user, uint32_t uid, const char *user) {

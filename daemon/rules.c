@@ -6,6 +6,7 @@
  */
 #include "daemon/rules.h"
 
+#include "daemon/frame-set.h"
 #include "daemon/rules-placement.h"
 #include "proto/error.h"
 
@@ -13,6 +14,7 @@
 
 #define POOLS_NAMED 4        /* in a message */
 #define MAP_BYTES_A_FRAME 64 /* struct page, which the kernel makes for each frame of a device that it maps */
+#define JOURNAL_TAIL_FRAMES UINT64_C(512) /* that hold copies at the end of a management region, at most */
 
 /* ---- what all have in common ---- */
 
@@ -87,6 +89,27 @@ static bool plan_mgmt(const MgmtRequest *request, RegionPlan *plan, GError **err
     return false;
 }
 
+/* What nobody may overrule: a journal in bad frames would be lost at once. */
+static bool check_journal_bad(const RegionPlan *plan, GError **error) {
+    const Raw *raw = plan->raw;
+    uint64_t tail = MIN(JOURNAL_TAIL_FRAMES, plan->journal_frames);
+    FrameRange head = { plan->range.start, plan->range.start + plan->journal_frames };
+    FrameRange copies = { plan->range.end - tail, plan->range.end };
+
+    return placement_check_bad(raw->bad, head, "the journal's frames", raw->id, false, error) &&
+           placement_check_bad(raw->bad, copies, "the journal's frames", raw->id, false, error);
+}
+
+/* Rule 8. */
+static bool check_mgmt_bad(const MgmtRequest *request, RegionPlan *plan, GError **error) {
+    if (!placement_check_bad(plan->raw->bad, plan->device, "the device range", plan->raw->id, request->allow_degraded,
+                             error) ||
+        !check_journal_bad(plan, error))
+        return false;
+    plan->bad_frames = frame_set_frames_in(plan->raw->bad, plan->device);
+    return true;
+}
+
 bool rules_setup_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error) {
     Placement placement;
     RegionPlan plan;
@@ -96,7 +119,7 @@ bool rules_setup_mgmt(const State *state, const MgmtRequest *request, RegionPlan
         return false;
     plan_place(&plan, REGION_KIND_MGMT, &placement, placement_bytes(frame_range_frames(request->range)));
     if (!plan_mgmt(request, &plan, error) || !placement_check_free(state, &placement, error) ||
-        !rules_name(state, NULL, request->name, NULL, error))
+        !check_mgmt_bad(request, &plan, error) || !rules_name(state, NULL, request->name, NULL, error))
         return false;
     *ret_plan = plan;
     return true;
@@ -201,11 +224,11 @@ static char *describe_extent(const Pool *pool, const RegionMapEntry *entry) {
 static char *describe_room(const Pool *pool, uint64_t required) {
     FrameRange fit;
 
-    if (region_map_best_fit(pool->extents, required, 1, region_map_window(pool->extents).start, &fit))
+    if (pool_fit_extent(pool, required, &fit))
         return g_strdup_printf("it would fit at " RANGE_FORMAT, RANGE_ARGS(fit));
     return g_strdup_printf("no gap of this management region has so many (largest: 0x%" G_GINT64_MODIFIER
                            "x, free in total: 0x%" G_GINT64_MODIFIER "x): release data regions or use another one",
-                           region_map_largest_gap(pool->extents), pool_free_frames(pool));
+                           pool_largest_gap(pool), pool_free_frames(pool));
 }
 
 /* Rule 5 of SetupData; mgmt passed rule 1 and lies in pool. Fills the plan's extent. */
@@ -246,6 +269,21 @@ static bool plan_extent(Pool *pool, FrameRange mgmt, RegionPlan *plan, GError **
     return true;
 }
 
+/* Rule 8. */
+static bool check_data_bad(const DataRequest *request, RegionPlan *plan, GError **error) {
+    const RegionBad *own = pool_own_bad(plan->pool);
+    const GArray *own_bad = own ? own->all : NULL;
+    const Raw *home = plan->pool->occupant.raw;
+
+    if (!placement_check_bad(plan->raw->bad, plan->device, "the device range", plan->raw->id, request->allow_degraded,
+                             error) ||
+        !placement_check_bad(own_bad, plan->extent, "the management extent", home ? home->id : "of the pool",
+                             request->allow_degraded, error))
+        return false;
+    plan->bad_frames = frame_set_frames_in(plan->raw->bad, plan->device) + frame_set_frames_in(own_bad, plan->extent);
+    return true;
+}
+
 bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error) {
     Placement placement;
     RegionPlan plan;
@@ -260,7 +298,7 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
         return false;
     plan_place(&plan, REGION_KIND_DATA, &placement, placement_bytes(frame_range_frames(request->range)));
     if (!plan_extent(pool, request->mgmt, &plan, error) || !placement_check_free(state, &placement, error) ||
-        !rules_name(state, pool, request->name, NULL, error) ||
+        !check_data_bad(request, &plan, error) || !rules_name(state, pool, request->name, NULL, error) ||
         !rules_journal_room(pool, request->name ? strlen(request->name) : 0, PMEMD_USER_MAX, error))
         return false;
     *ret_plan = plan;
@@ -287,15 +325,15 @@ static Pool *find_named_pool(const State *state, const char *text, GError **erro
 }
 
 static bool pool_has_room(const Pool *pool, uint64_t required, size_t name_len, GError **error) {
-    if (region_map_largest_gap(pool->extents) < required) {
+    if (pool_largest_gap(pool) < required) {
         g_autofree char *who = placement_describe_pool(pool);
 
-        g_set_error(
-            error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE,
-            "the data region needs 0x%" G_GINT64_MODIFIER "x management frames (" U64_FORMAT
-            " bytes) in one piece, but the largest gap of %s has 0x%" G_GINT64_MODIFIER "x, and 0x%" G_GINT64_MODIFIER
-            "x are free in total: ask for less, release data regions, or make another management region",
-            required, placement_bytes(required), who, region_map_largest_gap(pool->extents), pool_free_frames(pool));
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE,
+                    "the data region needs 0x%" G_GINT64_MODIFIER "x management frames (" U64_FORMAT
+                    " bytes) in one piece, but the largest gap of %s has 0x%" G_GINT64_MODIFIER
+                    "x, and 0x%" G_GINT64_MODIFIER
+                    "x are free in total: ask for less, release data regions, or make another management region",
+                    required, placement_bytes(required), who, pool_largest_gap(pool), pool_free_frames(pool));
         return false;
     }
     return rules_journal_room(pool, name_len, PMEMD_USER_MAX, error);
@@ -370,8 +408,7 @@ bool rules_allocate_data(const State *state, const DataRequest *request, RegionP
     plan.pool = pool;
     plan.required_frames = extent_frames(pool, frame_range_frames(plan.range));
     if (!pool_has_room(pool, plan.required_frames, name_len, error) ||
-        !region_map_best_fit(pool->extents, plan.required_frames, 1, region_map_window(pool->extents).start,
-                             &plan.extent) ||
+        !pool_fit_extent(pool, plan.required_frames, &plan.extent) ||
         !rules_name(state, pool, request->name, NULL, error))
         return false;
     *ret_plan = plan;

@@ -15,9 +15,10 @@ typedef struct {
     Profile profile;
     uint32_t max_regions; /* 1 .. JF_MAX_REGIONS_LIMIT */
     bool init_labels;
-    const char *name;   /* NULL: none */
-    int node;           /* AllocateMgmt: -1 any */
-    uint64_t alignment; /* AllocateMgmt: bytes, of the first usable frame; 0 = the raw region's own */
+    bool allow_degraded; /* SetupMgmt: also where frames are bad, but for those of the journal */
+    const char *name;    /* NULL: none */
+    int node;            /* AllocateMgmt: -1 any */
+    uint64_t alignment;  /* AllocateMgmt: bytes, of the first usable frame; 0 = the raw region's own */
 } MgmtRequest;
 
 /* How much a user may own. All zero: no limit. */
@@ -34,9 +35,10 @@ typedef struct {
     FrameRange mgmt;  /* SetupData: frames offered for the extent */
     uint64_t bytes;   /* AllocateData */
     const char *name;
-    const char *pool;   /* AllocateData: uuid or name; NULL any */
-    int node;           /* AllocateData: -1 any */
-    uint64_t alignment; /* AllocateData: bytes; 0 */
+    const char *pool;    /* AllocateData: uuid or name; NULL any */
+    int node;            /* AllocateData: -1 any */
+    uint64_t alignment;  /* AllocateData: bytes; 0 */
+    bool allow_degraded; /* SetupData: also where frames are bad */
     OwnerLimits owner;
 } DataRequest;
 
@@ -56,6 +58,7 @@ typedef struct {
     Profile profile;       /* MGMT */
     uint32_t max_regions;  /* MGMT */
     bool init_labels;      /* MGMT: labels must be made first */
+    uint64_t bad_frames;   /* of the device range and of the extent: with allow_degraded alone */
 } RegionPlan;
 
 bool rules_setup_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
@@ -76,6 +79,11 @@ bool rules_release_mgmt(const State *state, const Pool *pool, GError **error);
 bool rules_name(const State *state, const Pool *pool, const char *name, const void *self, GError **error);
 /* May anything be changed in this pool now? READ_ONLY, CORRUPT, NOT_SUPPORTED or BUSY with the reason. */
 bool rules_pool_writable(const Pool *pool, GError **error);
+/* Would so many more bytes of a snapshot still leave room for the release of every region? NO_SPACE. */
+bool rules_journal_bytes(const Pool *pool, uint64_t bytes, GError **error);
+/* May this region be given to a guest, as far as its frames can tell? DEGRADED: some of them are bad, or its DIMMs say
+ * that they have failed; allow_degraded: all the same. */
+bool rules_lend_check(const Region *region, bool allow_degraded, GError **error);
 /* Would one more region with this name and user still leave room for the release of every one? NO_SPACE "journal". */
 bool rules_journal_room(const Pool *pool, size_t name_len, size_t user_len, GError **error);
 

@@ -214,47 +214,76 @@ void state_renew_bad(State *state, BadHolder holder) {
     drop_empty(pool, bad);
 }
 
-/* Calls each free run of raw that can be read. */
-static void walk_free(const Raw *raw, uint64_t *ret_frames, uint64_t *ret_largest) {
-    const RegionMapEntry *entry = region_map_first(raw->map);
-    uint64_t at = raw->range.start, frames = 0, largest = 0;
+const char *raw_health(const Raw *raw) {
+    if (!raw->health || raw->health->len == 0)
+        return "";
+    g_autoptr(DimmHealth) worst = dimm_healths_worst(raw->health);
+    return health_to_string(worst->state);
+}
+
+typedef struct {
+    uint64_t frames, largest; /* free ones; of the longest run */
+    FrameRange best;          /* the shortest run with at least `wanted`, the first of equal ones; empty: none */
+} FreeRuns;
+
+/* Looks at each run of frames that neither an entry of map has nor bad. */
+static FreeRuns walk_free(const RegionMap *map, const GArray *bad, uint64_t wanted) {
+    const RegionMapEntry *entry = region_map_first(map);
+    FrameRange window = region_map_window(map);
+    FreeRuns runs = { .frames = 0 };
+    uint64_t at = window.start;
     guint i = 0;
 
-    while (at < raw->range.end) {
-        FrameRange next = { raw->range.end, raw->range.end };
+    while (at < window.end) {
+        FrameRange next = { window.end, window.end };
 
         if (entry)
             next = entry->range;
-        if (i < frame_set_extents(raw->bad) && frame_set_nth(raw->bad, i).start < next.start)
-            next = frame_set_nth(raw->bad, i++);
+        if (i < frame_set_extents(bad) && frame_set_nth(bad, i).start < next.start)
+            next = frame_set_nth(bad, i++);
         else if (entry)
-            entry = region_map_next(raw->map, entry);
-        if (next.start > at) {
-            frames += next.start - at;
-            largest = MAX(largest, next.start - at);
-        }
+            entry = region_map_next(map, entry);
+
+        uint64_t run = next.start > at ? next.start - at : 0;
+        runs.frames += run;
+        runs.largest = MAX(runs.largest, run);
+        if (run >= MAX(wanted, 1) && (runs.best.start == runs.best.end || run < frame_range_frames(runs.best)))
+            runs.best = (FrameRange){ at, next.start };
         at = MAX(at, next.end);
     }
-    *ret_frames = frames;
-    *ret_largest = largest;
+    return runs;
 }
 
 uint64_t raw_free_frames(const Raw *raw) {
-    uint64_t frames, largest;
-
-    if (!raw->bad)
-        return region_map_free_frames(raw->map);
-    walk_free(raw, &frames, &largest);
-    return frames;
+    return raw->bad ? walk_free(raw->map, raw->bad, 0).frames : region_map_free_frames(raw->map);
 }
 
 uint64_t raw_largest_gap(const Raw *raw) {
-    uint64_t frames, largest;
+    return raw->bad ? walk_free(raw->map, raw->bad, 0).largest : region_map_largest_gap(raw->map);
+}
 
-    if (!raw->bad)
-        return region_map_largest_gap(raw->map);
-    walk_free(raw, &frames, &largest);
-    return largest;
+uint64_t pool_free_frames(const Pool *pool) {
+    const RegionBad *bad = pool_own_bad(pool);
+
+    return bad ? walk_free(pool->extents, bad->all, 0).frames : region_map_free_frames(pool->extents);
+}
+
+uint64_t pool_largest_gap(const Pool *pool) {
+    const RegionBad *bad = pool_own_bad(pool);
+
+    return bad ? walk_free(pool->extents, bad->all, 0).largest : region_map_largest_gap(pool->extents);
+}
+
+bool pool_fit_extent(const Pool *pool, uint64_t frames, FrameRange *ret_extent) {
+    const RegionBad *bad = pool_own_bad(pool);
+
+    if (!bad)
+        return region_map_best_fit(pool->extents, frames, 1, pool->sb.range.start, ret_extent);
+    FrameRange best = walk_free(pool->extents, bad->all, frames).best;
+    if (best.start == best.end)
+        return false;
+    *ret_extent = (FrameRange){ best.start, best.start + frames };
+    return true;
 }
 
 /* --- what people are told --- */
@@ -267,27 +296,18 @@ const char *pool_state_text(const Pool *pool) {
     return pool->state == POOL_OK && pool_own_bad(pool) ? STATE_DEGRADED : pool_state_to_string(pool->state);
 }
 
-/* No addresses: what the caller may not know of is hidden elsewhere, but a reason also goes into places that all see. */
-static char *describe(const RegionBad *bad, const char *remedy) {
-    uint64_t frames = region_bad_frames(bad);
-
-    return g_strdup_printf("%s%" PRIu64 " of its frames cannot be read (bad blocks): %s", bad->more ? "at least " : "",
-                           frames, remedy);
+const char *region_state_reason(const Region *region) {
+    if (region->state != REGION_OK || !region_bad(region))
+        return region->reason;
+    return "some of its frames cannot be read (BadFrames): save what can be read, then clear them, which loses what "
+           "was "
+           "in them, or release the region";
 }
 
-char *region_state_reason(const Region *region) {
-    const RegionBad *bad = region_bad(region);
-
-    if (region->state != REGION_OK || !bad)
-        return g_strdup(region->reason);
-    return describe(bad, "save what can be read, then clear them, which loses what was there, or release the region");
-}
-
-char *pool_state_reason(const Pool *pool) {
-    const RegionBad *bad = pool_own_bad(pool);
-
-    if (pool->state != POOL_OK || !bad)
-        return g_strdup(pool->reason);
-    return describe(bad, "its journal can be written as long as none is hit; clear them, or move to another management "
-                         "region");
+const char *pool_state_reason(const Pool *pool) {
+    if (pool->state != POOL_OK || !pool_own_bad(pool))
+        return pool->reason;
+    return "some of its frames cannot be read (BadFrames): changes go on as long as none of the journal is hit; move "
+           "to "
+           "another management region";
 }

@@ -125,6 +125,7 @@ void raw_free(Raw *raw) {
         return;
     region_map_free(raw->map);
     g_clear_pointer(&raw->bad, g_array_unref);
+    g_clear_pointer(&raw->health, g_ptr_array_unref);
     g_free(raw->id);
     g_free(raw->kind);
     g_free(raw->persistence);
@@ -449,8 +450,4 @@ uint64_t pool_used_frames(const Pool *pool) {
                                &last))
         return pool->tail.range.start - pool->sb.range.start;
     return last.start - pool->sb.range.start;
-}
-
-uint64_t pool_free_frames(const Pool *pool) {
-    return region_map_free_frames(pool->extents);
 }

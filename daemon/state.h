@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "daemon/dimm-health.h"
 #include "daemon/journal-format.h"
 #include "daemon/lease.h"
 #include "daemon/region-map.h"
@@ -54,9 +55,11 @@ struct Raw {
     char **dimms;         /* ids of its DIMMs, NULL: none known */
     char *kind;           /* "labelled", "unlabelled", "file" */
     char *persistence;
-    char *unusable; /* NULL or why */
-    RegionMap *map; /* of device ranges (Occupant entries) */
-    GArray *bad;    /* frame-set: frames that cannot be read, as the platform shows them now; NULL: none */
+    char *unusable;    /* NULL or why */
+    RegionMap *map;    /* of device ranges (Occupant entries) */
+    GArray *bad;       /* frame-set: frames that cannot be read, as the platform shows them now; NULL: none */
+    bool bad_all;      /* what is bad is not known one by one: bad is all of range, and nothing to be remembered */
+    GPtrArray *health; /* DimmHealth *: what its DIMMs say of themselves; NULL: it has none */
 };
 
 typedef enum {
@@ -175,9 +178,9 @@ uint64_t region_bad_frames(const RegionBad *bad); /* NULL: 0 */
 #define STATE_DEGRADED "degraded"
 const char *region_state_text(const Region *region);
 const char *pool_state_text(const Pool *pool);
-/* The reason to go with it, which the caller owns; NULL: none. */
-char *region_state_reason(const Region *region);
-char *pool_state_reason(const Pool *pool);
+/* The reason to go with it, or NULL; valid as long as the state is as it is. */
+const char *region_state_reason(const Region *region);
+const char *pool_state_reason(const Pool *pool);
 
 typedef enum {
     FOREIGN_FOREIGN,     /* not made by pmemd */
@@ -218,6 +221,8 @@ typedef struct {
 GArray *state_bad_holders(const State *state, const Raw *raw);
 /* Unites what is known of it with what its raw region shows. */
 void state_renew_bad(State *state, BadHolder holder);
+/* The worst that its DIMMs tell, as health_to_string() has it; "" where it has none. */
+const char *raw_health(const Raw *raw);
 /* Frames of raw that nobody has and that can be read; the longest run of them. */
 uint64_t raw_free_frames(const Raw *raw);
 uint64_t raw_largest_gap(const Raw *raw);
@@ -257,7 +262,10 @@ Pool *state_pool_for(const State *state, FrameRange range);
  * <= 2^40. */
 uint64_t pool_required_frames(uint32_t page_info_bytes, uint32_t m2p_bytes, uint64_t n);
 uint64_t pool_used_frames(const Pool *pool); /* high-water mark from smfn, the tail block left out */
-uint64_t pool_free_frames(const Pool *pool); /* exact */
+uint64_t pool_free_frames(const Pool *pool); /* exact: those that no extent has and that can be read */
+uint64_t pool_largest_gap(const Pool *pool); /* of them */
+/* The smallest run of them with so many frames, of equal ones the first. false: there is none. */
+bool pool_fit_extent(const Pool *pool, uint64_t frames, FrameRange *ret_extent);
 
 /* --- regions --- */
 

@@ -167,7 +167,7 @@ typedef struct {
 static const Method methods[] = {
     { "SetupMgmt", "tt", true },   { "SetupData", "tttt", true }, { "AllocateMgmt", "t", true },
     { "AllocateData", "t", true }, { "ReleaseData", "o", false }, { "ReleaseMgmt", "o", false },
-    { "Rename", "os", false },     { "SetOwner", "ou", false },
+    { "Rename", "os", false },     { "SetOwner", "ou", false },   { "ClearBadFrames", "o", false },
 };
 
 static const struct {
@@ -800,6 +800,7 @@ static void call(Host *h, bool plan) {
         rename_region(h, &request.manager);
         break;
     case MANAGER_SET_OWNER:
+    case MANAGER_CLEAR_BAD_FRAMES:
         break;
     }
 }

@@ -67,6 +67,7 @@ class Malformed(Case):
         "ReleaseMgmt": ("oa{sv}", (NO_REGION,)),
         "Rename": ("osa{sv}", (NO_REGION, "name")),
         "SetOwner": ("oua{sv}", (NO_REGION, 0)),
+        "ClearBadFrames": ("oa{sv}", (NO_REGION,)),
     }
     # key, a value of a wrong type, words that the answer must have
     WRONG_TYPES = [
@@ -105,7 +106,7 @@ class Malformed(Case):
             with self.subTest(member):
                 text = self.refused("InvalidArgument", member, signature, *arguments, [("nonsense", ("s", "x"))])
                 self.assertIn("'nonsense'", text)
-                self.assertRegex(text, "known here: .*request-id|no options are known here")
+                self.assertRegex(text, "known here: .*(request-id|dry-run)|no options are known here")
 
     def test_key_of_another_method(self):
         self.assertIn("alignment", self.refused("InvalidArgument", "SetupMgmt", "tta{sv}", 0x490000, 0x4a0000,
@@ -388,7 +389,7 @@ class Unprivileged(Case):
         values = added[1][harness.REGION]
         hidden = {"StartFrame", "EndFrame", "ExtentStart", "ExtentEnd", "DevicePath", "GuestPath", "StateReason", "OwnerUid",
                   "Owner", "LeaseOwner", "LeaseUid", "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed",
-                  "LeaseGuestFrame"}
+                  "LeaseGuestFrame", "BadExtents"}
         self.assertEqual(set(self.connection.get_all(region, harness.REGION)) - set(values), hidden)
         self.assertEqual(values["Bytes"], 16 * MIB)
         self.connection.manager("SetOwner", "oua{sv}", region, NOBODY, [])

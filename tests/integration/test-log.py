@@ -336,6 +336,29 @@ class Regions(Log):
         self.pool()
         self.event("orphan-found", "warning")
 
+    def health(self, text):
+        path = os.path.join(self.daemon.backend_folder, "health.conf")
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(path + ".new", path)
+
+    def test_bad_frames(self):
+        """Found and cleared; whose the region is; told once."""
+        start = self.connection.get_all(self.region_path(self.guest), "org.pmemd1.Region")["StartFrame"]
+        raw = "raw1" if start >= 0x4C0000 else "raw0"
+        text = f"[{raw}]\nBadFrames={start + 3:#x}\n[dimm d1]\nRegions={raw}\nState=fatal\n"
+        self.restart_without(lambda: self.health(text))
+        entry = self.event("bad-frames-found", "err", REGION=self.guest)
+        self.assertEqual((entry["NAME"], entry["DEVICE"]), ("guest0", raw))
+        self.assertIn(f"of user 0 (root) has 1 bad frames: {start + 3:#x}", entry["MESSAGE"])
+        self.event("dimm-failing", "err", DEVICE=raw, NAME="d1")
+        self.data("guest1")
+        self.event("bad-frames-found", "err", REGION=self.guest)
+        self.event("dimm-failing", "err", DEVICE=raw, NAME="d1")
+        self.connection.manager("ClearBadFrames", "oa{sv}", self.region_path(self.guest), [])
+        entry = self.event("bad-frames-cleared", "notice", REGION=self.guest)
+        self.assertIn("the 4096 bytes that were there are lost", entry["MESSAGE"])
+
     def test_erase_fails(self):
         self.inject("zero", "before", "EIO")
         self.connection.manager("ReleaseData", "oa{sv}", self.region_path(self.guest), [])

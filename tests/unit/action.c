@@ -83,6 +83,7 @@ static void test_what_methods_take(void) {
 #define D ACTION_BIT(ACTION_SETUP_DATA)
 #define R ACTION_BIT(ACTION_RELEASE)
 #define A ACTION_BIT(ACTION_MANAGE_ALL)
+#define P ACTION_BIT(ACTION_REPAIR)
         { "SetupMgmt", M, M, M, M },
         { "AllocateMgmt", M, M, M, M },
         { "SetupData", D, D, D, D },
@@ -92,6 +93,8 @@ static void test_what_methods_take(void) {
         { "ReleaseMgmt", R, R, R | A, R | A },
         { "Rename", M, D, M | A, D | A },
         { "SetOwner", A, A, A, A },
+        { "ClearBadFrames", P, P, P | A, P | A },
+        { "ListDimms", 0, 0, 0, 0 },
         { "CountRegions", 0, 0, 0, 0 },
         { "ListRaw", 0, 0, 0, 0 },
         { "ListMgmt", 0, 0, 0, 0 },

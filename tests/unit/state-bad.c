@@ -97,27 +97,24 @@ static void test_states(void) {
     Pool *pool = add_pool(state, 0, LEFT);
     Region *region = add_region(state, pool, 1, 0x200100, 0x100);
     const FrameRange right = { 0x200100, 0x200101 }, left = { LEFT + 5, LEFT + 7 };
-    g_autofree char *none = region_state_reason(region);
 
-    g_assert_null(none);
+    g_assert_null(region_state_reason(region));
     show_extents(state, "right", &right, 1);
     show_extents(state, "left", &left, 1);
-    g_autofree char *why = region_state_reason(region);
-    g_assert_nonnull(strstr(why, "1 of its frames"));
+    const char *why = region_state_reason(region);
+    g_assert_nonnull(strstr(why, "clear them"));
     for (RegionState s = 0; s < N_REGION_STATES; s++) {
         state_set_region_state(state, region, s, "as told");
         g_assert_cmpstr(region_state_text(region), ==, s == REGION_OK ? "degraded" : region_state_to_string(s));
-        g_autofree char *reason = region_state_reason(region);
-        g_assert_cmpstr(reason, ==, s == REGION_OK ? why : "as told");
+        g_assert_cmpstr(region_state_reason(region), ==, s == REGION_OK ? why : "as told");
     }
     for (PoolState s = 0; s < N_POOL_STATES; s++) {
         state_set_pool_state(state, pool, s, "as told");
         g_assert_cmpstr(pool_state_text(pool), ==, s == POOL_OK ? "degraded" : pool_state_to_string(s));
-        g_autofree char *reason = pool_state_reason(pool);
         if (s == POOL_OK)
-            g_assert_nonnull(strstr(reason, "2 of its frames"));
+            g_assert_nonnull(strstr(pool_state_reason(pool), "the journal"));
         else
-            g_assert_cmpstr(reason, ==, "as told");
+            g_assert_cmpstr(pool_state_reason(pool), ==, "as told");
     }
 }
 
@@ -228,6 +225,31 @@ static void test_free(void) {
     }
 }
 
+/* An extent stands where no frame is bad: in the smallest run that takes it. */
+static void test_extents(void) {
+    g_autoptr(State) state = state_with_raws();
+    Pool *pool = add_pool(state, 0, LEFT);
+    uint64_t from = pool->own.range.end, to = pool->tail.range.start;
+    const FrameRange bad[] = { { from + 10, from + 11 }, { from + 14, from + 20 } };
+    FrameRange extent;
+
+    g_assert_true(pool_fit_extent(pool, 3, &extent));
+    g_assert_cmphex(extent.start, ==, from);
+    g_assert_cmpuint(pool_free_frames(pool), ==, to - from);
+    show_extents(state, "left", bad, G_N_ELEMENTS(bad));
+    g_assert_cmpuint(pool_free_frames(pool), ==, to - from - 7);
+    g_assert_cmpuint(pool_largest_gap(pool), ==, to - from - 20);
+    g_assert_true(pool_fit_extent(pool, 3, &extent));
+    g_assert_cmphex(extent.start, ==, from + 11);
+    g_assert_cmphex(extent.end, ==, from + 14);
+    g_assert_true(pool_fit_extent(pool, 4, &extent));
+    g_assert_cmphex(extent.start, ==, from);
+    g_assert_true(pool_fit_extent(pool, 11, &extent));
+    g_assert_cmphex(extent.start, ==, from + 20);
+    g_assert_true(pool_fit_extent(pool, to - from - 20, &extent));
+    g_assert_false(pool_fit_extent(pool, to - from - 19, &extent));
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state-bad/union", test_union);
@@ -235,5 +257,6 @@ int main(int argc, char **argv) {
     g_test_add_func("/state-bad/refused", test_refused);
     g_test_add_func("/state-bad/raw-comes", test_raw_comes);
     g_test_add_func("/state-bad/free", test_free);
+    g_test_add_func("/state-bad/extents", test_extents);
     return g_test_run();
 }
