@@ -27,7 +27,7 @@ static bool is_released(const Region *region) {
 static bool check_erasable(const Manager *m, const Region *region, Erase *ret_erase, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
 
-    if (!rules_pool_writable(region->pool, error))
+    if (!rules_pool_writable(region->pool, error) || !rules_not_leased(m->state, region, error))
         return false;
     if (region->state == (is_released(region) ? REGION_QUARANTINED : REGION_OK) &&
         state_erase(m->state, region, ret_erase))

@@ -7,6 +7,7 @@
 
 #include "daemon/rules-placement.h"
 #include "proto/error.h"
+#include "proto/names.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -67,6 +68,26 @@ static bool check_lendable(const State *state, const Region *region, GError **er
     return true;
 }
 
+/* What was there before is nobody's to read. */
+static bool check_erased(const State *state, const Region *region, GError **error) {
+    char path[PMEMD_PATH_MAX];
+    Erase erase;
+
+    if (!state_erase(state, region, &erase))
+        return true;
+    g_autofree char *who = placement_describe_region(region);
+    if (erase.failed)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "%s could not be erased for its first guest, pmemd's log says why: release it, or restart pmemd to "
+                    "try again",
+                    who);
+    else
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                    "%s is being erased for its first guest: attach it when the job %s has ended", who,
+                    pmemd_job_path(region->uuid, path));
+    return false;
+}
+
 static bool check_count(const State *state, const LeaseRequest *request, GError **error) {
     guint n = state_count_leases_of(state, request->uid);
 
@@ -87,7 +108,7 @@ bool rules_attach(const State *state, const Region *region, const LeaseRequest *
     if (lease && !lease_is_of(lease, request->owner, request->uid))
         return refuse_leased(region, lease,
                              "wait until it is detached, or have that done by force if nobody uses it any more", error);
-    return check_lendable(state, region, error) &&
+    return check_lendable(state, region, error) && check_erased(state, region, error) &&
            (lease || (check_count(state, request, error) && rules_lease_room(region->pool, error)));
 }
 

@@ -241,6 +241,13 @@ static void test_verify_later(void) {
     g_assert_cmpuint(host->jobs_failed, ==, 0);
 }
 
+static int attach_code(Host *host, sd_id128_t region) {
+    const LeaseRequest request = { .owner = "guest", .uid = 0 };
+    g_autoptr(GError) error = NULL;
+
+    return rules_attach(manager_state(host->manager), find(host, region), &request, &error) ? -1 : error->code;
+}
+
 /* Before its first guest a region is erased in the background, and is dirty until it has been, restarts included. */
 static void test_first_guest(void) {
     g_autoptr(Host) host = host_new_dirty("mapped");
@@ -253,6 +260,7 @@ static void test_first_guest(void) {
     g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
     g_assert_true(is_dirty(host, region));
     g_assert_false(job_of(host, region).released);
+    g_assert_cmpint(attach_code(host, region), ==, PMEMD_ERROR_BUSY);
     fill(path, 0, BYTES, 'x'); /* what was there before */
     host_wait_in_flight(host);
     g_assert_true(eraser_pause(host->eraser, region, NULL));
@@ -267,6 +275,7 @@ static void test_first_guest(void) {
     g_assert_cmpuint(job_of(host, region).bytes_done, ==, PIECE);
     g_assert_true(is_dirty(host, region));
     run_until(host, 1, 0);
+    g_assert_cmpint(attach_code(host, region), ==, -1);
     g_assert_false(is_dirty(host, region));
     g_assert_false(state_erase(manager_state(host->manager), find(host, region), &erase));
     g_assert_cmpuint(count_nonzero(path, 0, BYTES), ==, 0);
@@ -310,15 +319,20 @@ static void test_release_before_first_guest(void) {
                 g_assert_true(job_of(host, region).released);
                 g_assert_cmpuint(job_of(host, region).bytes_done, ==, 0);
             }
+            g_autofree char *path = g_strdup(region_path(find(host, region)));
+            fill(path, 0, PIECE, 'u'); /* somebody used it */
             host_let_go(host);
             while (!reply.done)
                 host_run(host);
-            if (paused) {
+            g_free(reply.message);
+            if (paused)
                 g_assert_true(eraser_resume(host->eraser, region, NULL));
-            }
-            while (find(host, region))
-                host_run(host);
-            g_assert_cmpuint(host->jobs_failed, ==, 0);
+            host_inject(host, "[destroy]\nError=EBUSY\n");
+            run_until(host, 0, 1);
+            g_assert_cmpuint(count_nonzero(path, 0, BYTES), ==, 0);
+            release(host, region, false);
+            run_until(host, 1, 1);
+            g_assert_null(find(host, region));
             g_assert_cmpuint(eraser_backlog_bytes(host->eraser), ==, 0);
         }
 }
@@ -334,6 +348,7 @@ static void test_first_guest_fails(void) {
     g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
     g_assert_true(is_dirty(host, region));
     g_assert_true(erase_of(host, region).failed);
+    g_assert_cmpint(attach_code(host, region), ==, PMEMD_ERROR_DEGRADED);
     host_stop(host);
     host->jobs_done = host->jobs_failed = 0;
     host_start(host);
