@@ -87,8 +87,16 @@ static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
     return false;
 }
 
+/* The end that was heard of may be that of the erase before the first guest, just before the release. */
+static bool was_other_job(Ctl *ctl, const JobWait *wait) {
+    g_autoptr(PmemdRegion) region = NULL;
+
+    return strcmp(wait->result, "done") == 0 && pmemd_client_region(ctl->client, wait->region, &region) >= 0;
+}
+
 static bool wait_for_job(Ctl *ctl, JobWait *wait, GError **error) {
-    while (!wait->result) {
+    while (!wait->result || was_other_job(ctl, wait)) {
+        g_clear_pointer(&wait->result, g_free);
         /* Signals wake us; the look once a second is for progress, and for a daemon that went away. */
         if (!dispatch(ctl, wait, G_USEC_PER_SEC, error))
             return false;

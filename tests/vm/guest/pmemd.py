@@ -128,6 +128,8 @@ def call(method, signature="", *arguments, path=ROOT, interface=MANAGER):
     status, values, errors = busctl(method, signature, *arguments, path=path, interface=interface)
     if status != 0:
         vm.fail(f"{method}{arguments} was refused", errors)
+    if method in ("SetupData", "AllocateData"):
+        wait_until_clean()
     return values[0] if len(values) == 1 else values
 
 
@@ -262,6 +264,13 @@ def wait_until_released(uuid):
                 vm.check("the erase job ended well", result == "done", result)
                 vm.check("the region is gone with its job", all(row["Uuid"] != uuid for row in rows("ListData")))
     vm.check(f"region {uuid} is released", True)
+
+
+def wait_until_clean():
+    """Waits until all that is new was erased for its first guest: what is written before that may be lost."""
+    with signals("JobRemoved") as next_job:
+        while any(row["Dirty"] and row["State"] == "ok" for row in rows("ListData")):
+            vm.check("an erase for a first guest ended well", next_job()[2] == "done")
 
 
 # --- places ---------------------------------------------------------------------------------------
