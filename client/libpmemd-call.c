@@ -81,7 +81,8 @@ bool pmemd_reply_is_list(const PmemdReply *reply) {
 }
 
 bool pmemd_reply_is_array(const PmemdReply *reply) {
-    return pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS || reply->kind == REPLY_LOCATION_LIST;
+    return pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS || reply->kind == REPLY_LOCATION_LIST ||
+           reply->kind == REPLY_DIMM_LIST || reply->kind == REPLY_LOST_LIST;
 }
 
 void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec) {

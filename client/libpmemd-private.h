@@ -75,6 +75,8 @@ typedef enum {
     REPLY_LOCATION,
     REPLY_LOCATION_LIST,
     REPLY_ATTACHMENT,
+    REPLY_DIMM_LIST,
+    REPLY_LOST_LIST,
 } ReplyKind;
 
 /* Appends the arguments; negative errno. */
@@ -126,7 +128,7 @@ struct PmemdRequest {
     char *name, *profile, *mgmt;
     uint32_t max_regions;
     uint64_t alignment;
-    bool init_labels;
+    bool init_labels, allow_degraded;
     int32_t node; /* negative: not given */
     char *request_id;
 };
@@ -166,6 +168,10 @@ void *pmemd_reply_take_array(PmemdReply *reply, size_t *ret_n);
 bool pmemd_reply_is_list(const PmemdReply *reply);
 /* Whether the result is a GPtrArray. */
 bool pmemd_reply_is_array(const PmemdReply *reply);
+
+/* --- libpmemd-health.c --- */
+
+extern const Field pmemd_dimm_fields[], pmemd_lost_fields[];
 
 /* --- libpmemd-leases.c --- */
 

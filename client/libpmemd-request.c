@@ -79,6 +79,10 @@ void pmemd_request_set_init_labels(PmemdRequest *request, bool init_labels) {
     request->init_labels = init_labels;
 }
 
+void pmemd_request_set_allow_degraded(PmemdRequest *request, bool allow_degraded) {
+    request->allow_degraded = allow_degraded;
+}
+
 void pmemd_request_set_node(PmemdRequest *request, int32_t node) {
     request->node = node;
 }
@@ -113,6 +117,8 @@ static int append_options(sd_bus_message *m, const PmemdRequest *request) {
         r = sd_bus_message_append(m, "{sv}", "alignment", "t", request->alignment);
     if (r >= 0 && request->max_regions != 0)
         r = sd_bus_message_append(m, "{sv}", "max-regions", "u", request->max_regions);
+    if (r >= 0 && request->allow_degraded)
+        r = sd_bus_message_append(m, "{sv}", "allow-degraded", "b", 1);
     if (r >= 0 && request->init_labels)
         r = sd_bus_message_append(m, "{sv}", "init-labels", "b", 1);
     if (r >= 0 && request->node >= 0)

@@ -104,6 +104,8 @@ static const Field region_fields[] = {
     { "LeaseConfirmed", 'b', offsetof(PmemdRegion, lease_confirmed) },
     { "LeaseGuestFrame", 't', offsetof(PmemdRegion, lease_guest_frame) },
     { "GuestPath", 's', offsetof(PmemdRegion, guest_path) },
+    { "BadFrames", 't', offsetof(PmemdRegion, bad_frames) },
+    { "Health", 's', offsetof(PmemdRegion, health) },
     END_FIELD,
 };
 
@@ -148,6 +150,7 @@ static const Field plan_fields[] = {
     { "LocalNode", 'i', offsetof(PmemdPlan, local_node) },
     { "Raw", 's', offsetof(PmemdPlan, raw) },
     { "Pool", 's', offsetof(PmemdPlan, pool) },
+    { "BadFrames", 't', offsetof(PmemdPlan, bad_frames) },
     END_FIELD,
 };
 
@@ -186,7 +189,7 @@ void pmemd_fields_free(const Field *fields, void *base) {
     if (!base)
         return;
     for (const Field *f = fields; f->name; f++)
-        if (f->type == 's')
+        if (f->type == 's' || f->type == 'o')
             g_free(G_STRUCT_MEMBER(char *, base, f->offset));
     g_free(base);
 }
@@ -257,6 +260,8 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_DATA_LIST] = LIST_LAYOUT(data_fields, PmemdData, pmemd_data_free),
         [REPLY_FOREIGN_LIST] = LIST_LAYOUT(foreign_fields, PmemdForeign, pmemd_foreign_free),
         [REPLY_LEASE_LIST] = STRUCT_LAYOUT(pmemd_lease_fields, PmemdLease, pmemd_lease_free),
+        [REPLY_DIMM_LIST] = STRUCT_LAYOUT(pmemd_dimm_fields, PmemdDimm, pmemd_dimm_free),
+        [REPLY_LOST_LIST] = LIST_LAYOUT(pmemd_lost_fields, PmemdLost, pmemd_lost_free),
         [REPLY_REGION] = STRUCT_LAYOUT(region_fields, PmemdRegion, pmemd_region_free),
         [REPLY_JOB] = STRUCT_LAYOUT(job_fields, PmemdJob, pmemd_job_free),
         [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
@@ -291,7 +296,8 @@ static int read_field(sd_bus_message *m, const Field *field, void *base) {
 
     switch (field->type) {
     case 's':
-        r = sd_bus_message_read_basic(m, 's', &text);
+    case 'o':
+        r = sd_bus_message_read_basic(m, field->type, &text);
         if (r > 0)
             *(char **) at = g_strdup(text);
         return r;
@@ -567,7 +573,10 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
     const char *path;
     int r = 0;
 
-    if (pmemd_reply_is_list(reply))
+    if (reply->kind == REPLY_DIMM_LIST || reply->kind == REPLY_LOST_LIST) {
+        reply->result = g_ptr_array_new_with_free_func(layout->free_func);
+        r = read_entries(message, layout, reply->result);
+    } else if (pmemd_reply_is_list(reply))
         r = read_page(reply, message, layout);
     else if (reply->kind == REPLY_METRICS)
         r = read_metrics(reply, message);

@@ -163,6 +163,8 @@ void pmemd_request_set_max_regions(PmemdRequest *request, uint32_t max_regions);
 void pmemd_request_set_alignment(PmemdRequest *request, uint64_t bytes);
 /* Mgmt: whether labels are written to DIMMs that have none. */
 void pmemd_request_set_init_labels(PmemdRequest *request, bool init_labels);
+/* Exact frames alone: also where some are bad, but for those of a journal. */
+void pmemd_request_set_allow_degraded(PmemdRequest *request, bool allow_degraded);
 /* Allocate: the proximity domain; negative unsets. */
 void pmemd_request_set_node(PmemdRequest *request, int32_t node);
 /* A uuid. Makes a repetition of the same request by the same user answer with the first result, also after a restart of
@@ -251,7 +253,9 @@ typedef struct PmemdRegion {
     char *lease_until;
     bool lease_confirmed;
     uint64_t lease_guest_frame;
-    char *guest_path; /* data: what a guest is given: device_path, or the link to it by uuid */
+    char *guest_path;    /* data: what a guest is given: device_path, or the link to it by uuid */
+    uint64_t bad_frames; /* that cannot be read */
+    char *health;        /* the worst of the DIMMs under it; "": there are none */
 } PmemdRegion;
 
 /* Who holds a data region. */
@@ -284,6 +288,7 @@ typedef struct PmemdPlan {
     uint64_t journal_frames, required_frames;
     int32_t node, local_node;
     char *raw, *pool;
+    uint64_t bad_frames; /* of device and extent; 0 without allow_degraded */
 } PmemdPlan;
 
 /* pmemd itself. */
@@ -323,6 +328,25 @@ typedef struct PmemdLocation {
     uint64_t guest_frame; /* of this very frame; PMEMD_FRAME_UNKNOWN */
 } PmemdLocation;
 
+/* What one DIMM says of itself, once for each raw region that lies on it. */
+typedef struct PmemdDimm {
+    char *raw;                 /* id of the raw region */
+    char *id, *name;           /* the maker's, "" for who is not root; the kernel's */
+    char *health;              /* "unknown", "ok", "non-critical", "critical", "fatal" */
+    char *flags;               /* words with commas */
+    int32_t spares, life_used; /* per cent; -1 unknown */
+    int32_t temperature;       /* degrees Celsius; INT32_MIN unknown */
+    uint64_t unsafe_shutdowns; /* UINT64_MAX unknown */
+} PmemdDimm;
+
+/* Frames whose content is lost by clearing them. */
+typedef struct PmemdLost {
+    char *region; /* object path; "/": nobody's */
+    PmemdRange frames;
+    uint64_t offset; /* bytes, from the region's first usable byte, or the raw region's start */
+    uint64_t bytes;
+} PmemdLost;
+
 /* A number for monitoring; org.pmemd1(5) lists the names. */
 typedef struct PmemdMetric {
     char *name;
@@ -342,6 +366,8 @@ void pmemd_job_free(PmemdJob *job);
 void pmemd_metric_free(PmemdMetric *metric);
 void pmemd_location_free(PmemdLocation *location);
 void pmemd_lease_free(PmemdLease *lease);
+void pmemd_dimm_free(PmemdDimm *dimm);
+void pmemd_lost_free(PmemdLost *lost);
 void pmemd_attachment_free(PmemdAttachment *attachment); /* the descriptor is not part of it */
 /* An array that ends with NULL, and its entries. */
 void pmemd_raw_list_free(PmemdRaw **list);
@@ -351,6 +377,8 @@ void pmemd_foreign_list_free(PmemdForeign **list);
 void pmemd_metric_list_free(PmemdMetric **list);
 void pmemd_location_list_free(PmemdLocation **list);
 void pmemd_lease_list_free(PmemdLease **list);
+void pmemd_dimm_list_free(PmemdDimm **list);
+void pmemd_lost_list_free(PmemdLost **list);
 
 /* What the answer holds, for the reply of the function of the same name. Errors: that of the reply, or -EINVAL: it is
  * the reply of another function, or was taken before. */
@@ -368,10 +396,16 @@ int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, siz
 int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location);
 int pmemd_reply_take_location_list(PmemdReply *reply, PmemdLocation ***ret_list, size_t *ret_n);
 int pmemd_reply_take_lease_list(PmemdReply *reply, PmemdLease ***ret_list, size_t *ret_n);
+int pmemd_reply_take_dimm_list(PmemdReply *reply, PmemdDimm ***ret_list, size_t *ret_n);
+int pmemd_reply_take_lost_list(PmemdReply *reply, PmemdLost ***ret_list, size_t *ret_n);
 /* Both may be NULL. A descriptor that nobody takes is closed with the reply. */
 int pmemd_reply_take_attachment(PmemdReply *reply, int *ret_fd, PmemdAttachment **ret_attachment);
 
 /* --- asking: nothing changes. ret_call of the asynchronous functions may be NULL --- */
+
+/* In the order of the raw regions. */
+int pmemd_client_list_dimms(PmemdClient *client, PmemdDimm ***ret_list, size_t *ret_n);
+int pmemd_client_list_dimms_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
 /* In the order (start frame, id). ret_n may be NULL. Free: pmemd_..._list_free. */
 int pmemd_client_list_raw(PmemdClient *client, PmemdRaw ***ret_list, size_t *ret_n);
@@ -492,6 +526,18 @@ int pmemd_client_attach(PmemdClient *client, const char *path, const char *owner
                         int *ret_fd, PmemdAttachment **ret_attachment);
 int pmemd_client_attach_async(PmemdClient *client, const char *path, const char *owner, unsigned flags,
                               uint64_t guest_frame, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+typedef enum {
+    PMEMD_CLEAR_DRY_RUN = 1, /* change nothing: tell what would be lost */
+    PMEMD_CLEAR_FORCE = 2,   /* also while the region is lent */
+} PmemdClearFlags;
+
+/* Makes bad frames usable again; what was in them is lost, and told. Of the data region at path, or (path NULL) the free
+ * ones of the raw region with this id. */
+int pmemd_client_clear_bad_frames(PmemdClient *client, const char *path, const char *raw, unsigned flags,
+                                  PmemdLost ***ret_list, size_t *ret_n);
+int pmemd_client_clear_bad_frames_async(PmemdClient *client, const char *path, const char *raw, unsigned flags,
+                                        PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
 /* Ends the lease that this owner has; again is fine, and done when the answer is Lost. The content stays: the next holder
  * finds it. force: of another user's lease, owner may be "" then; never of a region that a process maps. Errors: NoSuchRegion, InvalidArgument, Leased (by another owner), Busy (mapped; by

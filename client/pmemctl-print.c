@@ -141,6 +141,33 @@ const Column *columns_location(void) {
     return columns;
 }
 
+/* What is not known is a number that nobody would take for one. */
+const Column *columns_dimm(void) {
+    static const Column columns[] = {
+        { "raw", "RAW REGION", COLUMN_TEXT, offsetof(PmemdDimm, raw), true },
+        { "id", "ID", COLUMN_TEXT, offsetof(PmemdDimm, id), true },
+        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdDimm, name), true },
+        { "health", "HEALTH", COLUMN_TEXT, offsetof(PmemdDimm, health), true },
+        { "flags", "FLAGS", COLUMN_TEXT, offsetof(PmemdDimm, flags), true },
+        { "spares", "SPARES %", COLUMN_NODE, offsetof(PmemdDimm, spares), true },
+        { "life_used", "LIFE USED %", COLUMN_NODE, offsetof(PmemdDimm, life_used), true },
+        { "temperature", "CELSIUS", COLUMN_NODE, offsetof(PmemdDimm, temperature), true },
+        { NULL },
+    };
+    return columns;
+}
+
+const Column *columns_lost(void) {
+    static const Column columns[] = {
+        { "path", "OBJECT", COLUMN_TEXT, offsetof(PmemdLost, region), true },
+        FRAMES(PmemdLost, frames, "start_frame", "end_frame", "START", "END", true),
+        { "bytes", "SIZE", COLUMN_SIZE, offsetof(PmemdLost, bytes), true },
+        { "offset", "OFFSET", COLUMN_HEX, offsetof(PmemdLost, offset), true },
+        { NULL },
+    };
+    return columns;
+}
+
 const Column *columns_restore(void) {
     static const Column columns[] = {
         { "kind", "KIND", COLUMN_TEXT, offsetof(RestoreItem, kind), true },
@@ -187,6 +214,8 @@ const Column *columns_restore_raw(void) {
         { "device_path", "Device", COLUMN_TEXT, offsetof(PmemdRegion, device_path), true },                            \
         { "state", "State", COLUMN_TEXT, offsetof(PmemdRegion, state), true },                                         \
         { "state_reason", "Reason", COLUMN_TEXT, offsetof(PmemdRegion, state_reason), true },                          \
+        { "bad_frames", "Bad frames", COLUMN_COUNT, offsetof(PmemdRegion, bad_frames), true },                         \
+        { "health", "Health of DIMMs", COLUMN_TEXT, offsetof(PmemdRegion, health), true },                             \
         { "owner_uid", "Owner uid", COLUMN_UID, offsetof(PmemdRegion, owner_uid), true },                              \
         { "owner", "Owner", COLUMN_TEXT, offsetof(PmemdRegion, owner), true }, {                                       \
         "created_usec", "Created", COLUMN_TIME, offsetof(PmemdRegion, created_usec), true                              \

@@ -44,7 +44,9 @@ const Column *columns_location(void);                    /* of LocationRow */
 const Column *columns_restore(void);                     /* of RestoreItem */
 const Column *columns_restore_raw(void);                 /* of RestoreRawRow */
 const Column *columns_region(const PmemdRegion *region); /* those that its kind has */
-const Column *columns_plan(bool data);                   /* with the columns that only data regions have, or without */
+const Column *columns_dimm(void);
+const Column *columns_lost(void);
+const Column *columns_plan(bool data); /* with the columns that only data regions have, or without */
 const Column *columns_status(void);
 const Column *columns_lease(void);
 const Column *columns_attachment(void);

@@ -22,6 +22,7 @@ static bool read_options(const Ctl *ctl, PmemdRequest *request, GError **error) 
     pmemd_request_set_profile(request, ctl->profile);
     pmemd_request_set_mgmt(request, ctl->pool);
     pmemd_request_set_init_labels(request, ctl->init_labels);
+    pmemd_request_set_allow_degraded(request, ctl->allow_degraded);
     if (ctl->max_regions) {
         if (!parse_number("--max-regions", ctl->max_regions, UINT32_MAX, &number, error) ||
             !refuse_zero("--max-regions", number, error))

@@ -37,12 +37,12 @@ static const Verb verbs[] = {
       "REGION is a uuid, a name, POOL/NAME, a device path or a D-Bus object path.", 0, 1, 0, false, false, verb_show },
     { "setup-mgmt", "SMFN EMFN", "Set frames [SMFN, EMFN) aside as a management region",
       "The region becomes a pool: it holds the journal and the management extents of its data regions.", 2, 2,
-      SETUP_MGMT_OPTIONS, true, true, verb_setup_mgmt, true },
+      SETUP_MGMT_OPTIONS | OPTION_ALLOW_DEGRADED, true, true, verb_setup_mgmt, true },
     { "setup-data", "SMFN EMFN MGMT_SMFN MGMT_EMFN", "Set frames [SMFN, EMFN) up as a data region",
       "Its management extent is taken from the start of frames [MGMT_SMFN, MGMT_EMFN), which lie in a management "
       "region. What "
       "is offered beyond the extent stays free.",
-      4, 4, OPTION_NAME, true, true, verb_setup_data, true },
+      4, 4, OPTION_NAME | OPTION_ALLOW_DEGRADED, true, true, verb_setup_data, true },
     { "allocate-mgmt", "SIZE", "Set a management region up where pmemd chooses",
       "At least SIZE bytes are usable: the best fit, the lowest address among equals.", 1, 1,
       SETUP_MGMT_OPTIONS | OPTION_NODE | OPTION_ALIGNMENT, true, true, verb_allocate_mgmt, true },
@@ -98,6 +98,17 @@ static const Verb verbs[] = {
       "'-' reads addresses from standard input, between blanks or one a line. OFFSET is that of the byte: of a data "
       "region as its guest sees it. Only root is told of what is not the caller's own: else KIND is hidden.",
       1, G_MAXUINT, OPTION_FRAMES | OPTION_COLUMNS | OPTION_NO_LEGEND, false, false, verb_locate },
+    { "dimms", "", "Show what the DIMMs say of their health",
+      "A row for each raw region that lies on the DIMM; all regions there are as healthy as it is. Only root is told "
+      "of "
+      "ids.",
+      0, 0, OPTION_NO_LEGEND, false, false, verb_dimms },
+    { "clear-bad-frames", "REGION|RAW", "Make memory usable again that cannot be read; tells what that loses",
+      "Of a data region, or of a raw region (by its id) the free ones. Without --yes nothing is done. What was in the "
+      "frames is lost for good; they read as zeros then. OFFSET is that of the first byte: of a data region as its "
+      "guest "
+      "sees it.",
+      1, 1, OPTION_YES | OPTION_FORCE | OPTION_NO_LEGEND, false, false, verb_clear_bad_frames, true },
     { "export", "[POOL]", "Print a description of the pools, from which they can be made again",
       "JSON, for 'pmemctl import': raw regions, pools and data regions with names, frames and owners; not their "
       "content. "
@@ -166,7 +177,7 @@ static const OptionRow options[] = {
       offsetof(Ctl, guest_frame) },
     { OPTION_ALLOW_DEGRADED, "allow-degraded", 0, NULL, "also a region with bad frames",
       offsetof(Ctl, allow_degraded) },
-    { OPTION_FORCE, "force", 0, NULL, "also the lease of another user", offsetof(Ctl, force) },
+    { OPTION_FORCE, "force", 0, NULL, "also what another user has", offsetof(Ctl, force) },
     { OPTION_ATTACH, "attach", 0, NULL, "lend the region to --owner", offsetof(Ctl, attach) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
     { OPTION_VERIFY, "verify", 0, NULL, "read each erased byte back, not samples", offsetof(Ctl, verify) },
@@ -174,6 +185,7 @@ static const OptionRow options[] = {
     { OPTION_APPLY, "apply", 0, NULL, "do it; else the plan alone is shown", offsetof(Ctl, apply) },
     { OPTION_MAP, "map", 0, "OLD=NEW,...", "raw region NEW of this host stands for OLD of the export",
       offsetof(Ctl, map) },
+    { OPTION_YES, "yes", 0, NULL, "do it; else only what would be done is shown", offsetof(Ctl, yes) },
     { OPTION_OUTPUT, "output", 0, "FILE", "replace this file instead of printing", offsetof(Ctl, output) },
     { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
     { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },

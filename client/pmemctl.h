@@ -61,6 +61,7 @@ typedef enum {
     OPTION_ALLOW_DEGRADED = 1 << 27,
     OPTION_FORCE = 1 << 28,
     OPTION_ATTACH = 1 << 29,
+    OPTION_YES = 1 << 30,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -76,7 +77,7 @@ typedef struct {
     /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
     char *bus, *host, *format_name, *request_id;
     gboolean json, no_colour, no_ask_password, help, version;
-    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify;
+    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify, yes;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
     char *guest_node, *label_size, *id, *memory, *map;
     gboolean until_disconnect, allow_degraded, force, attach;
@@ -187,6 +188,8 @@ bool verb_qemu_args(Ctl *ctl, GError **error);
 bool verb_locate(Ctl *ctl, GError **error);
 bool verb_export(Ctl *ctl, GError **error);
 bool verb_import(Ctl *ctl, GError **error);
+bool verb_dimms(Ctl *ctl, GError **error);
+bool verb_clear_bad_frames(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);

@@ -96,20 +96,20 @@ static bool read_arguments(sd_bus_message *call, const char *signature, Argument
     return !arguments->name || bus_check_text("the name", arguments->name, error);
 }
 
-static bool is_true(const BusOptions *options, BusOption option) {
-    return (options->given & BUS_OPTION_BIT(option)) && options->value[option].b;
-}
-
 static const char *text_of(const BusOptions *options, BusOption option) {
     return (options->given & BUS_OPTION_BIT(option)) && options->value[option].s[0] ? options->value[option].s : NULL;
+}
+
+static bool flag_of(const BusOptions *options, BusOption option) {
+    return (options->given & BUS_OPTION_BIT(option)) && options->value[option].b;
 }
 
 static void fill_mgmt(const BusOptions *options, const BusDefaults *defaults, MgmtRequest *mgmt) {
     mgmt->profile = (options->given & BIT(PROFILE)) ? options->profile : defaults->profile;
     mgmt->max_regions =
         (options->given & BIT(MAX_REGIONS)) ? options->value[BUS_OPTION_MAX_REGIONS].u : JF_MAX_REGIONS_DEFAULT;
-    mgmt->init_labels = is_true(options, BUS_OPTION_INIT_LABELS);
-    mgmt->allow_degraded = is_true(options, BUS_OPTION_ALLOW_DEGRADED);
+    mgmt->init_labels = flag_of(options, BUS_OPTION_INIT_LABELS);
+    mgmt->allow_degraded = flag_of(options, BUS_OPTION_ALLOW_DEGRADED);
     mgmt->name = text_of(options, BUS_OPTION_NAME);
     mgmt->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
     mgmt->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
@@ -118,13 +118,9 @@ static void fill_mgmt(const BusOptions *options, const BusDefaults *defaults, Mg
 static void fill_data(const BusOptions *options, const BusDefaults *defaults, DataRequest *data) {
     data->name = text_of(options, BUS_OPTION_NAME);
     data->pool = (options->given & BIT(MGMT)) ? options->value[BUS_OPTION_MGMT].s : NULL;
-    data->allow_degraded = is_true(options, BUS_OPTION_ALLOW_DEGRADED);
+    data->allow_degraded = flag_of(options, BUS_OPTION_ALLOW_DEGRADED);
     data->node = (options->given & BIT(NODE)) ? options->value[BUS_OPTION_NODE].i : -1;
     data->alignment = (options->given & BIT(ALIGNMENT)) ? options->value[BUS_OPTION_ALIGNMENT].t : defaults->alignment;
-}
-
-static bool flag_of(const BusOptions *options, BusOption option) {
-    return (options->given & BUS_OPTION_BIT(option)) && options->value[option].b;
 }
 
 static void fill_lease(const Arguments *arguments, const BusOptions *options, ManagerRequest *m) {
@@ -197,8 +193,8 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
     case MANAGER_CLEAR_BAD_FRAMES:
         m->target.uuid = arguments->uuid;
         m->target.raw = sd_id128_is_null(arguments->uuid) ? text_of(options, BUS_OPTION_RAW) : NULL;
-        m->target.force = is_true(options, BUS_OPTION_FORCE);
-        request->dry_run = is_true(options, BUS_OPTION_DRY_RUN);
+        m->target.force = flag_of(options, BUS_OPTION_FORCE);
+        request->dry_run = flag_of(options, BUS_OPTION_DRY_RUN);
         break;
     }
 }

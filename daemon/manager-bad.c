@@ -223,7 +223,7 @@ static bool refuse(GError **error, PmemdError code, const Region *region, const 
     return false;
 }
 
-static bool check_region(const ManagerRequest *request, const Region *region, GError **error) {
+static bool check_region(const Manager *m, const ManagerRequest *request, const Region *region, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
 
     if (!request->others && !rules_is_own(region->owner_uid, region->user, request->uid, request->user)) {
@@ -236,6 +236,12 @@ static bool check_region(const ManagerRequest *request, const Region *region, GE
         return false;
     if (region->state == REGION_MISSING || !region->occupant.raw)
         return refuse(error, PMEMD_ERROR_DEGRADED, region, "its device is missing on this host; bring it back first");
+    if (state_lease(m->state, region) && !request->target.force) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LEASED,
+                    "data region %s is lent to %s, whose content would change under it: detach it first, or use force",
+                    pmemd_uuid_format(region->uuid, text), state_lease(m->state, region)->owner);
+        return false;
+    }
     if (region->state != REGION_OK && region->state != REGION_QUARANTINED)
         return refuse(error, PMEMD_ERROR_BUSY, region, region->reason ? region->reason : "it is being set up");
     return true;
@@ -286,7 +292,7 @@ static bool find_target(Manager *m, const ManagerRequest *request, Region **ret_
     if (region) {
         *ret_region = region;
         *ret_raw = region->occupant.raw;
-        return check_region(request, region, error);
+        return check_region(m, request, region, error);
     }
     pmemd_uuid_format(request->target.uuid, text);
     if (state_pool_by_uuid(m->state, request->target.uuid))

@@ -47,7 +47,11 @@ static bool find_region(const Op *op, Region **ret_region, GError **error) {
 static bool find_lendable(const Op *op, Region **ret_region, GError **error) {
     const LeaseRequest request = lease_request(op);
 
-    return find_region(op, ret_region, error) && rules_attach(op->m->state, *ret_region, &request, error);
+    if (!find_region(op, ret_region, error) || !rules_attach(op->m->state, *ret_region, &request, error))
+        return false;
+    /* Who has it already knows how it is; to confirm the lease must not fail for what happened to the memory since. */
+    return state_lease(op->m->state, *ret_region) ||
+           rules_lend_check(*ret_region, op->request.lease.allow_degraded, error);
 }
 
 /* --- worker steps --- */

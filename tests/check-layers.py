@@ -81,6 +81,7 @@ PARTS = {
     "daemon/manager-start": "daemon/manager",
     "client/libpmemd-call": "client/libpmemd",
     "client/libpmemd-events": "client/libpmemd",
+    "client/libpmemd-health": "client/libpmemd",
     "client/libpmemd-leases": "client/libpmemd",
     "client/libpmemd-methods": "client/libpmemd",
     "client/libpmemd-private": "client/libpmemd",

@@ -76,6 +76,10 @@ _pmemctl_arguments() {
         _pmemctl_ask --mgmt --columns=uuid,name
         _pmemctl_data
         ;;
+    clear-bad-frames:0)
+        _pmemctl_ask --raw --columns=id
+        _pmemctl_data
+        ;;
     export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
     import:0) compgen -f -- "$current" ;;
     domain-xml:0 | qemu-args:0 | attach:0) _pmemctl_data ;;

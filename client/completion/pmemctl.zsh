@@ -91,6 +91,9 @@ _pmemctl_arguments() {
     show:0 | release:0 | rename:0 | set-owner:0)
         compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ${(f)"$(_pmemctl_data)"}
         ;;
+    clear-bad-frames:0)
+        compadd -- ${(f)"$(_pmemctl_ask --raw --columns=id)"} ${(f)"$(_pmemctl_data)"}
+        ;;
     export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
     import:0) _files ;;
     domain-xml:0 | qemu-args:0 | attach:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;

@@ -270,6 +270,57 @@ class BadFrames(unittest.TestCase):
                     if name == "dimm_health" and labels["health"] == "critical"]
         self.assertEqual(sorted(critical), [0, 1, 1])
 
+    # --- leases ---
+
+    def test_lending(self):
+        """A degraded region is lent only to who asks for it so; whoever has it may confirm; clearing waits for them."""
+        self.setup_pool()
+        path = self.setup_data()
+        self.restart_with(raw1="0x4c0010")
+        text = self.refused("Degraded", "Attach", "osa{sv}", path, "guest", [])
+        self.assertIn("1 bad frames", text)
+        self.assertIn("allow-degraded", text)
+        self.connection.manager("Attach", "osa{sv}", path, "guest", [("allow-degraded", ("b", True))])
+        self.connection.manager("Attach", "osa{sv}", path, "guest", [])
+        self.assertIn("guest", self.refused("Leased", "ClearBadFrames", "oa{sv}", path, []))
+        self.assertEqual(len(self.clear(path, force=True)), 1)
+        self.connection.manager("Detach", "osa{sv}", path, "guest", [])
+        self.connection.manager("Attach", "osa{sv}", path, "guest", [])
+        self.connection.manager("Detach", "osa{sv}", path, "guest", [])
+        self.restart_with(more=DIMMS.format("fatal"))
+        self.assertIn("DIMM", self.refused("Degraded", "Attach", "osa{sv}", path, "guest", []))
+
+    # --- pmemctl ---
+
+    def test_pmemctl(self):
+        """Without --yes nothing is done; RAW means what nobody has."""
+        self.setup_pool()
+        path = self.setup_data()
+        self.restart_with(raw1="0x4c0010+2 0x4c0300", more=DIMMS.format("fatal"))
+        uuid = path.rsplit("/", 1)[1].replace("_", "-")
+
+        def clear(*arguments):
+            return self.host.ctl("--json", "clear-bad-frames", *arguments).json()
+        lost = {"path": path, "start_frame": 0x4c0010, "end_frame": 0x4c0012, "bytes": 2 * FRAME, "offset": 0x10 * FRAME}
+        document = clear(uuid)
+        self.assertEqual((document["done"], document["lost"]), (False, [lost]))
+        self.assertEqual(self.bad(path)[0], "degraded")
+        shown = self.host.ctl("--json", "show", uuid).json()["region"]
+        self.assertEqual((shown["state"], shown["bad_frames"], shown["health"]), ("degraded", 2, "fatal"))
+        self.assertIn("--yes", self.host.ctl("clear-bad-frames", uuid).out)
+        document = clear(uuid, "--yes")
+        self.assertEqual((document["done"], document["lost"]), (True, [lost]))
+        self.assertEqual(self.bad(path)[0], "ok")
+        self.assertEqual([row["start_frame"] for row in clear("raw1", "--yes")["lost"]], [0x4c0300])
+        self.assertEqual(clear("raw1")["lost"], [])
+
+        rows = self.host.ctl("--json", "dimms").json()["dimms"]
+        self.assertEqual([(r["raw"], r["id"], r["health"], r["spares"]) for r in rows],
+                         [("raw0", "d1", "fatal", 7), ("raw1", "d1", "fatal", 7), ("raw1", "d2", "ok", -1)])
+        self.assertIn("fatal", self.host.ctl("dimms").out)
+        self.assertEqual(self.host.ctl("setup-data", "0x4c1000", "0x4c1100", "0x48e000", "0x48e100",
+                                       "--allow-degraded").status, 0)
+
     def test_metrics(self):
         self.setup_pool()
         path = self.setup_data()
