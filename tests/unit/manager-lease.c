@@ -176,6 +176,21 @@ static int detach(Host *host, sd_id128_t region, const char *owner, uint32_t uid
     return ask(host, &request, NULL, NULL);
 }
 
+static bool is_to_be_erased(Host *host, sd_id128_t region) {
+    Erase erase;
+
+    return state_erase(manager_state(host->manager), find(host, region), &erase);
+}
+
+/* One whose erase before the first guest has ended. */
+static sd_id128_t clean_region(Host *host, const char *name) {
+    sd_id128_t region = make_region(host, name);
+
+    while (is_to_be_erased(host, region))
+        host_run(host);
+    return region;
+}
+
 static const Lease *lease_of(Host *host, sd_id128_t region) {
     return state_lease(manager_state(host->manager), find(host, region));
 }
@@ -205,7 +220,7 @@ static ino_t inode_of(int fd) {
 static void test_one_holder(gconstpointer medium) {
     g_autoptr(Host) host = host_new(medium);
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest");
+    sd_id128_t region = clean_region(host, "guest");
     ManagerRequest other = lease_request(MANAGER_ATTACH, region, "vm2", 0);
     struct stat st, named;
 
@@ -257,7 +272,7 @@ static void test_one_holder(gconstpointer medium) {
 static void test_owner_of_the_region(void) {
     g_autoptr(Host) host = host_new("mapped");
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest");
+    sd_id128_t region = clean_region(host, "guest");
     ManagerRequest request = lease_request(MANAGER_ATTACH, region, "vm1", 1000);
 
     request.others = false;
@@ -289,7 +304,7 @@ static void test_owner_of_the_region(void) {
 static void test_cap(void) {
     g_autoptr(Host) host = host_new("mapped");
     make_pool(host);
-    sd_id128_t first = make_region(host, "first"), second = make_region(host, "second");
+    sd_id128_t first = clean_region(host, "first"), second = clean_region(host, "second");
     ManagerRequest request = lease_request(MANAGER_ATTACH, second, "vm1", 1000);
 
     manager_set_limits(host->manager,
@@ -308,7 +323,7 @@ static void test_cap(void) {
 static void test_options_and_restart(gconstpointer medium) {
     g_autoptr(Host) host = host_new(medium);
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest"), other = make_region(host, "other");
+    sd_id128_t region = clean_region(host, "guest"), other = clean_region(host, "other");
     ManagerRequest request = lease_request(MANAGER_ATTACH, region, "vm1", 1000);
 
     request.lease.has_guest_frame = true;
@@ -364,7 +379,7 @@ static void test_renewed(void) {
     Seen seen = { 0 };
     g_autoptr(Host) host = host_new_seen("mapped", &seen);
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest");
+    sd_id128_t region = clean_region(host, "guest");
     const struct {
         const char *owner;
         uint32_t uid;
@@ -406,7 +421,7 @@ static void test_in_use(void) {
     Seen seen = { 0 };
     g_autoptr(Host) host = host_new_seen("mapped", &seen);
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest");
+    sd_id128_t region = clean_region(host, "guest");
     ManagerRequest other = lease_request(MANAGER_ATTACH, region, "vm2", 0);
     ManagerRequest force = lease_request(MANAGER_DETACH, region, "", 0);
 
@@ -448,7 +463,7 @@ static void test_failures(void) {
     };
     g_autoptr(Host) host = host_new("mapped");
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest");
+    sd_id128_t region = clean_region(host, "guest");
     const ManagerRequest other = lease_request(MANAGER_ATTACH, region, "vm2", 0);
 
     g_assert_cmpint(attach(host, region, "vm1", 0), ==, -1);
@@ -493,7 +508,7 @@ static struct rlimit forbid_writes(void) {
 static void test_not_written(void) {
     for (int i = 0; i < 2; i++) {
         g_autoptr(Host) host = host_new("file");
-        sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
+        sd_id128_t pool = make_pool(host), region = clean_region(host, "guest");
         bool held = i == 1;
 
         if (held)
@@ -544,7 +559,7 @@ static void test_killed(void) {
         Seen seen = { 0 };
         g_autoptr(Host) host = host_new_seen("mapped", &seen);
         make_pool(host);
-        sd_id128_t region = make_region(host, "guest");
+        sd_id128_t region = clean_region(host, "guest");
         const ManagerRequest other = lease_request(MANAGER_ATTACH, region, "vm2", 0);
 
         g_assert_cmpint(attach(host, region, "vm1", 0), ==, -1);
@@ -559,11 +574,29 @@ static void test_killed(void) {
     }
 }
 
+/* Nobody sees what was in the frames before: neither while that is erased nor when a restart has cut the erase off. */
+static void test_not_erased(void) {
+    g_autoptr(Host) host = host_new_dirty("mapped");
+    make_pool(host);
+    host_hold(host);
+    host_inject(host, "[zero]\nWaitFile=hold\n");
+    sd_id128_t region = make_region(host, "guest");
+    const ManagerRequest request = lease_request(MANAGER_ATTACH, region, "vm1", 0);
+
+    g_assert_true(is_to_be_erased(host, region));
+    g_assert_cmpint(ask(host, &request, NULL, "/org/pmemd1/job/"), ==, PMEMD_ERROR_BUSY);
+    g_assert_null(lease_of(host, region));
+    host_let_go(host);
+    while (is_to_be_erased(host, region))
+        host_run(host);
+    g_assert_cmpint(ask(host, &request, NULL, NULL), ==, -1);
+}
+
 /* A release that is under way, and what stops: neither lends anything. */
 static void test_not_lendable(void) {
     g_autoptr(Host) host = host_new("mapped");
     make_pool(host);
-    sd_id128_t region = make_region(host, "guest"), gone = make_region(host, "gone");
+    sd_id128_t region = clean_region(host, "guest"), gone = clean_region(host, "gone");
     ManagerRequest release = target(MANAGER_RELEASE_DATA, region);
 
     host_hold(host);
@@ -604,6 +637,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager-lease/failures", test_failures);
     g_test_add_func("/manager-lease/not-written", test_not_written);
     g_test_add_func("/manager-lease/killed", test_killed);
+    g_test_add_func("/manager-lease/not-erased", test_not_erased);
     g_test_add_func("/manager-lease/not-lendable", test_not_lendable);
     return g_test_run();
 }
