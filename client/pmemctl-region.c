@@ -12,6 +12,8 @@
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
 
+#define FAREWELL_USEC (5 * G_USEC_PER_SEC)
+
 /* --- release --- */
 
 typedef struct {
@@ -74,8 +76,9 @@ static bool look_at_job(Ctl *ctl, JobWait *wait, GError **error) {
             show_progress(job);
         return true;
     }
-    /* The farewell was sent before the answer, so it waits in the queue if it came at all. */
-    if (!dispatch(ctl, wait, 0, error)) {
+    /* pmemd gathers its signals a while: the farewell may come after the answer, and behind others. */
+    bool coming = g_error_matches(gone, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION);
+    if (!dispatch(ctl, wait, coming ? FAREWELL_USEC : 0, error)) {
         g_clear_error(&gone);
         return false;
     }
