@@ -115,7 +115,7 @@ static uint64_t any_frame(Host *h) {
             return (kind == 11 ? region->range.end : region_device(region).start) + input_below(&h->in, 3) - 1;
     }
     const Raw *raw = any_raw(h);
-    if (kind == 10)
+    if (kind == 12)
         return raw->range.end - input_number(&h->in, 2);
     if (kind == 9)
         return raw->range.end - step_frames(raw) * input_u8(&h->in);
@@ -168,16 +168,23 @@ static const Method methods[] = {
     { "SetupMgmt", "tt", true },   { "SetupData", "tttt", true }, { "AllocateMgmt", "t", true },
     { "AllocateData", "t", true }, { "ReleaseData", "o", false }, { "ReleaseMgmt", "o", false },
     { "Rename", "os", false },     { "SetOwner", "ou", false },   { "ClearBadFrames", "o", false },
+    { "Attach", "os", false },     { "Detach", "os", false },
 };
 
 static const struct {
     const char *key;
     char type;
 } keys[] = {
-    { "name", 's' },  { "profile", 's' },   { "max-regions", 'u' }, { "init-labels", 'b' },
-    { "node", 'i' },  { "alignment", 't' }, { "mgmt", 's' },        { "request-id", 's' },
-    { "smfn", 't' },  { "emfn", 't' },      { "mgmt_smfn", 't' },   { "mgmt_emfn", 't' },
-    { "bytes", 't' }, { "", 's' },          { "Name", 's' },
+    { "name", 's' },        { "profile", 's' },
+    { "max-regions", 'u' }, { "init-labels", 'b' },
+    { "node", 'i' },        { "alignment", 't' },
+    { "mgmt", 's' },        { "request-id", 's' },
+    { "smfn", 't' },        { "emfn", 't' },
+    { "mgmt_smfn", 't' },   { "mgmt_emfn", 't' },
+    { "bytes", 't' },       { "", 's' },
+    { "Name", 's' },        { "until", 's' },
+    { "guest-frame", 't' }, { "allow-degraded", 'b' },
+    { "force", 'b' },
 };
 
 typedef sd_bus_message Message;
@@ -206,6 +213,8 @@ static char *any_string(Host *h) {
                                          "0f0f0f0f-0000-4000-8000-0123456789ab",
                                          "00000000-0000-0000-0000-000000000000",
                                          "SetupData",
+                                         "disconnect",
+                                         "detach",
                                          "AllocateMgmt" };
     unsigned kind = input_below(&h->in, 16);
 
@@ -213,7 +222,7 @@ static char *any_string(Host *h) {
         return g_strdup(texts[kind]);
     if (kind == 10)
         return g_strnfill(input_number(&h->in, 2) % 5000, 'a' + (char) input_below(&h->in, 26));
-    if (kind <= 12) {
+    if (kind <= 13) {
         const Pool *pool = any_pool(h);
         char uuid[PMEMD_UUID_STRING_MAX];
 
@@ -741,6 +750,60 @@ static void rename_region(Host *h, const ManagerRequest *request) {
     apply(h, region->pool, JF_NAME, 0, buf, jf_name_encode(&name, buf));
 }
 
+static void attach_region(Host *h, const ManagerRequest *m) {
+    Region *region = state_region_by_uuid(h->state, m->lease.uuid);
+    const LeaseRequest request = { .owner = m->lease.owner, .uid = m->uid, .max_leases = 3 };
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    g_assert_true(pmemd_lease_owner_is_valid(m->lease.owner));
+    if (!region)
+        return;
+    bool renews = rules_attach_renews(h->state, region, &request);
+    if (!rules_attach(h->state, region, &request, &error)) {
+        check_error(error);
+        return;
+    }
+    const Lease *last = state_last_lease(h->state, region);
+    g_assert_cmpint(renews, ==, last && !lease_is_of(last, m->lease.owner, m->uid));
+    JfLease record = { .region_uuid = region->uuid, .guest_frame = m->lease.guest_frame, .uid = m->uid };
+    g_strlcpy(record.owner, m->lease.owner, sizeof record.owner);
+    if (m->lease.disconnect) {
+        record.flags = JF_LEASE_DISCONNECT;
+        record.bus_id = new_uuid(h);
+        g_strlcpy(record.sender, ":1.1", sizeof record.sender);
+    }
+    apply(h, region->pool, JF_LEASE, 0, buf, jf_lease_encode(&record, buf));
+    g_assert_true(lease_is_of(state_lease(h->state, region), m->lease.owner, m->uid));
+    g_assert_false(rules_release_data(h->state, region, NULL));
+}
+
+static void detach_region(Host *h, const ManagerRequest *m) {
+    Region *region = state_region_by_uuid(h->state, m->lease.uuid);
+    const DetachRequest request = { m->lease.owner, m->uid, m->lease.force, input_rarely(&h->in, 2) };
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    DetachKind kind;
+
+    g_assert_true(m->lease.force || pmemd_lease_owner_is_valid(m->lease.owner));
+    if (!region)
+        return;
+    if (!rules_detach(h->state, region, &request, &kind, &error)) {
+        check_error(error);
+        return;
+    }
+    if (kind == DETACH_NOTHING) {
+        g_assert_null(state_lease(h->state, region));
+        return;
+    }
+    const Lease *lease = state_lease(h->state, region);
+    g_assert_true(kind == DETACH_FORCED ? m->lease.force : lease_is_of(lease, m->lease.owner, m->uid));
+    g_assert_true(lease->uid == m->uid || request.others);
+    const JfUnlease record = { .region_uuid = region->uuid, .uid = m->uid };
+    apply(h, region->pool, JF_UNLEASE, 0, buf, jf_unlease_encode(&record, buf));
+    g_assert_null(state_lease(h->state, region));
+}
+
 static void request_setup(Host *h, const BusRequest *request) {
     const ManagerRequest *m = &request->manager;
     StateTotals before = state_totals(h->state);
@@ -798,6 +861,12 @@ static void call(Host *h, bool plan) {
         break;
     case MANAGER_RENAME:
         rename_region(h, &request.manager);
+        break;
+    case MANAGER_ATTACH:
+        attach_region(h, &request.manager);
+        break;
+    case MANAGER_DETACH:
+        detach_region(h, &request.manager);
         break;
     case MANAGER_SET_OWNER:
     case MANAGER_CLEAR_BAD_FRAMES:

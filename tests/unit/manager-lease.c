@@ -6,6 +6,8 @@
  */
 #include "tests/lib/manager-host.h"
 
+#include "daemon/journal.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -574,6 +576,41 @@ static void test_killed(void) {
     }
 }
 
+static bool ignore_record(const JournalRecord *record, void *data, GError **error) {
+    (void) record;
+    (void) data;
+    (void) error;
+    return true;
+}
+
+/* The guests that count on its leases are not here: they are nobody's, and nobody gets anything. */
+static void test_other_machine(void) {
+    g_autoptr(Host) host = host_new("mapped");
+    g_autoptr(GError) error = NULL;
+    sd_id128_t pool = make_pool(host), region = clean_region(host, "guest");
+    g_autofree char *path = g_strdup(find_pool(host, pool)->path);
+    const JfOpen elsewhere = { .machine_id =
+                                   SD_ID128_MAKE(99, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10) };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    g_assert_cmpint(attach(host, region, "vm1", 0), ==, -1);
+    host_stop(host);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    Medium *medium = medium_mapped_new(fd, (uint64_t) lseek(fd, 0, SEEK_END), true, &error);
+    g_assert_no_error(error);
+    Journal *journal = journal_open(medium, true, ignore_record, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(journal_append(journal, JF_OPEN, 0, buf, jf_open_encode(&elsewhere, buf), NULL, &error));
+    journal_free(journal);
+    medium_free(medium);
+
+    host_start(host);
+    g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_READ_ONLY);
+    g_assert_cmpuint(state_count_leases(manager_state(host->manager)), ==, 0);
+    g_assert_null(lease_of(host, region));
+    g_assert_cmpint(attach(host, region, "vm1", 0), ==, PMEMD_ERROR_READ_ONLY);
+}
+
 /* Nobody sees what was in the frames before: neither while that is erased nor when a restart has cut the erase off. */
 static void test_not_erased(void) {
     g_autoptr(Host) host = host_new_dirty("mapped");
@@ -637,6 +674,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/manager-lease/failures", test_failures);
     g_test_add_func("/manager-lease/not-written", test_not_written);
     g_test_add_func("/manager-lease/killed", test_killed);
+    g_test_add_func("/manager-lease/other-machine", test_other_machine);
     g_test_add_func("/manager-lease/not-erased", test_not_erased);
     g_test_add_func("/manager-lease/not-lendable", test_not_lendable);
     return g_test_run();
