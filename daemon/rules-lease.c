@@ -26,12 +26,10 @@ bool rules_not_leased(const State *state, const Region *region, GError **error) 
     return !lease || refuse_leased(region, lease, "have it detached first", error);
 }
 
-/* Whole and settled, and what was in its frames before it gone. */
-static bool check_lendable(const State *state, const Region *region, GError **error) {
+/* Whole and settled. */
+static bool check_lendable(const Region *region, GError **error) {
     g_autofree char *who = placement_describe_region(region);
     const char *reason = region->reason ?: "no reason is recorded";
-    char job[PMEMD_PATH_MAX];
-    Erase erase;
 
     switch (region->state) {
     case REGION_OK:
@@ -53,16 +51,6 @@ static bool check_lendable(const State *state, const Region *region, GError **er
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
                     "%s has an operation under way (intent %" PRIu64 "): attach it when that has ended", who,
                     region->intent->txid);
-        return false;
-    }
-    if (state_erase(state, region, &erase)) {
-        g_set_error(
-            error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
-            erase.failed
-                ? "what was in the frames of %s before could not be erased (the log of pmemd says why), and nobody is "
-                  "lent it: release it, or restart pmemd, which tries job %s again"
-                : "what was in the frames of %s before is not erased yet: attach it when job %s is done",
-            who, pmemd_job_path(region->uuid, job));
         return false;
     }
     return true;
@@ -108,7 +96,7 @@ bool rules_attach(const State *state, const Region *region, const LeaseRequest *
     if (lease && !lease_is_of(lease, request->owner, request->uid))
         return refuse_leased(region, lease,
                              "wait until it is detached, or have that done by force if nobody uses it any more", error);
-    return check_lendable(state, region, error) && check_erased(state, region, error) &&
+    return check_lendable(region, error) && check_erased(state, region, error) &&
            (lease || (check_count(state, request, error) && rules_lease_room(region->pool, error)));
 }
 
