@@ -19,6 +19,7 @@ static const char *const names[] = {
     [CTL_ERROR_PROTOCOL] = PMEMD_ERROR_NAME_PROTOCOL,
     /* None of the library's: */
     [CTL_ERROR_OUTPUT] = "org.pmemd1.Client.Output",
+    [CTL_ERROR_INPUT] = "org.pmemd1.Client.Input",
     [CTL_ERROR_INCOMPLETE] = "org.pmemd1.Client.Incomplete",
     [CTL_ERROR_COMMAND] = "org.pmemd1.Client.Command",
     [CTL_ERROR_LINK] = "org.pmemd1.Client.Link",

@@ -121,6 +121,16 @@ static const Verb verbs[] = {
       "same frames), moved (made elsewhere), impossible; NOTE says why. Content does not come back, uuids are new. "
       "It may be repeated: nothing is made twice. The exit status is 1 when anything is impossible or was refused.",
       1, 1, OPTION_APPLY | OPTION_MAP | OPTION_COLUMNS | OPTION_NO_LEGEND, false, false, verb_import, true },
+    { "export-data", "REGION FILE", "Write the content of a data region that no guest has to a file",
+      "FILE '-' is standard output. Zeros become holes of the file, which has the size of the region and is in its "
+      "place "
+      "when all of it is written. Nobody is lent the region meanwhile.",
+      2, 2, 0, false, false, verb_export_data, true },
+    { "import-data", "REGION FILE", "Replace the content of a data region that no guest has by that of a file",
+      "FILE '-' is standard input. It has to have the size of the region to the byte. What was in the region is lost. "
+      "Nobody "
+      "is lent the region meanwhile; when it is done the content survives a loss of power.",
+      2, 2, 0, false, false, verb_import_data, true },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "

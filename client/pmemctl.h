@@ -138,6 +138,7 @@ typedef enum {
     CTL_ERROR_LOST,
     CTL_ERROR_PROTOCOL,
     CTL_ERROR_OUTPUT,     /* a file that was named for it cannot be written */
+    CTL_ERROR_INPUT,      /* a file that was named for it cannot be read, or is of a wrong size */
     CTL_ERROR_INCOMPLETE, /* some of what was asked for is not done, or cannot be */
     CTL_ERROR_COMMAND,    /* cannot be run */
     CTL_ERROR_LINK,       /* of a device is not there */
@@ -190,6 +191,8 @@ bool verb_export(Ctl *ctl, GError **error);
 bool verb_import(Ctl *ctl, GError **error);
 bool verb_dimms(Ctl *ctl, GError **error);
 bool verb_clear_bad_frames(Ctl *ctl, GError **error);
+bool verb_export_data(Ctl *ctl, GError **error);
+bool verb_import_data(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);

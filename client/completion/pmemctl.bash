@@ -82,7 +82,8 @@ _pmemctl_arguments() {
         ;;
     export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
     import:0) compgen -f -- "$current" ;;
-    domain-xml:0 | qemu-args:0 | attach:0) _pmemctl_data ;;
+    export-data:1 | import-data:1) compgen -f -- "$current" ;;
+    domain-xml:0 | qemu-args:0 | attach:0 | export-data:0 | import-data:0) _pmemctl_data ;;
     detach:0) _pmemctl_leases uuid,name ;;
     set-owner:1) compgen -u ;;
     help:0 | list-cmds:0) "$program" list-cmds 2>/dev/null ;;

@@ -96,7 +96,8 @@ _pmemctl_arguments() {
         ;;
     export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
     import:0) _files ;;
-    domain-xml:0 | qemu-args:0 | attach:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;
+    export-data:1 | import-data:1) _files ;;
+    domain-xml:0 | qemu-args:0 | attach:0 | export-data:0 | import-data:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;
     detach:0) compadd -- ${(f)"$(_pmemctl_leases uuid,name)"} ;;
     set-owner:1) _users ;;
     help:0 | list-cmds:0) compadd -- ${(f)"$($program list-cmds 2>/dev/null)"} ;;

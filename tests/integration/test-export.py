@@ -11,6 +11,7 @@ import stat
 import subprocess
 import unittest
 
+import dbus
 import jsonschema
 
 import harness
@@ -347,6 +348,112 @@ class Files(Case):
         self.assertIn("cannot write the export", result.err)
         result = self.host.ctl("import", GOLDEN, "--columns=nothing")
         self.assertEqual(result.status, 2, result)
+
+
+class Content(Case):
+    """export-data and import-data."""
+
+    SIZE = 8 << 20
+
+    def setUp(self):
+        super().setUp()
+        self.ok("allocate-mgmt", "64M", "--name=pool0")
+        self.ok("allocate-data", str(self.SIZE), "--name=guest0")
+        self.ok("allocate-data", str(self.SIZE), "--name=guest1")
+        # A page at the start, one in the middle, one at the end; else zeros.
+        self.content = bytearray(self.SIZE)
+        for at in 0, 3 << 20, self.SIZE - 4096:
+            self.content[at:at + 4096] = os.urandom(4096)
+
+    def refused(self, name, *arguments, **options):
+        result = self.host.ctl("--json", *arguments, **options)
+        self.assertEqual((result.status, result.out), (1, ""), result)
+        error = json.loads(result.err)
+        VALIDATOR.validate(error)
+        self.assertEqual(error["error"]["name"], name, result)
+        return error["error"]["message"]
+
+    def write_content(self, content):
+        with open(self.file, "wb") as f:
+            f.write(content)
+
+    def pipe(self, *arguments, stdin=b""):
+        return subprocess.run([os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, *arguments], input=stdin,
+                              capture_output=True, check=False)
+
+    def content_of(self, name):
+        done = self.pipe("export-data", name, "-")
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done.stderr)
+        return done.stdout
+
+    def test_there_and_back(self):
+        self.assertEqual(self.content_of("guest0"), bytes(self.SIZE))
+        self.write_content(self.content)
+        done = self.json("import-data", "guest0", self.file)["content"]
+        self.assertEqual((done["bytes"], done["written_bytes"]), (self.SIZE, 3 << 20))
+        self.assertEqual(self.content_of("guest0"), self.content)
+        # By a file, which has holes, into another region through a pipe.
+        copy = os.path.join(self.host.folder, "copy")
+        self.ok("export-data", "guest0", copy)
+        with open(copy, "rb") as f:
+            self.assertEqual(f.read(), self.content)
+        self.assertLess(os.stat(copy).st_blocks * 512, self.SIZE // 2)
+        self.assertEqual(stat.S_IMODE(os.stat(copy).st_mode), 0o600)
+        self.assertEqual([n for n in os.listdir(self.host.folder) if n.startswith("copy.")], [])
+        self.assertEqual(self.pipe("import-data", "guest1", "-", stdin=self.content).returncode, 0)
+        self.assertEqual(self.content_of("guest1"), self.content)
+        # The old content goes where the new one has zeros, also after a crash of pmemd.
+        self.host.daemon.kill()
+        self.host.daemon.start()
+        self.assertEqual(self.pipe("import-data", "guest1", "-", stdin=bytes(self.SIZE)).returncode, 0)
+        self.assertEqual(self.content_of("guest1"), bytes(self.SIZE))
+        # No lease is left.
+        for name in "guest0", "guest1":
+            self.ok("release", name, "--wait")
+
+    def test_sizes(self):
+        self.write_content(self.content)
+        self.ok("import-data", "guest0", self.file)
+        for wrong in self.content[:-1], self.content + b"x":
+            self.write_content(wrong)
+            message = self.refused(CLIENT + "Input", "import-data", "guest0", self.file)
+            self.assertIn(f"has {len(wrong)} bytes, the region {self.SIZE}: nothing was written", message)
+        self.assertEqual(self.content_of("guest0"), self.content)
+        # Of a pipe it is known when it ends: what was done is said.
+        done = self.pipe("import-data", "guest0", "-", stdin=bytes(5 << 20))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"has the new content up to byte 5242880, and the old behind: the content ends after 5242880 bytes", done.stderr)
+        self.assertEqual(self.content_of("guest0"), bytes(5 << 20) + self.content[5 << 20:])
+        done = self.pipe("import-data", "guest0", "-", stdin=self.content + b"x")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"has more than the 8388608 bytes of the region", done.stderr)
+
+    def test_refused(self):
+        self.write_content(self.content)
+        self.refused("org.pmemd1.Error.NoSuchRegion", "import-data", "guest9", self.file)
+        self.refused(CLIENT + "Input", "import-data", "guest0", "/nonexistent")
+        self.assertIn("is a folder", self.refused(CLIENT + "Input", "import-data", "guest0", self.host.folder))
+        self.refused(CLIENT + "Output", "export-data", "guest0", "/nonexistent/file")
+        self.assertIn("is no ordinary file", self.refused(CLIENT + "Output", "export-data", "guest0", "/dev/null"))
+        # A pool has no content, and another user no right to any.
+        self.assertEqual(self.host.ctl("export-data", "pool0", self.file + ".x").status, 1)
+        self.refused("org.pmemd1.Error.NotAuthorized", "export-data", "guest0", "/tmp/x", user=NOBODY)
+        self.assertFalse(os.path.exists(self.file + ".x"))
+        # Who has the region is named, and it stays as it was.
+        connection = self.host.bus.connect()
+        path = self.json("show", "guest0")["region"]["path"]
+        self.host.manager(connection).Attach(dbus.ObjectPath(path), "somebody",
+                                              dbus.Dictionary({"until": "disconnect"}, signature="sv"))
+        for verb in "export-data", "import-data":
+            self.assertIn("somebody", self.refused("org.pmemd1.Error.Leased", verb, "guest0", self.file))
+        connection.close()
+        with open(self.file, "rb") as f:
+            self.assertEqual(f.read(), self.content)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([os.environ["PMEMCTL_EXE"], "--bus=" + self.host.bus.address, "export-data", "guest1", "-"],
+                                  stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"No space left on device", done.stderr)
 
 
 if __name__ == "__main__":
