@@ -8,25 +8,21 @@
 
 #include <string.h>
 
+#include "client/occupancy.h"
 #include "client/parse.h"
+#include "client/place.h"
 #include "proto/types.h"
 
 #define RANGE_FORMAT "0x%" G_GINT64_MODIFIER "x - 0x%" G_GINT64_MODIFIER "x"
-
-/* Of devices, or of management extents. */
-typedef struct {
-    PmemdRange range;
-    char *by; /* for messages */
-} Taken;
 
 typedef struct {
     const Backup *backup;
     const RestorePresent *present;
     Restore *restore;
-    GTree *devices, *extents; /* uint64_t * first frame (in the value) -> Taken * */
-    GHashTable *by_uuid;      /* uuid -> PmemdMgmt or PmemdData */
-    GHashTable *by_name;      /* pool's name, or POOL-UUID/NAME -> the same */
-    GHashTable *claimed;      /* those that an item is */
+    Occupancy *devices, *extents; /* what is there, and what is planned */
+    GHashTable *by_uuid;          /* uuid -> PmemdMgmt or PmemdData */
+    GHashTable *by_name;          /* pool's name, or POOL-UUID/NAME -> the same */
+    GHashTable *claimed;          /* those that an item is */
 } Planner;
 
 static void item_free(void *data) {
@@ -91,38 +87,7 @@ void restore_item_request_id(const RestoreItem *item, unsigned attempt, char *te
     pmemd_uuid_format(id, text);
 }
 
-/* --- what is taken --- */
-
-static void taken_free(void *data) {
-    Taken *taken = data;
-
-    g_free(taken->by);
-    g_free(taken);
-}
-
-static int compare_starts(gconstpointer a, gconstpointer b, void *data) {
-    uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
-
-    return (x > y) - (x < y);
-}
-
-/* by: taken. */
-static void take(GTree *tree, PmemdRange range, char *by) {
-    Taken *taken = g_new(Taken, 1);
-
-    *taken = (Taken){ .range = range, .by = by };
-    g_tree_replace(tree, &taken->range.start, taken);
-}
-
-/* Who has some of the frames; NULL: nobody. */
-static const Taken *find_taken(GTree *tree, PmemdRange range) {
-    uint64_t last = range.end - 1;
-    GTreeNode *node = g_tree_upper_bound(tree, &last);
-
-    node = node ? g_tree_node_previous(node) : g_tree_node_last(tree);
-    const Taken *taken = node ? g_tree_node_value(node) : NULL;
-    return taken && taken->range.end > range.start ? taken : NULL;
-}
+/* --- names for notes --- */
 
 static char *describe(const char *kind, const char *uuid, const char *name, const char *state) {
     g_autofree char *called = name && name[0] != '\0' ? g_strdup_printf(" \"%s\"", name) : g_strdup("");
@@ -132,18 +97,6 @@ static char *describe(const char *kind, const char *uuid, const char *name, cons
 }
 
 /* --- raw regions --- */
-
-static bool same_range(PmemdRange a, PmemdRange b) {
-    return a.start == b.start && a.end == b.end;
-}
-
-static bool contains(PmemdRange outer, PmemdRange inner) {
-    return outer.start <= inner.start && inner.end <= outer.end;
-}
-
-static bool is_usable(const PmemdRaw *raw) {
-    return strcmp(raw->state, "ok") == 0 || strcmp(raw->state, "not managed") == 0;
-}
 
 static const PmemdRaw *raw_by_id(const RestorePresent *present, const char *id) {
     for (guint i = 0; i < present->raws->len; i++) {
@@ -172,8 +125,8 @@ static const PmemdRaw *raw_by_rule(const Planner *p, const BackupRaw *was, const
         const char *cookie = p->present->cookies->pdata[i];
         bool fits = strcmp(rule, "cookie") == 0 ? was->cookie[0] != '\0' && strcmp(cookie, was->cookie) == 0
                     : strcmp(rule, "place") == 0
-                        ? same_range(raw->frames, was->frames)
-                        : raw->node == was->node && raw->node >= 0 && is_usable(raw) &&
+                        ? place_is_same(raw->frames, was->frames)
+                        : raw->node == was->node && raw->node >= 0 && place_is_usable(raw) &&
                               raw->bytes / PMEMD_FRAME_SIZE >= was->frames.end - was->frames.start;
 
         if (fits && !is_used(p, raw) && (!best || raw->bytes < best->bytes))
@@ -243,45 +196,12 @@ static bool map_raws(Planner *p, const char *map, GError **error) {
 
 /* --- devices --- */
 
-static uint64_t lead_of(const PmemdRaw *raw) {
-    return raw->lead / PMEMD_FRAME_SIZE;
-}
-
-static uint64_t step_of(const PmemdRaw *raw) {
-    return MAX(raw->step / PMEMD_FRAME_SIZE, 1);
-}
-
-/* n is below 2^52. */
-static uint64_t round_up(uint64_t n, uint64_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-/* Frames that the device of so many usable ones takes at least. */
-static uint64_t device_frames(const PmemdRaw *raw, uint64_t usable) {
-    uint64_t frames = MAX(usable + lead_of(raw), raw->minimum / PMEMD_FRAME_SIZE);
-
-    return strcmp(raw->kind, "unlabelled") == 0 ? MAX(frames, raw->frames.end - raw->frames.start)
-                                                : round_up(frames, step_of(raw));
-}
-
-/* The device of these usable frames; false: pmemd makes none such. */
-static bool device_of(const PmemdRaw *raw, PmemdRange usable, PmemdRange *ret_device) {
-    PmemdRange device = { usable.start - lead_of(raw), usable.end };
-
-    if (usable.start < raw->frames.start + lead_of(raw) || !contains(raw->frames, device) ||
-        (device.start - raw->frames.start) % step_of(raw) != 0 ||
-        device.end - device.start != device_frames(raw, usable.end - usable.start))
-        return false;
-    *ret_device = device;
-    return true;
-}
-
 /* The present raw region that holds the frames, for what is there. */
 static const PmemdRaw *raw_of(const RestorePresent *present, PmemdRange frames) {
     for (guint i = 0; i < present->raws->len; i++) {
         const PmemdRaw *raw = present->raws->pdata[i];
 
-        if (contains(raw->frames, frames))
+        if (place_contains(raw->frames, frames))
             return raw;
     }
     return NULL;
@@ -289,16 +209,16 @@ static const PmemdRaw *raw_of(const RestorePresent *present, PmemdRange frames) 
 
 static void take_device(const Planner *p, PmemdRange usable, char *by) {
     const PmemdRaw *raw = raw_of(p->present, usable);
-    uint64_t lead = raw ? MIN(lead_of(raw), usable.start - raw->frames.start) : 0;
+    uint64_t lead = raw ? MIN(place_lead(raw), usable.start - raw->frames.start) : 0;
 
-    take(p->devices, (PmemdRange){ usable.start - lead, usable.end }, by);
+    occupancy_add(p->devices, (PmemdRange){ usable.start - lead, usable.end }, by);
 }
 
 static void note_present(Planner *p) {
     for (guint i = 0; i < p->present->foreign->len; i++) {
         const PmemdForeign *foreign = p->present->foreign->pdata[i];
 
-        take(p->devices, foreign->frames, g_strdup_printf("the %s device %s", foreign->kind, foreign->name));
+        occupancy_add(p->devices, foreign->frames, g_strdup_printf("the %s device %s", foreign->kind, foreign->name));
     }
     for (guint i = 0; i < p->present->mgmt->len; i++) {
         PmemdMgmt *mgmt = p->present->mgmt->pdata[i];
@@ -313,7 +233,7 @@ static void note_present(Planner *p) {
 
         take_device(p, data->frames, describe("data region", data->uuid, data->name, data->state));
         if (data->extent.start < data->extent.end)
-            take(p->extents, data->extent, describe("data region", data->uuid, data->name, data->state));
+            occupancy_add(p->extents, data->extent, describe("data region", data->uuid, data->name, data->state));
         /* One that is being erased is none any more, and its name is free. */
         if (strcmp(data->state, "quarantined") == 0)
             continue;
@@ -364,7 +284,7 @@ static void settle_there(Planner *p, RestoreItem *item, void *found) {
     item->now = mgmt ? mgmt->frames : data->frames;
     g_free(item->now_uuid);
     item->now_uuid = g_strdup(mgmt ? mgmt->uuid : data->uuid);
-    if (!same_range(item->now, item->was))
+    if (!place_is_same(item->now, item->was))
         add_note(item, "it was moved");
 }
 
@@ -379,7 +299,7 @@ static bool same_offset(const Planner *p, const RestoreItem *item, const PmemdRa
     PmemdRange frames = { start, start + (item->was.end - item->was.start) };
     *ret_raw = now;
     *ret_frames = frames;
-    return contains(now->frames, frames);
+    return place_contains(now->frames, frames);
 }
 
 /* --- is it there? --- */
@@ -448,13 +368,13 @@ static void find_there_nameless(Planner *p, RestoreItem *item, bool by_size) {
     bool placed = same_offset(p, item, &raw, &wanted);
 
     if (item->name[0] != '\0' || (item->data && item->home->result != RESTORE_THERE) || (!placed && !by_size) ||
-        (by_size && placed && device_of(raw, wanted, &device) && !find_taken(p->devices, device)))
+        (by_size && placed && place_device(raw, wanted, &device) && !occupancy_find(p->devices, device)))
         return;
     for (guint i = 0; i < list->len; i++) {
         PmemdRange frames =
             item->data ? ((const PmemdData *) list->pdata[i])->frames : ((const PmemdMgmt *) list->pdata[i])->frames;
 
-        if (!fits_nameless(p, item, list->pdata[i]) || (!by_size && !same_range(frames, wanted)))
+        if (!fits_nameless(p, item, list->pdata[i]) || (!by_size && !place_is_same(frames, wanted)))
             continue;
         settle_there(p, item, list->pdata[i]);
         if (by_size)
@@ -474,36 +394,36 @@ static void round_nameless_by_size(Planner *p, RestoreItem *item) {
 /* --- places --- */
 
 static void settle_place(const Planner *p, RestoreItem *item, const PmemdRaw *raw, PmemdRange frames) {
-    set_result(item, same_range(frames, item->was) ? RESTORE_SAME : RESTORE_MOVED);
+    set_result(item, place_is_same(frames, item->was) ? RESTORE_SAME : RESTORE_MOVED);
     item->now = frames;
-    take(p->devices, (PmemdRange){ frames.start - lead_of(raw), frames.end },
-         describe(item->data ? "data region of the export" : "management region of the export", item->uuid, item->name,
-                  NULL));
+    occupancy_add(p->devices, (PmemdRange){ frames.start - place_lead(raw), frames.end },
+                  describe(item->data ? "data region of the export" : "management region of the export", item->uuid,
+                           item->name, NULL));
 }
 
 static void try_same_offset(const Planner *p, RestoreItem *item) {
     const PmemdRaw *raw;
     PmemdRange frames, device;
 
-    if (!same_offset(p, item, &raw, &frames) || !is_usable(raw) || !device_of(raw, frames, &device) ||
-        find_taken(p->devices, device))
+    if (!same_offset(p, item, &raw, &frames) || !place_is_usable(raw) || !place_device(raw, frames, &device) ||
+        occupancy_find(p->devices, device))
         return;
     settle_place(p, item, raw, frames);
 }
 
 /* The first gap of the raw region that has room. */
 static bool find_gap(const Planner *p, const PmemdRaw *raw, uint64_t usable, PmemdRange *ret_frames) {
-    uint64_t wanted = device_frames(raw, usable), at = raw->frames.start;
+    uint64_t wanted = place_device_frames(raw, usable), at = raw->frames.start;
 
     while (at < raw->frames.end && raw->frames.end - at >= wanted) {
-        const Taken *taken = find_taken(p->devices, (PmemdRange){ at, at + wanted });
+        const Occupant *taken = occupancy_find(p->devices, (PmemdRange){ at, at + wanted });
 
         if (!taken) {
-            *ret_frames = (PmemdRange){ at + lead_of(raw), at + wanted };
+            *ret_frames = (PmemdRange){ at + place_lead(raw), at + wanted };
             return true;
         }
         /* The last one in the way: whatever starts before its end overlaps this place, too. */
-        at = raw->frames.start + round_up(MAX(taken->range.end, at + 1) - raw->frames.start, step_of(raw));
+        at = raw->frames.start + place_round_up(MAX(taken->range.end, at + 1) - raw->frames.start, place_step(raw));
     }
     return false;
 }
@@ -520,15 +440,15 @@ static void note_why(const Planner *p, RestoreItem *item) {
                      was->id);
         else
             add_note(item, "raw region %s is smaller than %s was", raw->id, was->id);
-    } else if (!is_usable(raw))
+    } else if (!place_is_usable(raw))
         add_note(item, "raw region %s cannot be used: %s", raw->id, raw->state);
-    else if (!device_of(raw, frames, &device))
+    else if (!place_device(raw, frames, &device))
         add_note(item,
                  "nothing can be made at " RANGE_FORMAT " in raw region %s, whose step is %" G_GUINT64_FORMAT
                  " and lead %" G_GUINT64_FORMAT " bytes",
                  frames.start, frames.end, raw->id, raw->step, raw->lead);
     else {
-        const Taken *taken = find_taken(p->devices, device);
+        const Occupant *taken = occupancy_find(p->devices, device);
         if (taken)
             add_note(item, RANGE_FORMAT " is taken by %s", frames.start, frames.end, taken->by);
     }
@@ -542,7 +462,7 @@ static void try_gaps(const Planner *p, RestoreItem *item) {
     note_why(p, item);
     if (!home)
         return;
-    if (is_usable(home) && find_gap(p, home, usable, &frames)) {
+    if (place_is_usable(home) && find_gap(p, home, usable, &frames)) {
         settle_place(p, item, home, frames);
         return;
     }
@@ -567,7 +487,7 @@ static uint64_t required_frames(const char *profile, uint64_t frames) {
     uint64_t page_info = xen ? 32 : strcmp(profile, "linux") == 0 ? 64 : 0;
     uint64_t m2p = xen ? 8 : 0;
 
-    return MAX((round_up(frames * page_info, PMEMD_FRAME_SIZE) + round_up(frames * m2p, PMEMD_FRAME_SIZE)) /
+    return MAX((place_round_up(frames * page_info, PMEMD_FRAME_SIZE) + place_round_up(frames * m2p, PMEMD_FRAME_SIZE)) /
                    PMEMD_FRAME_SIZE,
                1);
 }
@@ -575,7 +495,7 @@ static uint64_t required_frames(const char *profile, uint64_t frames) {
 /* Past all that is used in the pool or was in the backup. */
 static uint64_t end_of_extents(const Planner *p, const RestoreItem *pool) {
     const PmemdMgmt *mgmt = pool->result == RESTORE_THERE ? g_hash_table_lookup(p->by_uuid, pool->now_uuid) : NULL;
-    uint64_t last = pool->now.end - 1, end = pool->now.start;
+    uint64_t end = pool->now.start;
 
     if (mgmt)
         end = mgmt->frames.start + mgmt->used_frames;
@@ -583,9 +503,7 @@ static uint64_t end_of_extents(const Planner *p, const RestoreItem *pool) {
         const BackupData *data = pool->pool->data->pdata[i];
         end = MAX(end, pool->now.start + (data->extent.end - pool->pool->frames.start));
     }
-    GTreeNode *node = g_tree_upper_bound(p->extents, &last);
-    node = node ? g_tree_node_previous(node) : g_tree_node_last(p->extents);
-    const Taken *taken = node ? g_tree_node_value(node) : NULL;
+    const Occupant *taken = occupancy_before(p->extents, pool->now.end);
     return taken && taken->range.start >= pool->now.start ? MAX(end, taken->range.end) : end;
 }
 
@@ -602,12 +520,12 @@ static void place_extent(const Planner *p, RestoreItem *item) {
                           required_frames(item->pool->profile, item->now.end - item->now.start));
     uint64_t start = pool->now.start + (item->data->extent.start - item->pool->frames.start);
     PmemdRange extent = { start, start + length };
-    const Taken *taken = find_taken(p->extents, extent);
+    const Occupant *taken = occupancy_find(p->extents, extent);
 
-    if (taken || !contains(pool->now, extent)) {
+    if (taken || !place_contains(pool->now, extent)) {
         start = end_of_extents(p, pool);
         extent = (PmemdRange){ start, start + length };
-        if (!contains(pool->now, extent)) {
+        if (!place_contains(pool->now, extent)) {
             restore_item_set(item, RESTORE_IMPOSSIBLE, "");
             add_note(item, "its pool has no room for its management extent of %" G_GUINT64_FORMAT " frames%s%s", length,
                      taken ? ": that of old is taken by " : "", taken ? taken->by : "");
@@ -617,7 +535,7 @@ static void place_extent(const Planner *p, RestoreItem *item) {
         add_note(item, "its management extent moves");
     }
     item->extent = extent;
-    take(p->extents, extent, describe("data region of the export", item->uuid, item->name, NULL));
+    occupancy_add(p->extents, extent, describe("data region of the export", item->uuid, item->name, NULL));
 }
 
 /* --- owners --- */
@@ -733,16 +651,16 @@ Restore *restore_plan(const Backup *backup, const RestorePresent *present, const
     };
     if (!map_raws(&p, map, error))
         return NULL;
-    p.devices = g_tree_new_full(compare_starts, NULL, NULL, taken_free);
-    p.extents = g_tree_new_full(compare_starts, NULL, NULL, taken_free);
+    p.devices = occupancy_new();
+    p.extents = occupancy_new();
     p.by_uuid = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     p.by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     p.claimed = g_hash_table_new(NULL, NULL);
     note_present(&p);
     add_items(&p);
     decide_places(&p);
-    g_tree_unref(p.devices);
-    g_tree_unref(p.extents);
+    occupancy_free(p.devices);
+    occupancy_free(p.extents);
     g_hash_table_unref(p.by_uuid);
     g_hash_table_unref(p.by_name);
     g_hash_table_unref(p.claimed);

@@ -50,7 +50,7 @@ char *wording_of_verbs(const char *message) {
         }
         /* Behind a letter it is an apostrophe. */
         if (quote != '\0' ? *p == quote : *p == '"' || (*p == '\'' && !g_ascii_isalnum(before)))
-            quote = quote != '\0' ? '\0' : *p;
+            quote = (char) (quote != '\0' ? '\0' : *p);
         before = *p;
         g_string_append_c(text, *p++);
     }
