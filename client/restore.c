@@ -350,14 +350,15 @@ static void find_there_data(Planner *p, RestoreItem *item) {
 
 /* Is this region, which has no name and is no other item's, what the item would be? */
 static bool fits_nameless(const Planner *p, const RestoreItem *item, void *region) {
-    const PmemdMgmt *mgmt = item->data ? NULL : region;
-    const PmemdData *data = item->data ? region : NULL;
-
-    if (g_hash_table_contains(p->claimed, region) || (mgmt ? mgmt->name : data->name)[0] != '\0')
+    if (g_hash_table_contains(p->claimed, region))
         return false;
-    return mgmt ? is_same_mgmt(item, mgmt)
-                : is_same_size(item, data) && strcmp(data->pool, item->home->now_uuid) == 0 &&
-                      strcmp(data->state, "quarantined") != 0;
+    if (!item->data) {
+        const PmemdMgmt *mgmt = region;
+        return mgmt->name[0] == '\0' && is_same_mgmt(item, mgmt);
+    }
+    const PmemdData *data = region;
+    return data->name[0] == '\0' && is_same_size(item, data) && strcmp(data->pool, item->home->now_uuid) == 0 &&
+           strcmp(data->state, "quarantined") != 0;
 }
 
 /* An item without name is told by its place, or by_size: then it was moved, so its own place is not to be had. */
