@@ -5,6 +5,7 @@
 #include "daemon/bad-frames.h"
 #include "daemon/dimm-health.h"
 
+#include <string.h>
 #include <unistd.h>
 
 /* --- DIMMs -------------------------------------------------------------------------------------------------------- */
@@ -89,6 +90,12 @@ static DimmHealth *health_of(struct ndctl_dimm *dimm) {
     return health;
 }
 
+static int compare_names(gconstpointer a, gconstpointer b) {
+    const DimmHealth *x = *(DimmHealth *const *) a, *y = *(DimmHealth *const *) b;
+
+    return strcmp(x->name, y->name);
+}
+
 GPtrArray *nd_health_dimms(struct ndctl_region *region) {
     GPtrArray *dimms = NULL;
     struct ndctl_dimm *dimm;
@@ -97,6 +104,8 @@ GPtrArray *nd_health_dimms(struct ndctl_region *region) {
         dimms = dimms ? dimms : dimm_healths_new();
         g_ptr_array_add(dimms, health_of(dimm));
     }
+    if (dimms)
+        g_ptr_array_sort(dimms, compare_names);
     return dimms;
 }
 

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* DimmHealth *, by their order in the region; NULL: it has no DIMMs (`memmap=`). The DIMMs' own commands are asked,
+/* DimmHealth *, by name; NULL: it has no DIMMs (`memmap=`). The DIMMs' own commands are asked,
  * where they have them, which may take long. */
 GPtrArray *nd_health_dimms(struct ndctl_region *region);
 
