@@ -34,8 +34,8 @@ JfSuperblock script_superblock(MediumClass class) {
 }
 
 static uint16_t type_of(uint32_t id) {
-    static const uint16_t types[] = { JF_ADD,  JF_INTENT_CREATE, JF_COMMIT, JF_OPEN,
-                                      JF_NAME, JF_INTENT_DELETE, JF_REQUEST };
+    static const uint16_t types[] = { JF_ADD,  JF_INTENT_CREATE, JF_COMMIT,  JF_OPEN,
+                                      JF_NAME, JF_INTENT_DELETE, JF_REQUEST, JF_BAD_FRAMES };
     return types[id % G_N_ELEMENTS(types)];
 }
 

@@ -173,6 +173,18 @@ static const GoldenRecord records[] = {
             .owner = "g",
         },
     },
+    {
+        .type = JF_BAD_FRAMES,
+        .bad = { .uuid = ID(20), .n_extents = 2, .extents = { { 0x490001, 0x490002 }, { 0x490010, 0x490018 } } },
+    },
+    {
+        .type = JF_BAD_FRAMES,
+        .bad = { .uuid = ID(10), .more = true },
+    },
+    {
+        .type = JF_BAD_FRAMES,
+        .bad = { .uuid = ID(20), .cleared = true, .n_extents = 1, .extents = { { 0x490010, 0x490018 } } },
+    },
 };
 
 #define RECORDS_1_0 14u /* the first of them */
@@ -235,6 +247,8 @@ size_t golden_encode(const GoldenRecord *r, uint8_t buf[static JF_PAYLOAD_MAX]) 
         return jf_lease_encode(&r->lease, buf);
     case JF_UNLEASE:
         return jf_unlease_encode(&r->unlease, buf);
+    case JF_BAD_FRAMES:
+        return jf_bad_frames_encode(&r->bad, buf);
     default:
         g_assert_not_reached();
     }

@@ -24,6 +24,7 @@ typedef struct {
     const char *note;
     JfLease lease;
     JfUnlease unlease;
+    JfBadFrames bad;
 } GoldenRecord;
 
 #define GOLDEN_SNAPSHOT 5u /* the first of golden_records() are the snapshot's, the others the log's */

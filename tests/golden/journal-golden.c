@@ -90,6 +90,18 @@ static void compare_lease(const JournalRecord *record, const JfLease *e) {
     g_assert_cmpstr(l.sender, ==, e->sender);
 }
 
+static void compare_bad(const JournalRecord *record, const JfBadFrames *e) {
+    JfBadFrames b;
+
+    g_assert_true(jf_bad_frames_decode(record->payload, record->len, &b));
+    compare_uuid(b.uuid, e->uuid);
+    g_assert_cmpint(b.cleared, ==, e->cleared);
+    g_assert_cmpint(b.more, ==, e->more);
+    g_assert_cmpuint(b.n_extents, ==, e->n_extents);
+    for (size_t i = 0; i < b.n_extents; i++)
+        compare_range(b.extents[i], e->extents[i]);
+}
+
 static void compare_unlease(const JournalRecord *record, const JfUnlease *e) {
     JfUnlease u;
     g_assert_true(jf_unlease_decode(record->payload, record->len, &u));
@@ -177,6 +189,9 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
         break;
     case JF_UNLEASE:
         compare_unlease(record, &e->unlease);
+        break;
+    case JF_BAD_FRAMES:
+        compare_bad(record, &e->bad);
         break;
     default:
         compare_small(record, e);
