@@ -160,6 +160,7 @@ static void test_bound(void) {
             bad_frames_add(&bad, (FrameRange){ FIRST + 2 * (n - i), FIRST + 2 * (n - i) + 1 });
         g_autoptr(GArray) list = bad_frames_end(&bad, &all);
         g_assert_cmpint(all, ==, n > BAD_FRAMES_MAX);
+        g_assert_nonnull(list);
         g_assert_cmpuint(list->len, ==, all ? 1 : n);
         if (all)
             g_assert_true(frame_range_equal(g_array_index(list, FrameRange, 0), large));
