@@ -6,6 +6,7 @@ connection, those that outlive pmemd, and callers who mean harm."""
 
 import mmap
 import os
+import time
 import unittest
 import xml.etree.ElementTree as xml
 
@@ -15,6 +16,7 @@ import wire
 RACES = int(os.environ.get("PMEMD_LEASE_RACES", "2000"))
 ERRORS = "org.pmemd1.Error."
 MIB = 1 << 20
+PATIENCE = 30  # seconds
 NOBODY = 65534
 UNKNOWN = (1 << 64) - 1
 DESCRIPTORS = 64  # that wait to be read: a message bus takes nothing more from pmemd then
@@ -59,12 +61,14 @@ class Case(unittest.TestCase):
         os.close(descriptor)
         return details
 
-    def attach_when_free(self, region, owner):
+    def attach_when_free(self, region, owner, connection=None):
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                return self.attach(region, owner)
+                return self.attach(region, owner, connection=connection)
             except wire.Error as error:
                 self.assertEqual(error.name, ERRORS + "Leased")
+                self.assertLess(time.monotonic(), deadline, error.text)
 
     def detach(self, region, owner, *options, connection=None):
         (connection or self.connection).manager("Detach", "osa{sv}", region, owner, list(options))
@@ -303,12 +307,7 @@ class Ends(Case):
             self.host.daemon.start()
             connections = [wire.Connection(other.bus.address, descriptors=True) for _ in range(8)]
             self.assertIn(client.name, [c.name for c in connections])
-            while True:
-                try:
-                    os.close(connections[0].attach(self.region, "vm2")[0])
-                    break
-                except wire.Error as error:
-                    self.assertEqual(error.name, ERRORS + "Leased")
+            self.attach_when_free(self.region, "vm2", connections[0])
             for c in connections:
                 c.close()
             self.host.daemon.stop()
