@@ -185,6 +185,15 @@ static const GoldenRecord records[] = {
         .type = JF_BAD_FRAMES,
         .bad = { .uuid = ID(20), .cleared = true, .n_extents = 1, .extents = { { 0x490010, 0x490018 } } },
     },
+    {
+        .type = JF_ERASE_PROGRESS,
+        .erase = {
+            .region_uuid = ID(20),
+            .offset = UINT64_C(0x0123456789abcdef),
+            .device = 0x01234567,
+            .flags = JF_ERASE_VERIFY_ALL,
+        },
+    },
 };
 
 #define RECORDS_1_0 14u /* the first of them */
@@ -245,6 +254,8 @@ size_t golden_encode(const GoldenRecord *r, uint8_t buf[static JF_PAYLOAD_MAX]) 
         return jf_note_encode(r->note, buf);
     case JF_LEASE:
         return jf_lease_encode(&r->lease, buf);
+    case JF_ERASE_PROGRESS:
+        return jf_erase_progress_encode(&r->erase, buf);
     case JF_UNLEASE:
         return jf_unlease_encode(&r->unlease, buf);
     case JF_BAD_FRAMES:

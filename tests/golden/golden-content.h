@@ -25,6 +25,7 @@ typedef struct {
     JfLease lease;
     JfUnlease unlease;
     JfBadFrames bad;
+    JfEraseProgress erase;
 } GoldenRecord;
 
 #define GOLDEN_SNAPSHOT 5u /* the first of golden_records() are the snapshot's, the others the log's */

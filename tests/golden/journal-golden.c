@@ -102,6 +102,15 @@ static void compare_bad(const JournalRecord *record, const JfBadFrames *e) {
         compare_range(b.extents[i], e->extents[i]);
 }
 
+static void compare_erase(const JournalRecord *record, const JfEraseProgress *e) {
+    JfEraseProgress p;
+    g_assert_true(jf_erase_progress_decode(record->payload, record->len, &p));
+    compare_uuid(p.region_uuid, e->region_uuid);
+    g_assert_cmphex(p.offset, ==, e->offset);
+    g_assert_cmphex(p.device, ==, e->device);
+    g_assert_cmphex(p.flags, ==, e->flags);
+}
+
 static void compare_unlease(const JournalRecord *record, const JfUnlease *e) {
     JfUnlease u;
     g_assert_true(jf_unlease_decode(record->payload, record->len, &u));
@@ -192,6 +201,9 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
         break;
     case JF_BAD_FRAMES:
         compare_bad(record, &e->bad);
+        break;
+    case JF_ERASE_PROGRESS:
+        compare_erase(record, &e->erase);
         break;
     default:
         compare_small(record, e);
