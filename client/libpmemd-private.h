@@ -77,6 +77,7 @@ typedef enum {
     REPLY_ATTACHMENT,
     REPLY_DIMM_LIST,
     REPLY_LOST_LIST,
+    REPLY_REPAIR,
 } ReplyKind;
 
 /* Appends the arguments; negative errno. */
@@ -179,6 +180,11 @@ extern const Field pmemd_dimm_fields[], pmemd_lost_fields[];
 extern const Field pmemd_lease_fields[];
 /* The answer of Attach; 0 or negative errno. The descriptor is a copy of the message's. */
 int pmemd_attachment_read(PmemdReply *reply, sd_bus_message *message);
+
+/* --- libpmemd-repair.c --- */
+
+/* Of PmemdRepair, by name. */
+extern const Field pmemd_repair_fields[];
 
 /* --- libpmemd-methods.c --- */
 

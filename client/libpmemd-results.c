@@ -265,6 +265,7 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_REGION] = STRUCT_LAYOUT(region_fields, PmemdRegion, pmemd_region_free),
         [REPLY_JOB] = STRUCT_LAYOUT(job_fields, PmemdJob, pmemd_job_free),
         [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
+        [REPLY_REPAIR] = STRUCT_LAYOUT(pmemd_repair_fields, PmemdRepair, pmemd_repair_free),
         [REPLY_PLAN] = STRUCT_LAYOUT(plan_fields, PmemdPlan, pmemd_plan_free),
         [REPLY_METRICS] = { NULL },
         [REPLY_LOCATION] = { NULL, 0, 0, 0, (GDestroyNotify) pmemd_location_free },

@@ -306,6 +306,19 @@ typedef struct PmemdJob {
     uint64_t bytes_done, bytes_total, rate;
 } PmemdJob;
 
+/* What a repair of a pool's journal would keep, or has kept. */
+typedef struct PmemdRepair {
+    bool needed;           /* else the journal is whole, and nothing was done */
+    bool applied;          /* else it is what applying would do */
+    uint32_t kept;         /* data regions */
+    uint32_t missing;      /* of these, without their device */
+    uint32_t lost;         /* data regions whose frames another pool has by now */
+    uint32_t lost_records; /* whole records behind the fault */
+    uint32_t orphans;      /* devices that are in no journal then */
+    char *evidence;        /* path of a copy of the journal, on pmemd's host; "": none */
+    char *report;          /* all of it in words, a line each */
+} PmemdRepair;
+
 /* What a host frame is. Fields that its kind does not have are "", 0, of node -1, of owner_uid UINT32_MAX. */
 typedef struct PmemdLocation {
     uint64_t frame;     /* that was asked for */
@@ -364,6 +377,7 @@ void pmemd_plan_free(PmemdPlan *plan);
 void pmemd_status_free(PmemdStatus *status);
 void pmemd_job_free(PmemdJob *job);
 void pmemd_metric_free(PmemdMetric *metric);
+void pmemd_repair_free(PmemdRepair *repair);
 void pmemd_location_free(PmemdLocation *location);
 void pmemd_lease_free(PmemdLease *lease);
 void pmemd_dimm_free(PmemdDimm *dimm);
@@ -391,6 +405,7 @@ int pmemd_reply_take_foreign_list(PmemdReply *reply, PmemdForeign ***ret_list, s
 int pmemd_reply_take_region(PmemdReply *reply, PmemdRegion **ret_region);
 int pmemd_reply_take_job(PmemdReply *reply, PmemdJob **ret_job);
 int pmemd_reply_take_status(PmemdReply *reply, PmemdStatus **ret_status);
+int pmemd_reply_take_repair(PmemdReply *reply, PmemdRepair **ret_repair);
 int pmemd_reply_take_plan(PmemdReply *reply, PmemdPlan **ret_plan);
 int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, size_t *ret_n);
 int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location);
@@ -501,6 +516,43 @@ int pmemd_client_rename_async(PmemdClient *client, const char *path, const char 
 int pmemd_client_set_owner(PmemdClient *client, const char *path, uint32_t uid);
 int pmemd_client_set_owner_async(PmemdClient *client, const char *path, uint32_t uid, PmemdReplyFunc func, void *data,
                                  PmemdCall **ret_call);
+
+/* How a device is adopted. All zero but mgmt_frame: defaults. */
+typedef struct PmemdAdoption {
+    uint32_t uid;        /* the owner */
+    const char *mgmt;    /* uuid or name of the pool that is to keep it; NULL: the nearest with room */
+    const char *name;    /* of the region; NULL: none */
+    uint64_t mgmt_frame; /* first frame of the management extent; PMEMD_FRAME_UNKNOWN: chosen */
+} PmemdAdoption;
+
+/* Makes an orphan a data region with the content that it has; or takes over a pool of another machine. device: a name or uuid
+ * that list_foreign shows, or the uuid or name of such a pool. how, request_id, ret_path may be NULL. Errors:
+ * NoSuchRegion, NotSupported, InvalidArgument, Degraded, Exists, Busy, NoSuchMgmt, NoSpace. */
+int pmemd_client_adopt(PmemdClient *client, const char *device, const PmemdAdoption *how, const char *request_id,
+                       char **ret_path);
+int pmemd_client_adopt_async(PmemdClient *client, const char *device, const PmemdAdoption *how, const char *request_id,
+                             PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+typedef enum {
+    PMEMD_REPAIR_APPLY = 1 << 0,   /* repair: do it */
+    PMEMD_REPAIR_DESTROY = 1 << 1, /* forget: what it names may be a device, which is destroyed */
+    PMEMD_REPAIR_FORCE = 1 << 2,   /* also where no copy can be kept as evidence */
+} PmemdRepairFlags;
+
+/* Takes a data region whose device is gone for good out of its pool; or destroys a device that no journal knows. what: the
+ * uuid of the region, or a name or uuid that list_foreign shows. mgmt: the pool that keeps an orphan while it is
+ * erased; it, request_id and ret_job may be NULL. *ret_job: the job that erases it; "/": nothing is left to do. Errors:
+ * NoSuchRegion, Busy, InvalidArgument, NotSupported, Exists, NoSuchMgmt, NoSpace. */
+int pmemd_client_forget(PmemdClient *client, const char *what, unsigned flags, const char *mgmt, const char *request_id,
+                        char **ret_job);
+int pmemd_client_forget_async(PmemdClient *client, const char *what, unsigned flags, const char *mgmt,
+                              const char *request_id, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* What can be kept of a pool whose journal is corrupt; with PMEMD_REPAIR_APPLY that is done. pool: uuid or name. Errors:
+ * NoSuchMgmt, Corrupt, ReadOnly, NotSupported, NoSpace, Hardware. Free: pmemd_repair_free. */
+int pmemd_client_repair(PmemdClient *client, const char *pool, unsigned flags, PmemdRepair **ret_repair);
+int pmemd_client_repair_async(PmemdClient *client, const char *pool, unsigned flags, PmemdReplyFunc func, void *data,
+                              PmemdCall **ret_call);
 
 /* Stops a job after the piece at hand, or has it go on. Errors: NoSuchRegion (the job has ended). */
 int pmemd_client_pause_job(PmemdClient *client, const char *path, bool pause);

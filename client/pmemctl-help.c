@@ -31,7 +31,7 @@ static void print_paragraph(const char *text, size_t indent) {
 }
 
 /* The options with one of the bits; 0: those of all verbs. */
-static void print_options(unsigned mask) {
+static void print_options(uint64_t mask) {
     for (const OptionRow *row = ctl_options(); row->name; row++) {
         if (mask == 0 ? row->option != 0 : !(mask & row->option))
             continue;

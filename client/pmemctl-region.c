@@ -190,7 +190,7 @@ bool verb_rename(Ctl *ctl, GError **error) {
 }
 
 /* A user by name, else by number: a name may consist of digits. */
-static bool read_user(const char *text, uint32_t *ret_uid, GError **error) {
+bool ctl_read_user(const char *text, uint32_t *ret_uid, GError **error) {
     uint64_t number;
 
     errno = 0;
@@ -212,7 +212,7 @@ static bool read_user(const char *text, uint32_t *ret_uid, GError **error) {
 bool verb_set_owner(Ctl *ctl, GError **error) {
     uint32_t uid;
 
-    if (!read_user(ctl->args[1], &uid, error) || !ctl_connect(ctl, error))
+    if (!ctl_read_user(ctl->args[1], &uid, error) || !ctl_connect(ctl, error))
         return false;
     g_autofree char *path = NULL;
     if (!ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||

@@ -131,6 +131,28 @@ static const Verb verbs[] = {
       "Nobody "
       "is lent the region meanwhile; when it is done the content survives a loss of power.",
       2, 2, 0, false, false, verb_import_data, true },
+    { "adopt", "DEVICE", "Make a device that no journal knows a data region, with its content",
+      "DEVICE is the name of an orphan, as 'list --foreign' shows it. Its content is kept, and belongs to the owner "
+      "from "
+      "now on. Or "
+      "DEVICE is a pool that was last used on another machine: it becomes this machine's, all in it root's, lent to "
+      "nobody. "
+      "Only when no guest of that machine uses it any more.",
+      1, 1, OPTION_NEW_OWNER | OPTION_POOL | OPTION_NAME, false, true, verb_adopt, true },
+    { "forget", "REGION", "Free the frames of a data region whose device is gone for good",
+      "Refused while the device is there. With --destroy, REGION may be the name of an orphan or unformatted device, "
+      "as "
+      "'list "
+      "--foreign' shows it: an orphan is erased by a job first, of a management device a copy is kept on pmemd's host.",
+      1, 1, OPTION_DESTROY | OPTION_POOL | OPTION_FORCE, false, true, verb_forget, true },
+    { "journal", "check|show|repair POOL", "Look at the journal of a pool, or repair it",
+      "check and show read the journal itself, also without pmemd: instead of a POOL they take the path of a device, "
+      "of "
+      "an "
+      "image, or of a copy that was kept as evidence; nothing is written, and the exit status is 0 whole, 1 corrupt, 2 "
+      "unreadable, 3 of a newer format. repair tells what can be kept of a corrupt journal, and changes nothing; with "
+      "--apply that becomes the journal, after pmemd has kept a copy.",
+      2, 2, OPTION_APPLY | OPTION_FORCE, false, true, verb_journal, true },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -187,7 +209,8 @@ static const OptionRow options[] = {
       offsetof(Ctl, guest_frame) },
     { OPTION_ALLOW_DEGRADED, "allow-degraded", 0, NULL, "also a region with bad frames",
       offsetof(Ctl, allow_degraded) },
-    { OPTION_FORCE, "force", 0, NULL, "also what another user has", offsetof(Ctl, force) },
+    { OPTION_FORCE, "force", 0, NULL, "also another user's lease; also without a copy as evidence",
+      offsetof(Ctl, force) },
     { OPTION_ATTACH, "attach", 0, NULL, "lend the region to --owner", offsetof(Ctl, attach) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },
     { OPTION_VERIFY, "verify", 0, NULL, "read each erased byte back, not samples", offsetof(Ctl, verify) },
@@ -196,6 +219,9 @@ static const OptionRow options[] = {
     { OPTION_MAP, "map", 0, "OLD=NEW,...", "raw region NEW of this host stands for OLD of the export",
       offsetof(Ctl, map) },
     { OPTION_YES, "yes", 0, NULL, "do it; else only what would be done is shown", offsetof(Ctl, yes) },
+    { OPTION_NEW_OWNER, "owner", 0, "USER", "whose it is from now on; root", offsetof(Ctl, new_owner) },
+    { OPTION_DESTROY, "destroy", 0, NULL, "a device that no journal knows, with all that it holds",
+      offsetof(Ctl, destroy) },
     { OPTION_OUTPUT, "output", 0, "FILE", "replace this file instead of printing", offsetof(Ctl, output) },
     { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
     { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },

@@ -62,6 +62,8 @@ typedef enum {
     OPTION_FORCE = 1 << 28,
     OPTION_ATTACH = 1 << 29,
     OPTION_YES = 1 << 30,
+    OPTION_NEW_OWNER = 1u << 31,
+    OPTION_DESTROY = 1ull << 32,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -77,9 +79,9 @@ typedef struct {
     /* From the command line; NULL or FALSE: not given. gboolean is what GOption writes. */
     char *bus, *host, *format_name, *request_id;
     gboolean json, no_colour, no_ask_password, help, version;
-    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify, yes;
+    gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify, yes, destroy;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
-    char *guest_node, *label_size, *id, *memory, *map;
+    char *guest_node, *label_size, *id, *memory, *map, *new_owner;
     gboolean until_disconnect, allow_degraded, force, attach;
     char *lease_owner, *guest_frame;
 
@@ -97,7 +99,7 @@ struct Verb {
     const char *summary;   /* one line */
     const char *detail;    /* paragraphs for `help VERB` */
     guint min_args, max_args;
-    unsigned options; /* CtlOption's */
+    uint64_t options; /* CtlOption's */
     bool plannable;
     bool xen_format; /* has something to say, or nothing to say, with --format=xen-ndctl */
     VerbFunc run;
@@ -113,7 +115,7 @@ const Verb *ctl_find_verb(const char *name); /* NULL: none */
 
 /* One option of a verb or of all verbs as `help` shows it. */
 typedef struct {
-    unsigned option; /* a CtlOption; 0: taken by all verbs */
+    uint64_t option; /* a CtlOption; 0: taken by all verbs */
     const char *name;
     char short_name;      /* 0: none */
     const char *argument; /* NULL: a flag */
@@ -193,6 +195,9 @@ bool verb_dimms(Ctl *ctl, GError **error);
 bool verb_clear_bad_frames(Ctl *ctl, GError **error);
 bool verb_export_data(Ctl *ctl, GError **error);
 bool verb_import_data(Ctl *ctl, GError **error);
+bool verb_adopt(Ctl *ctl, GError **error);
+bool verb_forget(Ctl *ctl, GError **error);
+bool verb_journal(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);
@@ -202,5 +207,7 @@ bool verb_help(Ctl *ctl, GError **error);
 /* After a change that is done: prints the region at the object path as `show` does, or {"region": ...}; only its path,
  * or {"changed": path}, when it cannot be read any more. Nothing with --format=xen-ndctl. */
 void ctl_print_changed(Ctl *ctl, const char *path);
+/* A user by name, else by number. */
+bool ctl_read_user(const char *text, uint32_t *ret_uid, GError **error);
 /* All verbs in short, or one in full, to stdout. */
 void ctl_print_help(const Verb *verb);

@@ -36,6 +36,9 @@ static const ActionRow row_table[] = {
     { PMEMD_IFACE_MANAGER, "Detach", ACTION_ATTACH, ACTION_ATTACH, true },
     { PMEMD_IFACE_MANAGER, "ListLeases", ACTION_ANYONE, ACTION_ANYONE, false }, /* of what is theirs: bus-list */
     { PMEMD_IFACE_MANAGER, "ClearBadFrames", ACTION_REPAIR, ACTION_REPAIR, true },
+    { PMEMD_IFACE_MANAGER, "Adopt", ACTION_REPAIR, ACTION_REPAIR, false },
+    { PMEMD_IFACE_MANAGER, "Forget", ACTION_REPAIR, ACTION_REPAIR, false },
+    { PMEMD_IFACE_MANAGER, "Repair", ACTION_REPAIR, ACTION_REPAIR, false },
     { PMEMD_IFACE_MANAGER, "CountRegions", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListRaw", ACTION_ANYONE, ACTION_ANYONE, false },
     { PMEMD_IFACE_MANAGER, "ListMgmt", ACTION_ANYONE, ACTION_ANYONE, false },

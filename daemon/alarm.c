@@ -56,8 +56,9 @@ static void look_at_foreign(const Alarm *alarm, GHashTable *now, const Foreign *
               LOG_FIELDS({ orphan ? "REGION" : "POOL", uuid }, { "DEVICE", foreign->name }),
               "device %s (%s) at frames 0x%" PRIx64 "-0x%" PRIx64 " %s", foreign->name, uuid, foreign->device.start,
               foreign->device.end,
-              orphan ? "is tagged as a data region, but no journal knows it"
-                     : "is tagged as a management region, but holds none");
+              orphan ? "is tagged as a data region, but no journal knows it: adopt it, or forget it (pmemctl adopt, "
+                       "pmemctl forget --destroy)"
+                     : "is tagged as a management region, but holds none; pmemctl forget --destroy removes it");
 }
 
 static void look_at_bad(const Alarm *alarm, GHashTable *now, const Pool *pool, const RegionBad *bad) {

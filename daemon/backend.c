@@ -18,11 +18,14 @@ uint32_t backend_tag_number(sd_id128_t uuid) {
            uuid.bytes[3];
 }
 
-char *backend_tag_format(BackendRole role, sd_id128_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]) {
+char *backend_tag_format_number(BackendRole role, uint32_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]) {
     g_assert(role < BACKEND_ROLE_NONE);
-    snprintf(buf, BACKEND_TAG_MAX, TAG_PREFIX "%s:%08x:%08x", role_names[role], backend_tag_number(pool),
-             backend_tag_number(device));
+    snprintf(buf, BACKEND_TAG_MAX, TAG_PREFIX "%s:%08x:%08x", role_names[role], pool, backend_tag_number(device));
     return buf;
+}
+
+char *backend_tag_format(BackendRole role, sd_id128_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]) {
+    return backend_tag_format_number(role, backend_tag_number(pool), device, buf);
 }
 
 /* Exactly eight lower-case hex digits: sscanf() would also take blanks, signs and prefixes. */

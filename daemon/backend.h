@@ -59,6 +59,8 @@ typedef enum {
 #define BACKEND_TAG_MAX 64
 /* pool: the pool's member uuid (its first 8 hex digits are used); id: the device's uuid. Returns buf. */
 char *backend_tag_format(BackendRole role, sd_id128_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]);
+/* The same, of the pool with this number. */
+char *backend_tag_format_number(BackendRole role, uint32_t pool, sd_id128_t device, char buf[static BACKEND_TAG_MAX]);
 /* Role of a tag; BACKEND_ROLE_NONE when it is not one of ours. ret_pool, ret_id (may be NULL): the two 8-digit
  * numbers. */
 BackendRole backend_tag_parse(const char *tag, uint32_t *ret_pool, uint32_t *ret_id);

@@ -3,6 +3,7 @@
 #include "daemon/bus-audit.h"
 
 #include "daemon/audit.h"
+#include "daemon/bus-error.h"
 #include "proto/names.h"
 
 #include <inttypes.h>
@@ -15,11 +16,32 @@ struct BusAudit {
 /* The methods that change something. */
 static bool is_change(const char *member) {
     static const char *const members[] = {
-        "SetupMgmt", "SetupData", "AllocateMgmt", "AllocateData", "ReleaseData", "ReleaseMgmt",    "Rename",
-        "SetOwner",  "Pause",     "Resume",       "Attach",       "Detach",      "ClearBadFrames", NULL,
+        "SetupMgmt",      "SetupData", "AllocateMgmt", "AllocateData", "ReleaseData", "ReleaseMgmt",
+        "Rename",         "SetOwner",  "Pause",        "Resume",       "Attach",      "Detach",
+        "ClearBadFrames", "Adopt",     "Forget",       "Repair",       NULL,
     };
 
     return g_strv_contains(members, member);
+}
+
+/* The methods that name what they are about by a text: a device has no object. */
+static bool takes_key(const char *member) {
+    static const char *const members[] = { "Adopt", "Forget", "Repair", NULL };
+
+    return g_strv_contains(members, member);
+}
+
+static const char *key_of(sd_bus_message *call) {
+    const char *key;
+
+    return sd_bus_message_rewind(call, true) >= 0 && sd_bus_message_read_basic(call, 's', &key) > 0 ? key : "";
+}
+
+/* Names are those of devices, files, regions: what a caller sent else is cut and quoted. */
+static char *describe_key(sd_bus_message *call) {
+    g_autofree char *quoted = bus_quote(key_of(call));
+
+    return g_strdup_printf("of '%s'", quoted);
 }
 
 static BusAuditRegion look(const BusAudit *audit, sd_id128_t uuid) {
@@ -43,6 +65,8 @@ static sd_id128_t named_by(sd_bus_message *call) {
     sd_id128_t uuid = SD_ID128_NULL;
     const char *path;
 
+    if (takes_key(sd_bus_message_get_member(call)))
+        return pmemd_uuid_parse(key_of(call), &uuid) ? uuid : SD_ID128_NULL;
     if (pmemd_job_path_parse(sd_bus_message_get_path(call), &uuid))
         return uuid;
     if (sd_bus_message_rewind(call, true) >= 0 && sd_bus_message_read_basic(call, 'o', &path) > 0 &&
@@ -83,7 +107,8 @@ void bus_audit_refused(BusAudit *audit, sd_bus_message *call, const Caller *call
     if (!is_change(sd_bus_message_get_member(call)))
         return;
     const BusAuditRegion region = bus_audit_before(audit, call);
-    record(audit, call, caller, &region, SD_ID128_NULL, NULL, error);
+    g_autofree char *detail = takes_key(sd_bus_message_get_member(call)) ? describe_key(call) : NULL;
+    record(audit, call, caller, &region, SD_ID128_NULL, detail, error);
 }
 
 /* What a change of owner has made of it. */
@@ -120,6 +145,7 @@ void bus_audit_done(BusAudit *audit, sd_bus_message *call, const Caller *caller,
     const BusAuditRegion *told = sd_id128_is_null(now.pool) || g_str_has_prefix(member, "Release") ? before : &now;
     g_autofree char *detail = g_str_equal(member, "SetOwner") ? describe_owner(audit, told->uuid)
                               : g_str_equal(member, "Attach") ? describe_lease(audit, told->uuid)
+                              : takes_key(member)             ? describe_key(call)
                                                               : NULL;
     record(audit, call, caller, told, request_id, detail, NULL);
 }

@@ -151,9 +151,10 @@ static bool ask(Pending *pending, Action action, GError **error) {
         { "region", region },
         { "range", range },
         { "bytes", bytes },
-        { "subject", region[0]  ? region
-                     : range[0] ? range
-                                : bytes },
+        { "subject", region[0]                     ? region
+                     : range[0]                    ? range
+                     : pending->purpose.subject[0] ? pending->purpose.subject
+                                                   : bytes },
         { NULL },
     };
     bool interactive = sd_bus_message_get_allow_interactive_authorization(pending->call) > 0;

@@ -21,6 +21,7 @@ typedef struct {
     bool takes;        /* and takes it from whoever has it, if that is another user */
     char range[48];    /* for polkit's dialog and rules: frames, "" none */
     char bytes[24];    /* likewise */
+    char subject[80];  /* likewise: what it names that is no region yet, or no more; "" none */
 } BusPurpose;
 
 /* Both read call from its start, and may be called more than once. */

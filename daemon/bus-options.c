@@ -27,11 +27,14 @@ static const Row option_table[] = {
     [BUS_OPTION_NODE] = { "node", 'i', "signed 32-bit number (i)" },
     [BUS_OPTION_ALIGNMENT] = { "alignment", 't', "unsigned 64-bit number (t)" },
     [BUS_OPTION_MGMT] = { "mgmt", 's', "string (s)" },
+    [BUS_OPTION_UID] = { "uid", 'u', "unsigned 32-bit number (u)" },
+    [BUS_OPTION_DESTROY] = { "destroy", 'b', "boolean (b)" },
+    [BUS_OPTION_APPLY] = { "apply", 'b', "boolean (b)" },
+    [BUS_OPTION_FORCE] = { "force", 'b', "boolean (b)" },
     [BUS_OPTION_REQUEST_ID] = { "request-id", 's', "string (s)" },
     [BUS_OPTION_UNTIL] = { "until", 's', "string (s)" },
     [BUS_OPTION_GUEST_FRAME] = { "guest-frame", 't', "unsigned 64-bit number (t)" },
     [BUS_OPTION_ALLOW_DEGRADED] = { "allow-degraded", 'b', "boolean (b)" },
-    [BUS_OPTION_FORCE] = { "force", 'b', "boolean (b)" },
     [BUS_OPTION_VERIFY] = { "verify", 'b', "boolean (b)" },
     [BUS_OPTION_DRY_RUN] = { "dry-run", 'b', "boolean (b)" },
     [BUS_OPTION_RAW] = { "raw", 's', "string (s)" },
@@ -88,6 +91,11 @@ static bool check_value(BusOption option, BusOptions *options, GError **error) {
             error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
             "request-id '%s' is not a uuid in 8-4-4-4-12 form (and not the null one): take a random one a request",
             quoted);
+        return false;
+    }
+    if (option == BUS_OPTION_UID && options->value[option].u == UINT32_MAX) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                            "uid 4294967295 (-1) is no user: give the uid of the owner, 0 for root");
         return false;
     }
     if (option == BUS_OPTION_NODE && options->value[option].i < 0) {

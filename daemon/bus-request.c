@@ -36,6 +36,9 @@ static const Row method_table[] = {
     { "Attach", MANAGER_ATTACH, "os", 0, BIT(UNTIL) | BIT(GUEST_FRAME) | BIT(ALLOW_DEGRADED) },
     { "Detach", MANAGER_DETACH, "os", 0, BIT(FORCE) },
     { "ClearBadFrames", MANAGER_CLEAR_BAD_FRAMES, "r", 0, BIT(DRY_RUN) | BIT(FORCE) | BIT(RAW) },
+    { "Adopt", MANAGER_ADOPT, "s", 0, BIT(MGMT) | BIT(MGMT_SMFN) | BIT(NAME) | BIT(UID) | BIT(REQUEST_ID) },
+    { "Forget", MANAGER_FORGET, "s", 0, BIT(DESTROY) | BIT(MGMT) | BIT(FORCE) | BIT(REQUEST_ID) },
+    { "Repair", MANAGER_REPAIR, "s", 0, BIT(APPLY) | BIT(FORCE) },
 };
 
 /* The arguments of a call before its options, in a form that fits all. */
@@ -146,6 +149,17 @@ static bool check_lease_owner(const Row *row, const Arguments *arguments, const 
     return false;
 }
 
+static void fill_repair(const Arguments *arguments, const BusOptions *options, ManagerRequest *m) {
+    m->repair.key = arguments->name;
+    m->repair.mgmt = text_of(options, BUS_OPTION_MGMT);
+    m->repair.name = text_of(options, BUS_OPTION_NAME);
+    m->repair.extent_start = (options->given & BIT(MGMT_SMFN)) ? options->value[BUS_OPTION_MGMT_SMFN].t : UINT64_MAX;
+    m->repair.owner_uid = (options->given & BIT(UID)) ? options->value[BUS_OPTION_UID].u : 0;
+    m->repair.destroy = flag_of(options, BUS_OPTION_DESTROY);
+    m->repair.apply = flag_of(options, BUS_OPTION_APPLY);
+    m->repair.force = flag_of(options, BUS_OPTION_FORCE);
+}
+
 static void fill(const Row *row, const Arguments *arguments, const BusOptions *options, const Caller *caller,
                  const BusDefaults *defaults, BusRequest *request) {
     ManagerRequest *m = &request->manager;
@@ -196,6 +210,11 @@ static void fill(const Row *row, const Arguments *arguments, const BusOptions *o
         m->target.force = flag_of(options, BUS_OPTION_FORCE);
         request->dry_run = flag_of(options, BUS_OPTION_DRY_RUN);
         break;
+    case MANAGER_ADOPT:
+    case MANAGER_FORGET:
+    case MANAGER_REPAIR:
+        fill_repair(arguments, options, m);
+        break;
     }
 }
 
@@ -212,12 +231,22 @@ static bool check_clear(const Arguments *arguments, const BusOptions *options, G
 }
 
 static uint64_t hash_of(const Row *row, const Arguments *arguments, const BusOptions *options) {
+    bool by_key = row->method == MANAGER_ADOPT || row->method == MANAGER_FORGET || row->method == MANAGER_REPAIR;
     uint64_t all[6];
     size_t n = 0;
 
     for (; n < arguments->n_numbers; n++)
         all[n] = arguments->number[n];
-    if (arguments->n_numbers == 0) {
+    if (by_key) {
+        g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+        uint8_t digest[32];
+        gsize len = sizeof digest;
+
+        g_checksum_update(sum, (const guchar *) arguments->name, (gssize) strlen(arguments->name));
+        g_checksum_get_digest(sum, digest, &len);
+        memcpy(all, digest, 2 * sizeof *all);
+        n = 2;
+    } else if (arguments->n_numbers == 0) {
         memcpy(all, arguments->uuid.bytes, sizeof arguments->uuid.bytes);
         n = 2;
     }
@@ -255,6 +284,12 @@ bool bus_request_read(sd_bus_message *call, const Caller *caller, const BusDefau
         if (!caller_user_name(defaults->patience, arguments.uid, ret_request->owner_user, error))
             return false;
         ret_request->manager.target.owner_user = ret_request->owner_user;
+    } else if (row->method == MANAGER_ADOPT) {
+        uint32_t uid = ret_request->manager.repair.owner_uid;
+
+        if (!caller_user_name(defaults->patience, uid, ret_request->owner_user, error))
+            return false;
+        ret_request->manager.repair.owner_user = ret_request->owner_user;
     }
     return true;
 }
@@ -333,6 +368,14 @@ void bus_request_purpose(const BusRequest *request, BusPurpose *ret_purpose) {
         purpose.has_target = !m->target.raw;
         purpose.target = m->target.uuid;
         break;
+    case MANAGER_ADOPT:
+    case MANAGER_FORGET:
+    case MANAGER_REPAIR: {
+        g_autofree char *quoted = bus_quote(m->repair.key);
+
+        g_strlcpy(purpose.subject, quoted, sizeof purpose.subject);
+        break;
+    }
     }
     *ret_purpose = purpose;
 }
@@ -345,7 +388,10 @@ int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t res
     case MANAGER_SETUP_DATA:
     case MANAGER_ALLOCATE_MGMT:
     case MANAGER_ALLOCATE_DATA:
+    case MANAGER_ADOPT:
         return sd_bus_reply_method_return(call, "o", pmemd_region_path(result, path));
+    case MANAGER_FORGET:
+        return sd_bus_reply_method_return(call, "o", sd_id128_is_null(result) ? "/" : pmemd_job_path(result, path));
     case MANAGER_RELEASE_DATA:
         return sd_bus_reply_method_return(call, "o", pmemd_job_path(result, path));
     case MANAGER_RELEASE_MGMT:
@@ -354,9 +400,42 @@ int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t res
     case MANAGER_ATTACH: /* never: see bus-lease */
     case MANAGER_DETACH:
     case MANAGER_CLEAR_BAD_FRAMES: /* bus_bad_reply_lost() */
+    case MANAGER_REPAIR:
         break;
     }
     return sd_bus_reply_method_return(call, NULL);
+}
+
+int bus_request_reply_repair(sd_bus_message *call, const RepairReport *report) {
+    const struct {
+        const char *key;
+        uint32_t value;
+    } numbers[] = {
+        { "Kept", report->kept },       { "Lost", report->lost },       { "LostRecords", report->lost_records },
+        { "Missing", report->missing }, { "Orphans", report->orphans },
+    };
+    g_autoptr(GString) text = g_string_new(NULL);
+    sd_bus_message *reply = NULL;
+
+    for (guint i = 0; i < report->lines->len; i++)
+        g_string_append_printf(text, "%s\n", (const char *) g_ptr_array_index(report->lines, i));
+
+    int r = sd_bus_message_new_method_return(call, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+    for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(numbers); i++)
+        r = sd_bus_message_append(reply, "{sv}", numbers[i].key, "u", numbers[i].value);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "Applied", "b", (int) report->applied, "Needed", "b",
+                                  (int) report->needed, "Evidence", "s", report->evidence ?: "");
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "{sv}", "Report", "s", text->str);
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    sd_bus_message_unref(reply);
+    return r;
 }
 
 int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {

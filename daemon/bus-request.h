@@ -22,7 +22,7 @@ typedef struct {
     ManagerRequest manager;
     uint64_t hash;                       /* of all arguments, for request-ids */
     bool dry_run;                        /* CLEAR_BAD_FRAMES: say what would be done */
-    char owner_user[PMEMD_USER_MAX + 1]; /* SET_OWNER: where manager.target.owner_user points */
+    char owner_user[PMEMD_USER_MAX + 1]; /* SET_OWNER, ADOPT: where their owner_user points */
 } BusRequest;
 
 /* Reads call, whose member names one of the ManagerMethods. caller becomes the owner. INVALID_ARGUMENT,
@@ -38,4 +38,5 @@ void bus_request_purpose(const BusRequest *request, BusPurpose *ret_purpose);
 
 /* Answers call with what method returns when it was done. Negative errno: not sent. */
 int bus_request_reply(sd_bus_message *call, ManagerMethod method, sd_id128_t result);
+int bus_request_reply_repair(sd_bus_message *call, const RepairReport *report);
 int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan);

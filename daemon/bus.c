@@ -67,7 +67,8 @@ typedef struct {
     Caller caller; /* may be gone when it is done */
     BusAuditRegion before;
     sd_id128_t request_id;
-    GArray *lost; /* ManagerLost, of ClearBadFrames; else NULL */
+    GArray *lost;         /* ManagerLost, of ClearBadFrames; else NULL */
+    RepairReport *report; /* of Repair; else NULL */
 } Pending;
 
 /* --- methods --- */
@@ -85,12 +86,15 @@ static void on_change_done(void *data, sd_id128_t result, const GError *error) {
                        pending->request_id);
         if (pending->lost)
             r = bus_bad_reply_lost(pending->call, pending->lost);
+        else if (pending->report)
+            r = bus_request_reply_repair(pending->call, pending->report);
         else if (pending->method != MANAGER_ATTACH)
             r = bus_request_reply(pending->call, pending->method, result);
         bus_view_answered(pending->view, pending->call, r);
     }
     if (pending->lost)
         g_array_unref(pending->lost);
+    repair_report_free(pending->report);
     sd_bus_message_unref(pending->call);
     g_free(pending);
 }
@@ -137,6 +141,10 @@ static bool run_change(void *data, sd_bus_message *call, const Caller *caller, b
     };
     if (request.manager.method == MANAGER_SET_OWNER)
         request.manager.target.owner_user = request.owner_user;
+    else if (request.manager.method == MANAGER_ADOPT)
+        request.manager.repair.owner_user = request.owner_user;
+    else if (request.manager.method == MANAGER_REPAIR)
+        request.manager.repair.report = pending->report = repair_report_new();
     if (request.manager.method == MANAGER_ATTACH) {
         request.manager.lease.sender = sd_bus_message_get_sender(call);
         request.manager.lease.bus_id = bus_lease_bus_id(bus->leases);
@@ -428,6 +436,12 @@ static const sd_bus_vtable manager_vtable[] = {
                             SD_BUS_RESULT("a(ssssustsbt)", leases, "s", next), handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ClearBadFrames", SD_BUS_ARGS("o", region, "a{sv}", options),
                             SD_BUS_RESULT("a(ottt)", lost), handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Adopt", SD_BUS_ARGS("s", device, "a{sv}", options), SD_BUS_RESULT("o", region),
+                            handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_ARGS("s", what, "a{sv}", options), SD_BUS_RESULT("o", job), handle_change,
+                            ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Repair", SD_BUS_ARGS("s", pool, "a{sv}", options), SD_BUS_RESULT("a{sv}", report),
+                            handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("CountRegions", SD_BUS_ARGS("s", kind), SD_BUS_RESULT("u", count), handle_count, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListRaw", SD_BUS_ARGS("s", after, "u", max),
                             SD_BUS_RESULT("a(sttiitttttsss)", regions, "s", next), handle_list, ANYONE),

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/hints.h"
 
+#include "daemon/crc32c.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -115,7 +116,10 @@ static int write_all(int fd, const uint8_t *bytes, size_t len) {
 bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, const uint8_t *bytes, size_t len,
                          char **ret_path, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
-    g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT ".img", pmemd_uuid_format(uuid, text), seq);
+    len = MIN(len, EVIDENCE_MAX_BYTES);
+    /* What is in it belongs to its name: another damage behind the same last record is evidence of its own. */
+    g_autofree char *name =
+        g_strdup_printf("%s-%" G_GUINT64_FORMAT "-%08x.img", pmemd_uuid_format(uuid, text), seq, crc32c(0, bytes, len));
     g_autofree char *path = g_build_filename(state_dir, "evidence", name, NULL);
     g_autofree char *temp = g_strconcat(path, ".tmp", NULL);
 
@@ -124,7 +128,7 @@ bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, c
 
         if (fd < 0)
             return fail(error, errno, "create", temp);
-        int r = write_all(fd, bytes, MIN(len, EVIDENCE_MAX_BYTES));
+        int r = write_all(fd, bytes, len);
         close(fd);
         if (r == 0 && rename(temp, path) < 0)
             r = errno;

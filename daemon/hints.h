@@ -27,7 +27,7 @@ bool hints_has(const char *state_dir, HintKind kind, sd_id128_t uuid);
 /* All of one kind: sd_id128_t elements. Names that are not uuids are left alone. */
 GArray *hints_list(const char *state_dir, HintKind kind, GError **error);
 
-/* Keeps the first len bytes (at most 64 MiB of them) as STATE/evidence/<uuid>-<seq>.img, mode 0600, once: an
- * existing one is left as it is. *ret_path: where; the caller's. */
+/* Keeps the first len bytes (at most 64 MiB of them) as STATE/evidence/<uuid>-<seq>-<crc32c of them>.img, mode 0600,
+ * once: an existing one is left as it is. *ret_path: where; the caller's. */
 bool hints_keep_evidence(const char *state_dir, sd_id128_t uuid, uint64_t seq, const uint8_t *bytes, size_t len,
                          char **ret_path, GError **error);

@@ -147,6 +147,7 @@ bool jf_type_is_known(uint16_t type) {
     case JF_LEASE:
     case JF_UNLEASE:
     case JF_ERASE_PROGRESS:
+    case JF_ADOPT:
         return true;
     default:
         return false;

@@ -43,6 +43,7 @@ typedef enum {
     JF_NAME = 0x800f,           /* JfName: (new) name of a region or of the pool itself (its member uuid) */
     JF_OWNER = 0x8010,          /* JfOwner: (new) owner */
     JF_REQUEST = 0x8011,        /* JfRequest: a request-id that was answered (snapshots; first records of a pool) */
+    JF_ADOPT = 0x8012,          /* JfAdopt: a live region whose device has the tag of another pool (Adopt; snapshots) */
 } JfType;
 
 #define JF_TYPE_MUST_UNDERSTAND 0x8000u
@@ -169,6 +170,11 @@ typedef struct {
 #define JF_REGION_FLAGS_KNOWN JF_REGION_DIRTY
 
 typedef struct {
+    JfRegion region;
+    uint32_t tag_pool; /* the number of a pool in the tag of the device, which stays as it is */
+} JfAdopt;
+
+typedef struct {
     sd_id128_t uuid;
 } JfRef;
 
@@ -281,6 +287,8 @@ size_t jf_region_encode(const JfRegion *r, uint8_t buf[static JF_PAYLOAD_MAX]);
 /* What jf_region_encode() returns for a name and a user of these lengths. */
 size_t jf_region_payload_len(size_t name_len, size_t user_len);
 bool jf_region_decode(const uint8_t *buf, size_t len, JfRegion *ret_r);
+size_t jf_adopt_encode(const JfAdopt *a, uint8_t buf[static JF_PAYLOAD_MAX]);
+bool jf_adopt_decode(const uint8_t *buf, size_t len, JfAdopt *ret_a);
 size_t jf_ref_encode(const JfRef *r, uint8_t buf[static JF_PAYLOAD_MAX]);
 bool jf_ref_decode(const uint8_t *buf, size_t len, JfRef *ret_r);
 size_t jf_delete_encode(const JfDelete *d, uint8_t buf[static JF_PAYLOAD_MAX]);

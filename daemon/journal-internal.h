@@ -27,6 +27,11 @@ struct Journal {
     uint64_t next_seq;
     uint32_t prev_crc;
     bool tail_torn; /* replay dropped the torn record at pos */
+
+    /* of journal_salvage() alone */
+    bool salvaged;
+    bool root_restored; /* no copy on the medium is root */
+    uint64_t newest;    /* the highest generation and epoch that any root or area has */
 };
 
 /*
@@ -34,6 +39,15 @@ struct Journal {
  * where it is not what they were. Writes nothing. j->verdict comes in as CLEAN or READ_ONLY.
  */
 void journal_replay(Journal *j, JournalApply apply, void *data);
+
+/* The same under j->root, whatever the medium says: for repair. */
+void journal_replay_root(Journal *j, JournalApply apply, void *data);
+
+/* Makes the area that j->root does not name the live one, with the snapshot that emit gives, as generation and epoch gen.
+ * false with NO_SPACE: nothing changed; HARDWARE: j->failed. */
+bool journal_switch_area(Journal *j, uint64_t gen, uint64_t epoch, JournalEmit emit, void *data, GError **error);
+/* Writes j->root to both its places; 0 or negative errno. */
+int journal_write_root(Journal *j);
 
 /* Sets the verdict and says why. */
 void journal_condemn(Journal *j, JournalVerdict verdict, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -8,6 +8,7 @@
 enum {
     REGION_NAME_LEN = 120,
     REGION_USER_LEN = 121,
+    ADOPT_TAG_POOL = 124,
     REGION_TEXT = 128,
     NAME_LEN = 16,
     NAME_TEXT = 24,
@@ -127,6 +128,29 @@ bool jf_region_decode(const uint8_t *buf, size_t len, JfRegion *ret_r) {
         !get_text(buf + REGION_TEXT + name_len, user_len, r.user))
         return false;
     *ret_r = r;
+    return true;
+}
+
+/* A region's, with the number where its payload has zeros. */
+size_t jf_adopt_encode(const JfAdopt *a, uint8_t buf[static JF_PAYLOAD_MAX]) {
+    size_t len = jf_region_encode(&a->region, buf);
+
+    put_le32(buf + ADOPT_TAG_POOL, a->tag_pool);
+    return len;
+}
+
+bool jf_adopt_decode(const uint8_t *buf, size_t len, JfAdopt *ret_a) {
+    uint8_t region[JF_PAYLOAD_MAX];
+    JfAdopt a;
+
+    if (len < REGION_TEXT || len > sizeof region)
+        return false;
+    memcpy(region, buf, len);
+    put_le32(region + ADOPT_TAG_POOL, 0);
+    if (!jf_region_decode(region, len, &a.region))
+        return false;
+    a.tag_pool = get_le32(buf + ADOPT_TAG_POOL);
+    *ret_a = a;
     return true;
 }
 

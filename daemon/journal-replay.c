@@ -258,6 +258,9 @@ static void apply_records(Journal *j, JournalApply apply, void *data) {
         if (jf_type_is_known(rec.type) && !is_framing(rec.type) && !apply(&record, data, &error)) {
             journal_condemn(j, JOURNAL_CORRUPT, "record %" G_GUINT64_FORMAT " at byte 0x%" G_GINT64_MODIFIER "x: %s",
                             seq, pos, error ? error->message : "it contradicts those before it");
+            /* What follows counts no more than what follows any other fault. */
+            j->pos = pos;
+            j->next_seq = seq;
             return;
         }
         pos += in_snapshot ? jf_snapshot_bytes(rec.payload_len) : jf_log_bytes(rec.payload_len, j->sb.geo.stride);
@@ -265,8 +268,11 @@ static void apply_records(Journal *j, JournalApply apply, void *data) {
 }
 
 void journal_replay(Journal *j, JournalApply apply, void *data) {
-    if (!find_root(j))
-        return;
+    if (find_root(j))
+        journal_replay_root(j, apply, data);
+}
+
+void journal_replay_root(Journal *j, JournalApply apply, void *data) {
     j->seed = jf_record_seed(j->sb.journal_uuid, j->root.epoch);
     j->area_end = j->root.area_off + j->root.area_len;
 

@@ -504,19 +504,21 @@ bool journal_wants_checkpoint(const Journal *j) {
     return (j->pos - j->log_start) / 3 >= (j->area_end - j->pos);
 }
 
-bool journal_checkpoint(Journal *j, JournalEmit emit, void *data, GError **error) {
-    if (!check_writable(j, error))
-        return false;
+int journal_write_root(Journal *j) {
+    return write_root(j->medium, &j->sb, &j->root);
+}
+
+bool journal_switch_area(Journal *j, uint64_t gen, uint64_t epoch, JournalEmit emit, void *data, GError **error) {
     g_autoptr(JournalSnapshot) s = journal_snapshot_collect(emit, data);
     const JfGeometry *geo = &j->sb.geo;
     if (!journal_snapshot_check_fits(s, geo, error))
         return false;
 
     JfRoot root = {
-        .gen = j->root.gen + 1,
+        .gen = gen,
         .area_off = j->root.area_off == geo->area_off[0] ? geo->area_off[1] : geo->area_off[0],
         .area_len = geo->area_len,
-        .epoch = j->root.epoch + 1,
+        .epoch = epoch,
         .first_seq = j->next_seq,
         .n_snap = s->items->len,
     };
@@ -540,4 +542,8 @@ bool journal_checkpoint(Journal *j, JournalEmit emit, void *data, GError **error
     j->next_seq = end.next_seq;
     j->prev_crc = end.prev_crc;
     return true;
+}
+
+bool journal_checkpoint(Journal *j, JournalEmit emit, void *data, GError **error) {
+    return check_writable(j, error) && journal_switch_area(j, j->root.gen + 1, j->root.epoch + 1, emit, data, error);
 }

@@ -85,4 +85,25 @@ bool journal_wants_checkpoint(const Journal *j); /* the log is 75 % full */
 /* Writes the snapshot that emit gives to the idle area and switches to it. NO_SPACE: does not fit, nothing changed. */
 bool journal_checkpoint(Journal *j, JournalEmit emit, void *data, GError **error);
 
+/* --- repair (journal-repair.c), which somebody has to ask for --- */
+
+/*
+ * Opens a corrupt journal, writes nothing, and applies what a repair would keep: the records before the fault, of the
+ * newest area whose snapshot is whole, also when its root is lost. lost (may be NULL) is called for each whole record
+ * behind the fault that the repair would drop, in the order of the medium. NULL with error: HARDWARE, or CORRUPT when
+ * there is neither superblock nor root nor snapshot to go by; NOT_SUPPORTED: a newer format; READ_ONLY: must not be
+ * written.
+ */
+typedef void (*JournalLost)(const JournalRecord *record, void *data);
+Journal *journal_salvage(Medium *medium, JournalApply apply, JournalLost lost, void *data, GError **error);
+/* Whether its root was put together from what its area says. */
+bool journal_root_is_restored(const Journal *j);
+/*
+ * Makes what emit gives the journal: in the area that was not salvaged, which stays as it is until the next checkpoint;
+ * a crash on the way leaves the journal corrupt as before, or repaired. rewrite = false: where only the root is
+ * lost, that alone is written. The journal is to be opened anew afterwards, also when this failed (HARDWARE,
+ * NO_SPACE).
+ */
+bool journal_repair(Journal *j, bool rewrite, JournalEmit emit, void *data, GError **error);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Journal, journal_free)

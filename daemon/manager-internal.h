@@ -3,9 +3,9 @@
 /*
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
- * manager-bad.c keeps bad frames; manager-start.c recovers; manager-listing.c takes in what the platform shows; manager-backend.c calls the backend;
- * manager-create.c, manager-pool.c, manager-release.c, manager-erase.c and manager-lease.c are the operations. Nobody else
- * includes it.
+ * manager-bad.c keeps bad frames; manager-start.c recovers; manager-listing.c takes in what the platform shows;
+ * manager-backend.c calls the backend; manager-create.c, manager-pool.c, manager-release.c, manager-erase.c,
+ * manager-lease.c, manager-adopt.c, manager-forget.c and manager-repair.c are the operations. Nobody else includes it.
  */
 #pragma once
 
@@ -54,7 +54,7 @@ struct Op {
     Manager *m;
     void (*start)(Op *op); /* takes the operation up; ends in op_finish(), then or later */
     ManagerRequest request;
-    char *name, *pool_key, *user; /* owned copies of the request's strings */
+    char *name, *pool_key, *user, *key, *owner_user; /* owned copies of the request's strings */
     uint64_t hash;
     GArray *waiters;      /* Waiter: whoever asked, and who joined by request-id */
     uint64_t queued_usec; /* when it came in; 0: no caller waits for it */
@@ -76,6 +76,7 @@ struct Op {
     BackendDevice *device;
     BackendOutcome outcome;
     bool ok;
+    bool is_mgmt; /* forget: the device is a mgmt region's */
     bool cleaned; /* a failed setup left nothing behind */
     bool renew;   /* the device is to be renewed first */
     BackendLoan *loan;
@@ -87,12 +88,13 @@ struct Op {
     MapperList *mappers; /* who has the device mapped */
     ManagerContentDone content_done;
     void *content_data;
-    GPtrArray *media; /* start: FoundMedium * */
-    GArray *doomed;   /* start: Doomed, devices to be destroyed */
-    GArray *kept;     /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
-    guint next;       /* start: index into doomed */
-    GArray *bad;      /* frame-set: to be cleared */
-    GArray *cleared;  /* frame-set: what was */
+    GPtrArray *media;        /* start: FoundMedium * */
+    GArray *doomed;          /* start: Doomed, devices to be destroyed */
+    GArray *kept;            /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
+    guint next;              /* start: index into doomed */
+    GArray *bad;             /* frame-set: to be cleared */
+    GArray *cleared;         /* frame-set: what was */
+    void (*settled)(Op *op); /* op_settle(): what comes after it */
 };
 
 /* manager.c */
@@ -134,6 +136,21 @@ Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, Fram
 void manager_close_pool(Pool *pool);
 /* ERASE_PROGRESS of the region. */
 bool manager_append_erase(Manager *m, Region *region, const Erase *erase, GError **error);
+/* Keeps a copy of the journal, once for each state of it; where. */
+char *manager_keep_evidence(Manager *m, const Pool *pool, GError **error);
+/* For journal_salvage() and journal_repair(): a record applied to, and all records of, a pool of any state. */
+typedef struct {
+    State *state;
+    Pool *pool;
+} ManagerApply;
+bool manager_apply_record(const JournalRecord *record, void *data, GError **error);
+void manager_emit_snapshot(JournalSnapshot *snapshot, void *data);
+/* Writes all that the model has of the pool into the journal's other area. */
+bool manager_checkpoint(Manager *m, Pool *pool, GError **error);
+/* The mark of a start on this machine. */
+bool manager_append_open(Manager *m, Pool *pool, GError **error);
+/* Was the pool, which can be written else, last used on another machine? */
+bool manager_is_other_machines(const Manager *m, const Pool *pool);
 uint64_t manager_now_usec(void);
 
 /* manager-backend.c: the backend's operations, as backend.h has them, and timed. On the worker's thread. */
@@ -172,6 +189,20 @@ void op_run_destroy(void *data);
 
 /* manager-start.c */
 void start_op_begin(Op *op);
+/* Compares the regions of pool (NULL: all) with op->listing, and finishes or undoes what was cut off; then calls
+ * settled. */
+void op_settle(Op *op, Pool *pool, void (*settled)(Op *op));
+
+/* manager-adopt.c */
+/* The device that is no region's or pool's, by its name or uuid. */
+Foreign *manager_find_device(Manager *m, const char *key, GError **error);
+const BackendDevice *listing_find_foreign(const BackendListing *listing, const Foreign *foreign);
+const Region *manager_region_of_device(const Manager *m, sd_id128_t device_uuid);
+/* Is it the only one with its uuid? */
+bool manager_check_unique(const Manager *m, const BackendListing *listing, const BackendDevice *device, GError **error);
+/* Makes the orphan a region, durably; foreign is gone then. The wish's device and usable frames are looked up. NULL:
+ * it is as it was, or the pool's journal failed. */
+Region *op_adopt(Op *op, Foreign *foreign, const AdoptRequest *wish, GError **error);
 
 /* manager-listing.c */
 void refresh_start(Op *op);
@@ -218,6 +249,9 @@ void set_owner_start(Op *op);
 void finish_erase_start(Op *op);
 /* The content of the quarantined region at hand is erased: its device's end, then the region's. */
 void finish_release(Op *op, const Region *region);
+void adopt_start(Op *op);
+void forget_start(Op *op);
+void repair_start(Op *op);
 
 /* manager-lease.c */
 void attach_start(Op *op);

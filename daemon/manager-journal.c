@@ -14,13 +14,8 @@ uint64_t manager_now_usec(void) {
     return (uint64_t) g_get_real_time();
 }
 
-typedef struct {
-    State *state;
-    Pool *pool;
-} ApplyTo;
-
-static bool apply_record(const JournalRecord *record, void *data, GError **error) {
-    const ApplyTo *to = data;
+bool manager_apply_record(const JournalRecord *record, void *data, GError **error) {
+    const ManagerApply *to = data;
 
     return state_apply(to->state, to->pool, record->type, record->txid, record->payload, record->len, error);
 }
@@ -29,16 +24,16 @@ static void emit_record(void *data, uint16_t type, uint64_t txid, const uint8_t 
     journal_snapshot_add(data, type, txid, payload, len);
 }
 
-static void emit_snapshot(JournalSnapshot *snapshot, void *data) {
-    const ApplyTo *from = data;
+void manager_emit_snapshot(JournalSnapshot *snapshot, void *data) {
+    const ManagerApply *from = data;
 
     state_emit(from->state, from->pool, emit_record, snapshot);
 }
 
-static bool checkpoint(Manager *m, Pool *pool, GError **error) {
-    ApplyTo from = { m->state, pool };
+bool manager_checkpoint(Manager *m, Pool *pool, GError **error) {
+    ManagerApply from = { m->state, pool };
 
-    return journal_checkpoint(pool->journal, emit_snapshot, &from, error);
+    return journal_checkpoint(pool->journal, manager_emit_snapshot, &from, error);
 }
 
 /* What is durable in a file that somebody removed or cut is lost all the same: nothing of it may be acknowledged. */
@@ -83,7 +78,7 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
         return false;
     }
     /* An early checkpoint that does not fit costs nothing: the append below may still find room. */
-    if (journal_wants_checkpoint(pool->journal) && !checkpoint(m, pool, &local)) {
+    if (journal_wants_checkpoint(pool->journal) && !manager_checkpoint(m, pool, &local)) {
         after_failed_write(m, pool, &local);
         if (!g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
             g_propagate_error(error, g_steal_pointer(&local));
@@ -95,7 +90,8 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
         return check_intact(m, pool, error);
     if (g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
         g_clear_error(&local);
-        if (checkpoint(m, pool, &local) && journal_append(pool->journal, type, txid, payload, len, NULL, &local))
+        if (manager_checkpoint(m, pool, &local) &&
+            journal_append(pool->journal, type, txid, payload, len, NULL, &local))
             return check_intact(m, pool, error);
     }
     after_failed_write(m, pool, &local);
@@ -145,22 +141,33 @@ bool manager_append_erase(Manager *m, Region *region, const Erase *erase, GError
 /* --- opening --- */
 
 /* The journal's part of the medium, pages that cannot be read left zero. */
-static void keep_evidence(Manager *m, Pool *pool, Medium *medium) {
-    g_autoptr(GError) error = NULL;
-    g_autofree char *path = NULL, *reason = NULL;
+char *manager_keep_evidence(Manager *m, const Pool *pool, GError **error) {
+    Medium *medium = pool->medium;
+    char *path = NULL;
     size_t len = (size_t) MIN(pool->sb.geo.mgmt_off, medium->size);
     g_autofree uint8_t *copy = g_try_malloc0(len);
 
-    if (!copy)
-        return;
+    if (!copy) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE, "no memory for a copy of %zu bytes", len);
+        return NULL;
+    }
     for (size_t off = 0; off < len; off += PMEMD_FRAME_SIZE) {
         size_t n = MIN(PMEMD_FRAME_SIZE, len - off);
 
         if (medium_readable(medium, off, n) == 0)
             memcpy(copy + off, medium_base(medium) + off, n);
     }
-    if (hints_keep_evidence(m->state_dir, pool->sb.member_uuid, journal_next_seq(pool->journal), copy, len, &path,
-                            &error))
+    if (!hints_keep_evidence(m->state_dir, pool->sb.member_uuid, journal_next_seq(pool->journal), copy, len, &path,
+                             error))
+        return NULL;
+    return path;
+}
+
+static void take_corrupt(Manager *m, Pool *pool) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = manager_keep_evidence(m, pool, &error), *reason = NULL;
+
+    if (path)
         reason = g_strdup_printf("%s; a copy was kept as %s", journal_report(pool->journal), path);
     else
         reason = g_strdup_printf("%s; no copy could be kept: %s", journal_report(pool->journal), error->message);
@@ -168,7 +175,7 @@ static void keep_evidence(Manager *m, Pool *pool, Medium *medium) {
 }
 
 /* Every start leaves its mark: who used the pool last, and on which machine. */
-static bool append_open(Manager *m, Pool *pool, GError **error) {
+bool manager_append_open(Manager *m, Pool *pool, GError **error) {
     JfOpen record = { .boot_id = m->boot_id, .machine_id = m->machine_id, .time = manager_now_usec() };
     uint8_t buf[JF_PAYLOAD_MAX];
 
@@ -176,9 +183,15 @@ static bool append_open(Manager *m, Pool *pool, GError **error) {
     return manager_append(m, pool, JF_OPEN, 0, buf, jf_open_encode(&record, buf), error);
 }
 
-static void take_verdict(Manager *m, Pool *pool, Medium *medium) {
-    g_autoptr(GError) error = NULL;
+bool manager_is_other_machines(const Manager *m, const Pool *pool) {
     sd_id128_t last = pool->last_open.machine_id;
+
+    return pool->journal && journal_verdict(pool->journal) == JOURNAL_CLEAN && !journal_failed(pool->journal) &&
+           !sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id);
+}
+
+static void take_verdict(Manager *m, Pool *pool) {
+    g_autoptr(GError) error = NULL;
 
     switch (journal_verdict(pool->journal)) {
     case JOURNAL_CLEAN:
@@ -190,16 +203,17 @@ static void take_verdict(Manager *m, Pool *pool, Medium *medium) {
         manager_set_pool_state(m, pool, POOL_UNSUPPORTED, EVENT_POOL_UNSUPPORTED, journal_report(pool->journal));
         return;
     case JOURNAL_CORRUPT:
-        keep_evidence(m, pool, medium);
+        take_corrupt(m, pool);
         return;
     }
-    if (!sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id)) {
+    if (manager_is_other_machines(m, pool)) {
         manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_POOL_OTHER_MACHINE,
-                               "it was last used on another machine, whose guests may still count on it");
+                               "it was last used on another machine, whose guests may still count on it; when they do "
+                               "not, adopt it (pmemctl adopt)");
         state_void_leases(m->state, pool); /* of that machine's guests */
         return;
     }
-    if (!append_open(m, pool, &error) && pool->state == POOL_OK) {
+    if (!manager_append_open(m, pool, &error) && pool->state == POOL_OK) {
         g_autofree char *reason = g_strdup_printf("the start could not be journalled: %s", error->message);
 
         manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_WRITE_FAILED, reason);
@@ -212,9 +226,9 @@ Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, Fram
     if (!pool)
         return NULL;
 
-    ApplyTo to = { m->state, pool };
+    ManagerApply to = { m->state, pool };
     state_begin_replay(pool);
-    pool->journal = journal_open(medium, true, apply_record, &to, error);
+    pool->journal = journal_open(medium, true, manager_apply_record, &to, error);
     if (!pool->journal) {
         state_remove_pool(m->state, pool);
         return NULL;
@@ -227,7 +241,7 @@ Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, Fram
         manager_set_pool_state(m, pool, POOL_CORRUPT, EVENT_POOL_CORRUPT,
                                conflict->message); /* not even this start is journalled */
     else
-        take_verdict(m, pool, medium);
+        take_verdict(m, pool);
     return pool;
 }
 

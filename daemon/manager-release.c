@@ -199,7 +199,7 @@ static void on_device_destroyed(void *data) {
 void finish_release(Op *op, const Region *region) {
     op->device_uuid = region->device_uuid;
     /* Label-less memory stores no tag; there the backend goes by the uuid alone. */
-    backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
+    recovery_region_tag(region, op->tag);
     op_work(op, run_destroy_released, on_device_destroyed);
 }
 

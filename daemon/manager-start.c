@@ -265,7 +265,8 @@ static const BackendDevice *device_table_find(const DeviceTable *table, const Re
     return first;
 }
 
-static void compare_regions(Op *op) {
+/* pool NULL: of all pools. */
+static void compare_regions(Op *op, const Pool *pool) {
     Manager *m = op->m;
     g_auto(DeviceTable) devices = { 0 };
     g_autoptr(GPtrArray) regions = g_ptr_array_new();
@@ -273,7 +274,8 @@ static void compare_regions(Op *op) {
     device_table_fill(&devices, op->listing);
     /* Settling removes regions: collect them first. */
     for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
-        g_ptr_array_add(regions, region);
+        if (!pool || region->pool == pool)
+            g_ptr_array_add(regions, region);
     for (guint i = 0; i < regions->len; i++) {
         Region *region = g_ptr_array_index(regions, i);
 
@@ -359,7 +361,7 @@ static void on_last_listing(void *data) {
     Op *op = data;
 
     op_take_listing(op);
-    start_done(op);
+    op->settled(op);
 }
 
 static void on_destroyed(void *data) {
@@ -394,7 +396,7 @@ static void start_destroy_next(Op *op) {
         if (op->doomed->len > 0)
             op_work(op, op_run_list, on_last_listing);
         else
-            start_done(op);
+            op->settled(op);
         return;
     }
 
@@ -404,12 +406,22 @@ static void start_destroy_next(Op *op) {
     op_work(op, op_run_destroy, on_destroyed);
 }
 
+void op_settle(Op *op, Pool *pool, void (*settled)(Op *op)) {
+    op->settled = settled;
+    op->next = 0;
+    if (!op->doomed)
+        op->doomed = g_array_new(FALSE, FALSE, sizeof(Doomed));
+    compare_regions(op, pool);
+    start_destroy_next(op);
+}
+
 /* After ready: the loop has had a chance to answer lists. */
 static int on_compare(sd_event_source *source, void *data) {
     Op *op = data;
 
     (void) source;
-    compare_regions(op);
+    op->settled = start_done;
+    compare_regions(op, NULL);
     manager_take_listing(op->m, op->listing);
     compare_hints(op, HINT_SETUP);
     compare_hints(op, HINT_RELEASE);

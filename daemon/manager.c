@@ -221,6 +221,8 @@ static void op_free(Op *op) {
     g_array_unref(op->waiters);
     g_free(op->name);
     g_free(op->pool_key);
+    g_free(op->key);
+    g_free(op->owner_user);
     g_free(op->user);
     g_free(op->raw_id);
     g_free(op);
@@ -459,6 +461,9 @@ bool manager_plan(Manager *m, const ManagerRequest *request, RegionPlan *ret_pla
     case MANAGER_ATTACH:
     case MANAGER_DETACH:
     case MANAGER_CLEAR_BAD_FRAMES:
+    case MANAGER_ADOPT:
+    case MANAGER_FORGET:
+    case MANAGER_REPAIR:
         break;
     }
     g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
@@ -577,10 +582,13 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
         [MANAGER_ATTACH] = attach_start,
         [MANAGER_DETACH] = detach_start,
         [MANAGER_CLEAR_BAD_FRAMES] = clear_bad_start,
+        [MANAGER_ADOPT] = adopt_start,
+        [MANAGER_FORGET] = forget_start,
+        [MANAGER_REPAIR] = repair_start,
     };
     g_autoptr(GError) error = NULL;
 
-    g_assert(request->method > 0 && request->method < G_N_ELEMENTS(starts));
+    g_assert(request->method > 0 && request->method < G_N_ELEMENTS(starts) && starts[request->method]);
     if (m->stopping || m->recovering) {
         error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_BUSY, "pmemd is %s; repeat the request when its State is \"ok\"",
                             m->stopping ? "stopping" : "comparing its journals with the platform");
@@ -634,6 +642,18 @@ void manager_submit(Manager *m, const ManagerRequest *request, uint64_t hash, Ma
         op->request.target.raw = op->name;
         if (request->target.lost)
             g_array_ref(request->target.lost);
+        break;
+    case MANAGER_ADOPT:
+    case MANAGER_FORGET:
+    case MANAGER_REPAIR:
+        op->key = g_strdup(request->repair.key);
+        op->pool_key = g_strdup(request->repair.mgmt);
+        op->name = g_strdup(request->repair.name);
+        op->owner_user = g_strdup(request->repair.owner_user);
+        op->request.repair.key = op->key;
+        op->request.repair.mgmt = op->pool_key;
+        op->request.repair.name = op->name;
+        op->request.repair.owner_user = op->owner_user;
         break;
     }
     op_add_waiter(op, done, data);

@@ -29,8 +29,27 @@ typedef enum {
     MANAGER_SET_OWNER = 8,
     MANAGER_ATTACH = 9,
     MANAGER_DETACH = 10,
+    MANAGER_ADOPT = 13,
+    MANAGER_FORGET = 14,
+    MANAGER_REPAIR = 15,
     MANAGER_CLEAR_BAD_FRAMES = 20,
 } ManagerMethod;
+
+/* What Repair found or did; the submitter's, filled before its answer is given. */
+typedef struct {
+    bool needed; /* the journal is corrupt; else there is nothing to repair */
+    bool applied;
+    char *evidence;     /* where the copy of the journal is; NULL: none */
+    guint kept;         /* data regions that the pool has after it */
+    guint lost;         /* data regions that the good part of the journal told of, and that it cannot keep */
+    guint lost_records; /* whole records behind the fault */
+    guint orphans;      /* devices of the pool that what is kept does not know */
+    guint missing;      /* data regions that are kept, but whose device is not there */
+    GPtrArray *lines;   /* char *: all of it in words */
+} RepairReport;
+
+RepairReport *repair_report_new(void);
+void repair_report_free(RepairReport *report); /* NULL is fine */
 
 /* One request for a change. Strings are copied by manager_submit(). */
 typedef struct {
@@ -64,6 +83,18 @@ typedef struct {
             bool allow_degraded;
             bool force; /* DETACH */
         } lease;
+        struct {                   /* ADOPT, FORGET, REPAIR */
+            const char *key;       /* name or uuid of a device; uuid of a region (FORGET) or pool */
+            const char *mgmt;      /* ADOPT, FORGET of an orphan: uuid or name of a pool; NULL: chosen */
+            const char *name;      /* ADOPT: of the region; NULL: none */
+            uint64_t extent_start; /* ADOPT: UINT64_MAX: chosen */
+            uint32_t owner_uid;    /* ADOPT */
+            const char *owner_user;
+            bool destroy; /* FORGET: a device may be destroyed for it */
+            bool apply;   /* REPAIR: do it */
+            bool force;   /* REPAIR: also without evidence */
+            RepairReport *report;
+        } repair;
     };
 } ManagerRequest;
 
@@ -178,3 +209,4 @@ uint64_t manager_stuck_usec(const Manager *m);
 void manager_set_erase_stuck(Manager *m, bool stuck);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Manager, manager_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RepairReport, repair_report_free)

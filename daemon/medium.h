@@ -81,6 +81,10 @@ Medium *medium_mapped_new(int fd, uint64_t size, bool treat_as_pmem, GError **er
  * Error: HARDWARE; fd then stays the caller's. */
 Medium *medium_file_new(int fd, uint64_t size, GError **error);
 
+/* Owns fd, a file or a device-dax that holds the first bytes of a medium of that size and class, for reading only. Error:
+ * HARDWARE; fd then stays the caller's. */
+Medium *medium_image_new(int fd, uint64_t size, MediumClass class, GError **error);
+
 /* For the implementations: whether what was stored in fd will be found again. An ordinary file that lost its name
  * (named: it had one) or its length behind our back gives -ENOENT or -ENODATA; what is acknowledged in it would be
  * lost. */

@@ -5,12 +5,16 @@
 #include <inttypes.h>
 #include <string.h>
 
+char *recovery_region_tag(const Region *region, char buf[static BACKEND_TAG_MAX]) {
+    return backend_tag_format_number(BACKEND_ROLE_DATA, region_tag_pool(region), region->device_uuid, buf);
+}
+
 /* Whether the platform's device is the one the journal means: a uuid alone could have been copied. A device without
  * a tag (label-less memory cannot store one) is known by its uuid, which is random. */
 static bool is_region_device(const Region *region, const BackendDevice *device, char **ret_reason) {
     char tag[BACKEND_TAG_MAX];
 
-    backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, tag);
+    recovery_region_tag(region, tag);
     if (device->tag[0] != '\0' && strcmp(device->tag, tag) != 0) {
         *ret_reason =
             g_strdup_printf("device %s has its uuid, but the tag \"%s\" where \"%s\" is expected; not touched",

@@ -28,6 +28,9 @@ typedef enum {
  */
 RecoveryAction recovery_decide_region(const Region *region, const BackendDevice *device, char **ret_reason);
 
+/* The tag that the device of the region has, if it has one. */
+char *recovery_region_tag(const Region *region, char buf[static BACKEND_TAG_MAX]);
+
 typedef enum {
     RECOVERY_DEVICE_FOREIGN,     /* not ours: occupied, never touched */
     RECOVERY_DEVICE_ORPHAN,      /* tagged as data of ours, in no journal: occupied, never deleted by itself */

@@ -33,8 +33,9 @@ bool rules_pool_writable(const Pool *pool, GError **error) {
         return false;
     case POOL_CORRUPT:
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_CORRUPT,
-                    "the journal of %s is corrupt, so it is only listed: %s; repair it, or use another one", who,
-                    reason);
+                    "the journal of %s is corrupt, so it is only listed: %s; repair it (pmemctl journal repair), or "
+                    "use another one",
+                    who, reason);
         return false;
     case POOL_UNSUPPORTED:
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
@@ -186,7 +187,7 @@ bool rules_release_data(const State *state, const Region *region, GError **error
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
                     "the device of %s, frames " RANGE_FORMAT
                     ", is missing on this host (%s), so it cannot be erased: bring "
-                    "the device back, then release it",
+                    "the device back, then release it; if it is gone for good, forget the region (pmemctl forget)",
                     who, RANGE_ARGS(region->range), reason);
         return false;
     case REGION_UNSETTLED:
@@ -300,8 +301,8 @@ bool rules_release_mgmt(const State *state, const Pool *pool, GError **error) {
         g_string_append_printf(holders, " with its number %08x", number);
     }
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
-                "%s is in use by %s: release the data regions, wait for the erase, bring missing devices back, delete "
-                "orphans",
+                "%s is in use by %s: release the data regions, wait for the erase, bring missing devices back or "
+                "forget their regions, adopt or forget orphans (pmemctl adopt, pmemctl forget)",
                 who, holders->str);
     return false;
 }

@@ -305,7 +305,7 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
     return true;
 }
 
-/* ---- data regions by size ---- */
+/* ---- data regions whose pool is chosen ---- */
 
 /* The pool that the request names. */
 static Pool *find_named_pool(const State *state, const char *text, GError **error) {
@@ -376,6 +376,67 @@ static Pool *choose_pool(const State *state, const RegionPlan *plan, size_t name
         g_propagate_error(error, g_steal_pointer(&unwritable));
     return NULL;
 }
+
+/* ---- orphans ---- */
+
+bool rules_adopt(const State *state, const Foreign *foreign, const AdoptRequest *request, RegionPlan *ret_plan,
+                 GError **error) {
+    size_t name_len = request->name ? strlen(request->name) : 0;
+    RegionPlan plan = {
+        .kind = REGION_KIND_DATA,
+        .raw = foreign->occupant.raw,
+        .range = request->usable,
+        .device = request->device,
+        .requested_bytes = placement_bytes(frame_range_frames(request->usable)),
+    };
+
+    if (!plan.raw || !foreign->occupant.map || !frame_range_contains(request->device, request->usable) ||
+        request->device.end != request->usable.end) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                    "device %s at " RANGE_FORMAT " lies in no raw region, or over a region of pmemd's: forget or "
+                    "release what has its frames (pmemctl locate), then adopt it",
+                    foreign->name, RANGE_ARGS(request->device));
+        return false;
+    }
+    plan.pool = request->pool ? find_named_pool(state, request->pool, error) : NULL;
+    if (request->pool && !plan.pool)
+        return false;
+    if (!plan.pool && state_pools(state)->len == 0) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
+                            "there is no management region that could keep a data region: set one up first");
+        return false;
+    }
+    if (!plan.pool)
+        plan.pool = choose_pool(state, &plan, name_len, error);
+    if (!plan.pool)
+        return false;
+
+    plan.required_frames = extent_frames(plan.pool, frame_range_frames(plan.range));
+    if (request->extent_start != UINT64_MAX) {
+        FrameRange rest = { request->extent_start, plan.pool->sb.range.end };
+
+        if (!frame_range_contains(plan.pool->sb.range, rest) || rest.start >= rest.end) {
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                        "frame 0x%" G_GINT64_MODIFIER "x is not one of the management region's " RANGE_FORMAT,
+                        request->extent_start, RANGE_ARGS(plan.pool->sb.range));
+            return false;
+        }
+        if (!plan_extent(plan.pool, rest, &plan, error))
+            return false;
+        if (!rules_journal_room(plan.pool, name_len, PMEMD_USER_MAX, error))
+            return false;
+    } else if (!pool_has_room(plan.pool, plan.required_frames, name_len, error) ||
+               !region_map_best_fit(plan.pool->extents, plan.required_frames, 1,
+                                    region_map_window(plan.pool->extents).start, &plan.extent)) {
+        return false;
+    }
+    if (!rules_name(state, plan.pool, request->name, NULL, error))
+        return false;
+    *ret_plan = plan;
+    return true;
+}
+
+/* ---- data regions by size ---- */
 
 bool rules_allocate_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error) {
     PlacementWish wish = { .bytes = request->bytes, .node = request->node, .alignment = request->alignment };

@@ -66,6 +66,18 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
 bool rules_allocate_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
 bool rules_allocate_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error);
 
+/* What Adopt is to make of an orphan. */
+typedef struct {
+    FrameRange device, usable; /* of the device */
+    const char *pool;          /* uuid or name; NULL: the nearest with room */
+    const char *name;          /* NULL: none */
+    uint64_t extent_start;     /* first frame of the management extent; UINT64_MAX: chosen */
+} AdoptRequest;
+
+/* foreign: the orphan itself, which has the frames now. */
+bool rules_adopt(const State *state, const Foreign *foreign, const AdoptRequest *request, RegionPlan *ret_plan,
+                 GError **error);
+
 /* May the owner have one more data region of so many bytes? LIMITS_EXCEEDED. */
 bool rules_owner(const State *state, const OwnerLimits *owner, uint64_t bytes, GError **error);
 /* Is what (owner_uid, owner_user) was recorded for this user's? A number that has another name now than then is somebody

@@ -66,6 +66,28 @@ static bool apply_region(State *state, Pool *pool, bool is_intent, uint64_t txid
     return true;
 }
 
+static bool apply_adopt(State *state, Pool *pool, const uint8_t *payload, size_t len, GError **error) {
+    JfAdopt record;
+
+    if (!jf_adopt_decode(payload, len, &record))
+        return malformed(error, "ADOPT");
+    Region *region = state_insert_region(state, pool, &record.region, NULL, error);
+    if (!region)
+        return false;
+    region_set_tag_pool(region, record.tag_pool);
+
+    JfRequest answer = {
+        .request_id = record.region.request_id,
+        .request_hash = record.region.request_hash,
+        .request_uid = record.region.request_uid,
+        .request_method = record.region.request_method,
+        .result = region->uuid,
+        .time = record.region.time,
+    };
+    state_add_answer(state, pool, &answer);
+    return true;
+}
+
 static bool apply_delete(State *state, Pool *pool, uint64_t txid, const uint8_t *payload, size_t len, GError **error) {
     JfDelete record;
 
@@ -291,6 +313,9 @@ bool state_apply(State *state, Pool *pool, uint16_t type, uint64_t txid, const u
     case JF_INTENT_CREATE:
         ok = apply_region(state, pool, type == JF_INTENT_CREATE, txid, payload, len, error);
         break;
+    case JF_ADOPT:
+        ok = apply_adopt(state, pool, payload, len, error);
+        break;
     case JF_DEL: {
         JfRef record;
         Region *region;
@@ -358,7 +383,13 @@ static void emit_region(const State *state, const Region *region, StateEmit emit
     bool creating = intent && !intent->deleting;
 
     region_to_record(region, &record);
-    emit(data, creating ? JF_INTENT_CREATE : JF_ADD, creating ? intent->txid : 0, buf, jf_region_encode(&record, buf));
+    if (region->adopted) {
+        JfAdopt adopt = { .region = record, .tag_pool = region_tag_pool(region) };
+
+        emit(data, JF_ADOPT, 0, buf, jf_adopt_encode(&adopt, buf));
+    } else
+        emit(data, creating ? JF_INTENT_CREATE : JF_ADD, creating ? intent->txid : 0, buf,
+             jf_region_encode(&record, buf));
     if (intent && intent->deleting) {
         JfDelete delete = {
             .region_uuid = region->uuid,

@@ -58,6 +58,8 @@ void state_drop_bad(Pool *pool, sd_id128_t uuid);
 void state_emit_bad(const Pool *pool, sd_id128_t uuid, StateEmit emit, void *data);
 /* Keeps the answer, forgets the oldest one past the cap; the same (id, uid) replaces. */
 void state_add_answer(State *state, Pool *pool, const JfRequest *request);
+/* Its device keeps the tag that it has. */
+void region_set_tag_pool(Region *region, uint32_t number);
 /* NULL or "" takes the name away. The caller has checked that it is free in the pool. */
 void region_set_name(Region *region, const char *name);
 /* --- state-erase.c --- */

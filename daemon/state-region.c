@@ -168,6 +168,8 @@ void state_remove_region(State *state, Region *region) {
     g_hash_table_remove(state->regions, &region->uuid);
     if (region->intent)
         state_close_intent(region);
+    if (region->adopted)
+        g_hash_table_remove(pool->tags, region);
     region_set_name(region, NULL);
     occupant_unplace(&region->occupant);
     region_map_release(pool->extents, &region->extent);
@@ -175,6 +177,19 @@ void state_remove_region(State *state, Region *region) {
     region_set_path(region, NULL);
     g_free(region->reason);
     g_free(region);
+}
+
+void region_set_tag_pool(Region *region, uint32_t number) {
+    region->adopted = true;
+    g_hash_table_insert(region->pool->tags, region, GUINT_TO_POINTER(number));
+}
+
+uint32_t region_tag_pool(const Region *region) {
+    const uint8_t *pool = region->pool->sb.member_uuid.bytes;
+
+    if (region->adopted)
+        return GPOINTER_TO_UINT(g_hash_table_lookup(region->pool->tags, region));
+    return (uint32_t) pool[0] << 24 | (uint32_t) pool[1] << 16 | (uint32_t) pool[2] << 8 | pool[3];
 }
 
 Region *state_region_by_uuid(const State *state, sd_id128_t uuid) {

@@ -218,6 +218,12 @@ void state_clear_foreign(State *state) {
     g_ptr_array_set_size(state->foreigns, 0);
 }
 
+void state_remove_foreign(State *state, Foreign *foreign) {
+    occupant_unplace(&foreign->occupant);
+    g_ptr_array_remove(state->foreigns, foreign);
+    foreign_free(foreign);
+}
+
 void state_add_foreign(State *state, Foreign *foreign) {
     guint at = 0;
 
@@ -257,6 +263,7 @@ static void pool_free(Pool *pool) {
     region_map_free(pool->unplaced);
     g_clear_pointer(&pool->bad, g_hash_table_unref);
     g_hash_table_unref(pool->by_name);
+    g_hash_table_unref(pool->tags);
     g_hash_table_unref(pool->by_path);
     g_string_free(pool->path_text, TRUE);
     g_hash_table_unref(pool->intents);
@@ -304,6 +311,7 @@ Pool *state_add_pool(State *state, const JfSuperblock *sb, FrameRange device, Po
     pool->extents = region_map_new(range);
     pool->unplaced = region_map_new((FrameRange){ 0, PMEMD_FRAME_LIMIT });
     pool->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    pool->tags = g_hash_table_new(NULL, NULL);
     pool->by_path = g_hash_table_new(state_path_hash, state_path_equal);
     pool->path_text = g_string_new(NULL);
     pool->intents = g_hash_table_new(g_int64_hash, g_int64_equal);

@@ -108,6 +108,7 @@ struct Pool {
                               * then those whose raw region is absent, or whose frames another pool claims, too */
     bool replaying;
     GHashTable *by_name;     /* char * (owned by the Region) -> Region * */
+    GHashTable *tags;        /* Region * that were adopted -> number of a pool in the tag of its device */
     GHashTable *by_path;     /* Region * that have a path, by it */
     GString *path_text;      /* what region_path() gives */
     GHashTable *intents;     /* uint64_t * txid (in the Intent) -> Region * */
@@ -147,7 +148,8 @@ struct Region {
     uint32_t owner_uid;
     uint16_t path_uuid_at; /* where in path_kept the device's uuid is left out, or STATE_PATH_WHOLE */
     uint8_t flags;         /* JF_REGION_* */
-    RegionState state : 8;
+    RegionState state : 7;
+    bool adopted : 1; /* its device has the tag of another pool: region_tag_pool() */
 };
 G_STATIC_ASSERT(JF_REGION_FLAGS_KNOWN <= UINT8_MAX && N_REGION_STATES <= UINT8_MAX);
 G_STATIC_ASSERT(sizeof(Region) <= 168); /* with malloc()'s own 8 bytes exactly 176 */
@@ -232,6 +234,8 @@ Raw *state_raw_by_id(const State *state, const char *id);
 
 /* Forgets all foreign devices (before a new listing is taken in). */
 void state_clear_foreign(State *state);
+/* Forgets one, which becomes a region: what it occupies is free for that. */
+void state_remove_foreign(State *state, Foreign *foreign);
 /* Takes foreign over. It is placed when its range is free; else listed only. */
 void state_add_foreign(State *state, Foreign *foreign);
 GPtrArray *state_foreigns(const State *state); /* Foreign *, by device.start */
@@ -287,6 +291,9 @@ void region_set_path(Region *region, const char *path);
 /* Its device, or NULL: none now. Valid until the next call for a region of this pool. */
 const char *region_path(const Region *region);
 uint64_t region_bytes(const Region *region);
+/* The number of a pool that the tag of its device has: the first 8 hex digits of the uuid of its own, or of the pool
+ * that made the device, when the region was adopted. */
+uint32_t region_tag_pool(const Region *region);
 
 /* --- state-erase.c: what is still to be erased --- */
 

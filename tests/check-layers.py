@@ -41,6 +41,7 @@ LEVELS = [
     ("4.2", {"bus-job", "bus-request"}),
     ("5", {"bus"}),
     ("6", {"main"}),
+    ("6.1", {"journal-tool"}),
 ]
 
 # Further files of a module: variants behind its header, and private headers, which no other module includes.
@@ -53,9 +54,11 @@ PARTS = {
     "daemon/backend-file-open": "daemon/backend-file",
     "daemon/backend-file-renew": "daemon/backend-file",
     "daemon/medium-file": "daemon/medium",
+    "daemon/medium-image": "daemon/medium",
     "daemon/medium-mapped": "daemon/medium",
     "daemon/journal-payload": "daemon/journal-format",
     "daemon/journal-internal": "daemon/journal",
+    "daemon/journal-repair": "daemon/journal",
     "daemon/journal-replay": "daemon/journal",
     "daemon/state-apply": "daemon/state",
     "daemon/state-erase": "daemon/state",
@@ -68,8 +71,10 @@ PARTS = {
     "daemon/rules-lease": "daemon/rules",
     "daemon/rules-pool": "daemon/rules",
     "daemon/manager-backend": "daemon/manager",
+    "daemon/manager-adopt": "daemon/manager",
     "daemon/manager-bad": "daemon/manager",
     "daemon/manager-create": "daemon/manager",
+    "daemon/manager-forget": "daemon/manager",
     "daemon/manager-internal": "daemon/manager",
     "daemon/manager-journal": "daemon/manager",
     "daemon/manager-lease": "daemon/manager",
@@ -78,6 +83,7 @@ PARTS = {
     "daemon/manager-pool": "daemon/manager",
     "daemon/manager-erase": "daemon/manager",
     "daemon/manager-release": "daemon/manager",
+    "daemon/manager-repair": "daemon/manager",
     "daemon/manager-start": "daemon/manager",
     "client/libpmemd-call": "client/libpmemd",
     "client/libpmemd-events": "client/libpmemd",
@@ -85,13 +91,14 @@ PARTS = {
     "client/libpmemd-leases": "client/libpmemd",
     "client/libpmemd-methods": "client/libpmemd",
     "client/libpmemd-private": "client/libpmemd",
+    "client/libpmemd-repair": "client/libpmemd",
     "client/libpmemd-request": "client/libpmemd",
     "client/libpmemd-results": "client/libpmemd",
     "client/libpmemd-values": "client/libpmemd",
 }
 
 # Modules of daemon/ and client/ which are a .c alone.
-WITHOUT_HEADER = {"daemon/main", "client/pmemctl"}
+WITHOUT_HEADER = {"daemon/main", "daemon/journal-tool", "client/pmemctl"}
 
 # (file, variable): state that cannot be anywhere else. Only _Thread_local ones with a comment above may be listed.
 ALLOWED_GLOBALS = {

@@ -46,6 +46,7 @@ _pmemctl_values() {
     # Words alone: an owner with blanks is none that could be typed so.
     --owner) [[ $verb != detach ]] || _pmemctl_leases owner ;;
     --profile) echo xen linux none ;;
+    --owner) compgen -u ;;
     --bus) echo system session ;;
     -H | --host) compgen -A hostname ;;
     --mgmt) _pmemctl_ask --mgmt --columns=uuid,name ;;
@@ -81,6 +82,10 @@ _pmemctl_arguments() {
         _pmemctl_data
         ;;
     export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
+    journal:0) echo check show repair ;;
+    journal:1) _pmemctl_ask --mgmt --columns=uuid,name; compgen -f -- "$current" ;;
+    adopt:0) _pmemctl_ask --foreign --columns=name; _pmemctl_ask --mgmt --columns=name ;;
+    forget:0) _pmemctl_ask --foreign --columns=name; _pmemctl_data ;;
     import:0) compgen -f -- "$current" ;;
     export-data:1 | import-data:1) compgen -f -- "$current" ;;
     domain-xml:0 | qemu-args:0 | attach:0 | export-data:0 | import-data:0) _pmemctl_data ;;

@@ -46,6 +46,7 @@ _pmemctl_values() {
     # Words alone: an owner with blanks is none that could be typed so.
     --owner) if [[ $verb == detach ]]; then compadd -- ${(f)"$(_pmemctl_leases owner)"}; else _message owner; fi ;;
     --profile) compadd -- xen linux none ;;
+    --owner) _users ;;
     --bus) compadd -- system session ;;
     -H | --host) _hosts ;;
     --mgmt) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
@@ -95,6 +96,10 @@ _pmemctl_arguments() {
         compadd -- ${(f)"$(_pmemctl_ask --raw --columns=id)"} ${(f)"$(_pmemctl_data)"}
         ;;
     export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
+    journal:0) compadd -- check show repair ;;
+    journal:1) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"}; _files ;;
+    adopt:0) compadd -- ${(f)"$(_pmemctl_ask --foreign --columns=name)"} ${(f)"$(_pmemctl_ask --mgmt --columns=name)"} ;;
+    forget:0) compadd -- ${(f)"$(_pmemctl_ask --foreign --columns=name)"} ${(f)"$(_pmemctl_data)"} ;;
     import:0) _files ;;
     export-data:1 | import-data:1) _files ;;
     domain-xml:0 | qemu-args:0 | attach:0 | export-data:0 | import-data:0) compadd -- ${(f)"$(_pmemctl_data)"} ;;

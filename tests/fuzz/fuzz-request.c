@@ -168,7 +168,8 @@ static const Method methods[] = {
     { "SetupMgmt", "tt", true },   { "SetupData", "tttt", true }, { "AllocateMgmt", "t", true },
     { "AllocateData", "t", true }, { "ReleaseData", "o", false }, { "ReleaseMgmt", "o", false },
     { "Rename", "os", false },     { "SetOwner", "ou", false },   { "ClearBadFrames", "o", false },
-    { "Attach", "os", false },     { "Detach", "os", false },
+    { "Attach", "os", false },     { "Detach", "os", false },     { "Adopt", "s", false },
+    { "Forget", "s", false },      { "Repair", "s", false },
 };
 
 static const struct {
@@ -184,7 +185,8 @@ static const struct {
     { "bytes", 't' },       { "", 's' },
     { "Name", 's' },        { "until", 's' },
     { "guest-frame", 't' }, { "allow-degraded", 'b' },
-    { "force", 'b' },
+    { "force", 'b' },       { "uid", 'u' },
+    { "destroy", 'b' },     { "apply", 'b' },
 };
 
 typedef sd_bus_message Message;

@@ -22,7 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
          "set-owner", "attach", "detach", "leases", "domain-xml", "qemu-args", "locate", "dimms", "clear-bad-frames", "export",
-         "import", "export-data", "import-data", "map", "monitor", "metrics", "list-cmds", "help"]
+         "import", "export-data", "import-data", "adopt", "forget", "journal",
+         "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
 MIB = 1 << 20
 GIB = 1 << 30

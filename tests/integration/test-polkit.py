@@ -143,6 +143,26 @@ class Case(unittest.TestCase):
         self.addCleanup(os.unlink, hold)
         return self.root.manager("ReleaseData", "oa{sv}", self.data(owner), [])[0]
 
+    def take_away(self, path):
+        """The device of a data region goes; what to call to bring it back."""
+        image = self.root.get_all(path, harness.REGION)["DevicePath"]
+        folder, name = os.path.split(image)
+        moves = [(image, image + ".away")]
+        record = os.path.join(folder, name[len("data-"):-len(".img")] + ".dev")
+        moves.append((record, record + ".away"))
+        for old, new in moves:
+            os.rename(old, new)
+        return name, lambda: [os.rename(new, old) for old, new in moves]
+
+    def orphan(self):
+        """A data device that no journal knows; its name."""
+        path = self.data()
+        name, bring_back = self.take_away(path)
+        self.root.manager("Forget", "sa{sv}", uuid_of(path), [])
+        bring_back()
+        self.refused("InvalidArgument", self.root.manager, "Forget", "sa{sv}", name, [])  # which has pmemd look
+        return name
+
     def lists(self):
         return [self.root.manager(m, "su", "", 0) for m in ("ListRaw", "ListMgmt", "ListData", "ListForeign", "ListLeases")]
 
@@ -163,11 +183,16 @@ class Case(unittest.TestCase):
         self.assertIn("join group pmemd" if action in ("setup-data", "attach", "release") else "as root", text)
 
 
+def uuid_of(path):
+    return path.rsplit("/", 1)[1].replace("_", "-")
+
+
 # (name, (object, interface, method, arguments)) of what takes an action.
-def calls(region, second, pool, job, lent):
+def calls(region, second, pool, job, lent, orphan="none", gone="/none"):
     m = lambda member, signature="", *body: (harness.ROOT, harness.MANAGER, member, signature, *body)
     plan = [("bytes", ("t", 8 * MIB))]
     return [
+        ("Repair", m("Repair", "sa{sv}", uuid_of(pool), [])),
         ("SetupMgmt", m("SetupMgmt", "tta{sv}", 0x4f0000, 0x4f1000, [])),
         ("AllocateMgmt", m("AllocateMgmt", "ta{sv}", 8 * MIB, [])),
         ("SetupData", m("SetupData", "tttta{sv}", 0x4e0000, 0x4e1000, 0x488000, 0x490000, [])),
@@ -186,6 +211,8 @@ def calls(region, second, pool, job, lent):
         ("ClearBadFrames", m("ClearBadFrames", "oa{sv}", second, [])),
         ("ClearBadFramesPlan", m("ClearBadFrames", "oa{sv}", second, [("dry-run", ("b", True))])),
         ("ClearBadFramesRaw", m("ClearBadFrames", "oa{sv}", "/", [("raw", ("s", "raw0"))])),
+        ("Adopt", m("Adopt", "sa{sv}", orphan, [])),
+        ("Forget", m("Forget", "sa{sv}", uuid_of(gone), [])),
     ]
 
 
@@ -209,7 +236,8 @@ BASE = {"SetupMgmt": "setup-mgmt", "AllocateMgmt": "setup-mgmt", "SetupData": "s
         "AllocateData": "setup-data", "PlanMgmt": "setup-mgmt", "PlanData": "setup-data", "RenameMgmt": "setup-mgmt",
         "RenameData": "setup-data", "Pause": "release", "Resume": "release", "ReleaseData": "release",
         "ReleaseMgmt": "release", "SetOwner": "manage-all", "Attach": "attach", "Detach": "attach", "ClearBadFrames": "repair",
-        "ClearBadFramesPlan": "repair", "ClearBadFramesRaw": "repair"}
+        "ClearBadFramesPlan": "repair", "ClearBadFramesRaw": "repair",
+        "Adopt": "repair", "Forget": "repair", "Repair": "repair"}
 OF_A_TARGET = ("RenameMgmt", "RenameData", "Pause", "Resume", "ReleaseData", "ReleaseMgmt", "SetOwner", "Attach",
                "Detach", "ClearBadFrames", "ClearBadFramesPlan")
 GROUP = ("setup-data", "attach", "release")  # what policy/org.pmemd1.rules grants
@@ -219,7 +247,9 @@ class EveryMethod(Case):
     def all_calls(self, owner):
         """(name, call) of every method; the targets belong to owner."""
         region, second, pool, job = self.data(owner), self.data(owner), self.mgmt(owner), self.job(owner)
-        return calls(region, second, pool, job, self.data(owner)) + open_calls(self.pool)
+        orphan, gone = self.orphan(), self.data(owner)
+        self.take_away(gone)
+        return calls(region, second, pool, job, self.data(owner), orphan, gone) + open_calls(self.pool)
 
     def do(self, connection, call):
         return connection.call(harness.NAME, *call)
@@ -297,7 +327,7 @@ class EveryMethod(Case):
 
     def test_hangs(self):
         """No answer within 10 s: all are refused, none is done, and polkit is told to forget them."""
-        self.polkit.allow("setup-mgmt", "manage-all", *GROUP)
+        self.polkit.allow("setup-mgmt", "manage-all", "repair", *GROUP)
         self.polkit.hang()
         every = self.all_calls(ALICE)
         connection = self.connect(ALICE)

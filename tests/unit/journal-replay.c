@@ -93,7 +93,7 @@ static void test_unused_bytes(gconstpointer data) {
 }
 
 static void test_unknown_types(gconstpointer data) {
-    static const uint16_t types[] = { 0x8013, 0x8014, 0xffff };
+    static const uint16_t types[] = { 0x8042, 0x8043, 0xffff };
     for (unsigned i = 0; i < G_N_ELEMENTS(types); i++) {
         g_autoptr(Fixture) f = fixture_new(class_of(data), 3);
         uint8_t type[2];
