@@ -427,7 +427,7 @@ class Player:
                   "UsableBytes": (end - start) * FRAME, "RequestedBytes": decision.requested,
                   "WastedBytes": (end - start) * FRAME - decision.requested, "OverheadBytes": raw.lead * FRAME,
                   "JournalFrames": decision.journal, "RequiredFrames": decision.required, "Node": raw.node, "LocalNode": raw.node,
-                  "Raw": raw.id, "HostMemoryBytes": 0}
+                  "Raw": raw.id, "HostMemoryBytes": 0, "BadFrames": 0}
         if decision.kind == "data":
             wanted |= {"ExtentStart": decision.extent[0], "ExtentEnd": decision.extent[1],
                        "Pool": self.world.pools[decision.pool].uuid}
