@@ -110,11 +110,11 @@ GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error) {
     uint64_t frames[PMEMD_LOCATE_MAX];
 
     for (guint at = 0; at < raws->len; at += PMEMD_LOCATE_MAX) {
-        guint n = MIN(raws->len - at, PMEMD_LOCATE_MAX);
+        guint end = MIN(at + PMEMD_LOCATE_MAX, raws->len);
         PmemdLocation **list = NULL;
 
-        for (guint i = 0; i < n; i++) {
-            const PmemdRaw *raw = raws->pdata[at + i];
+        for (guint i = at; i < end; i++) {
+            const PmemdRaw *raw = raws->pdata[i];
 
             if (raw->frames.end == 0) {
                 g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED,
@@ -122,15 +122,16 @@ GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error) {
                                     "its place: run this as root");
                 return NULL;
             }
-            frames[i] = raw->frames.start;
+            frames[i - at] = raw->frames.start;
         }
-        if (!ctl_check(ctl, pmemd_client_locate_list(ctl->client, frames, n, &list, NULL), error))
+        if (!ctl_check(ctl, pmemd_client_locate_list(ctl->client, frames, end - at, &list, NULL), error))
             return NULL;
-        for (guint i = 0; i < n; i++) {
-            const PmemdRaw *raw = raws->pdata[at + i];
+        for (guint i = at; i < end; i++) {
+            const PmemdRaw *raw = raws->pdata[i];
             /* Where raw regions overlap, the frame is another one's. */
-            bool own = strcmp(list[i]->raw, raw->id) == 0;
-            g_ptr_array_add(cookies, g_strdup(own ? list[i]->raw_cookie : ""));
+            const PmemdLocation *location = list[i - at];
+            bool own = strcmp(location->raw, raw->id) == 0;
+            g_ptr_array_add(cookies, g_strdup(own ? location->raw_cookie : ""));
         }
         pmemd_location_list_free(list);
     }

@@ -79,7 +79,7 @@ void restore_item_request_id(const RestoreItem *item, unsigned attempt, char *te
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
     guint8 digest[32];
     gsize length = sizeof digest;
-    sd_id128_t id;
+    sd_id128_t id = SD_ID128_NULL;
 
     g_checksum_update(sum, (const guchar *) said, -1);
     g_checksum_get_digest(sum, digest, &length);

@@ -35,10 +35,10 @@ static uint32_t flags_of(struct ndctl_dimm *dimm) {
 }
 
 static Health state_of(unsigned health) {
-    return health & ND_SMART_FATAL_HEALTH          ? HEALTH_FATAL
-           : health & ND_SMART_CRITICAL_HEALTH     ? HEALTH_CRITICAL
-           : health & ND_SMART_NON_CRITICAL_HEALTH ? HEALTH_NON_CRITICAL
-                                                   : HEALTH_OK;
+    return (health & ND_SMART_FATAL_HEALTH)          ? HEALTH_FATAL
+           : (health & ND_SMART_CRITICAL_HEALTH)     ? HEALTH_CRITICAL
+           : (health & ND_SMART_NON_CRITICAL_HEALTH) ? HEALTH_NON_CRITICAL
+                                                     : HEALTH_OK;
 }
 
 /* A cmd that the DIMM answered. Percentages above 100 are kept for what was used, as DIMMs do grow older than expected. */
@@ -63,9 +63,9 @@ static void take_smart(DimmHealth *health, struct ndctl_cmd *cmd) {
     if (valid & ND_SMART_ALARM_VALID) {
         unsigned alarms = ndctl_cmd_smart_get_alarm_flags(cmd);
 
-        health->flags |= (alarms & ND_SMART_SPARE_TRIP ? DIMM_ALARM_SPARES : 0u) |
-                         (alarms & ND_SMART_MTEMP_TRIP ? DIMM_ALARM_TEMPERATURE : 0u) |
-                         (alarms & ND_SMART_CTEMP_TRIP ? DIMM_ALARM_CONTROLLER : 0u);
+        health->flags |= ((alarms & ND_SMART_SPARE_TRIP) ? DIMM_ALARM_SPARES : 0u) |
+                         ((alarms & ND_SMART_MTEMP_TRIP) ? DIMM_ALARM_TEMPERATURE : 0u) |
+                         ((alarms & ND_SMART_CTEMP_TRIP) ? DIMM_ALARM_CONTROLLER : 0u);
     }
 }
 

@@ -255,7 +255,7 @@ bool bus_lease_add(BusLease *leases, sd_bus_message *call, const Caller *caller,
     return true;
 }
 
-static void has_gone(BusLease *leases, sd_bus_message *call) {
+static void has_gone(BusLease *leases, const sd_bus_message *call) {
     for (GList *l = leases->going.head; l; l = l->next) {
         Waiting *waiting = l->data;
 
