@@ -34,8 +34,10 @@ JfSuperblock script_superblock(MediumClass class) {
 }
 
 static uint16_t type_of(uint32_t id) {
-    static const uint16_t types[] = { JF_ADD,  JF_INTENT_CREATE, JF_COMMIT,  JF_OPEN,
-                                      JF_NAME, JF_INTENT_DELETE, JF_REQUEST, JF_BAD_FRAMES };
+    /* Every type that holds a fact; script_collect() leaves out notes. */
+    static const uint16_t types[] = { JF_ADD,           JF_INTENT_CREATE, JF_COMMIT, JF_OPEN,           JF_NAME,
+                                      JF_REQUEST,       JF_BAD_FRAMES,    JF_LEASE,  JF_ERASE_PROGRESS, JF_ADOPT,
+                                      JF_INTENT_DELETE, JF_UNLEASE,       JF_OWNER,  JF_ABORT,          JF_DEL };
     return types[id % G_N_ELEMENTS(types)];
 }
 

@@ -54,6 +54,9 @@ static bool apply(const JournalRecord *record, void *data, GError **error) {
     CHECK_CODER(JfRequest, request);
     CHECK_CODER(JfLease, lease);
     CHECK_CODER(JfUnlease, unlease);
+    CHECK_CODER(JfEraseProgress, erase_progress);
+    CHECK_CODER(JfBadFrames, bad_frames);
+    CHECK_CODER(JfAdopt, adopt);
     if (jf_note_decode(record->payload, record->len, note)) {
         size_t len = jf_note_encode(note, again);
         g_assert_cmpmem(again, len, record->payload, record->len);

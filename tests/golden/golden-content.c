@@ -194,6 +194,27 @@ static const GoldenRecord records[] = {
             .flags = JF_ERASE_VERIFY_ALL,
         },
     },
+    {
+        .type = JF_ADOPT,
+        .adopt = {
+            .region = {
+                .region_uuid = ID(90),
+                .device_uuid = ID(91),
+                .range = { 0x4d0000, 0x4e0000 },
+                .device_start = 0x4cfe00,
+                .extent = { 0x480600, 0x480880 },
+                .owner_uid = 1000,
+                .request_id = ID(92),
+                .request_hash = UINT64_C(0x0123456789abcdef),
+                .request_uid = 0,
+                .request_method = 13,
+                .time = TIME + 14,
+                .name = "adopted",
+                .user = "alice",
+            },
+            .tag_pool = 0xfedcba98,
+        },
+    },
 };
 
 #define RECORDS_1_0 14u /* the first of them */
@@ -260,6 +281,8 @@ size_t golden_encode(const GoldenRecord *r, uint8_t buf[static JF_PAYLOAD_MAX]) 
         return jf_unlease_encode(&r->unlease, buf);
     case JF_BAD_FRAMES:
         return jf_bad_frames_encode(&r->bad, buf);
+    case JF_ADOPT:
+        return jf_adopt_encode(&r->adopt, buf);
     default:
         g_assert_not_reached();
     }

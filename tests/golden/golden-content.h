@@ -26,6 +26,7 @@ typedef struct {
     JfUnlease unlease;
     JfBadFrames bad;
     JfEraseProgress erase;
+    JfAdopt adopt;
 } GoldenRecord;
 
 #define GOLDEN_SNAPSHOT 5u /* the first of golden_records() are the snapshot's, the others the log's */

@@ -25,23 +25,34 @@ static void compare_range(FrameRange a, FrameRange b) {
     g_assert_cmphex(a.end, ==, b.end);
 }
 
-static void compare_region(const JournalRecord *record, const JfRegion *e) {
+static void compare_region(const JfRegion *r, const JfRegion *e) {
+    compare_uuid(r->region_uuid, e->region_uuid);
+    compare_uuid(r->device_uuid, e->device_uuid);
+    compare_range(r->range, e->range);
+    g_assert_cmphex(r->device_start, ==, e->device_start);
+    compare_range(r->extent, e->extent);
+    g_assert_cmpuint(r->owner_uid, ==, e->owner_uid);
+    g_assert_cmphex(r->flags, ==, e->flags);
+    compare_uuid(r->request_id, e->request_id);
+    g_assert_cmphex(r->request_hash, ==, e->request_hash);
+    g_assert_cmpuint(r->request_uid, ==, e->request_uid);
+    g_assert_cmpuint(r->request_method, ==, e->request_method);
+    g_assert_cmpuint(r->time, ==, e->time);
+    g_assert_cmpstr(r->name, ==, e->name);
+    g_assert_cmpstr(r->user, ==, e->user);
+}
+
+static void compare_created(const JournalRecord *record, const JfRegion *e) {
     JfRegion r;
     g_assert_true(jf_region_decode(record->payload, record->len, &r));
-    compare_uuid(r.region_uuid, e->region_uuid);
-    compare_uuid(r.device_uuid, e->device_uuid);
-    compare_range(r.range, e->range);
-    g_assert_cmphex(r.device_start, ==, e->device_start);
-    compare_range(r.extent, e->extent);
-    g_assert_cmpuint(r.owner_uid, ==, e->owner_uid);
-    g_assert_cmphex(r.flags, ==, e->flags);
-    compare_uuid(r.request_id, e->request_id);
-    g_assert_cmphex(r.request_hash, ==, e->request_hash);
-    g_assert_cmpuint(r.request_uid, ==, e->request_uid);
-    g_assert_cmpuint(r.request_method, ==, e->request_method);
-    g_assert_cmpuint(r.time, ==, e->time);
-    g_assert_cmpstr(r.name, ==, e->name);
-    g_assert_cmpstr(r.user, ==, e->user);
+    compare_region(&r, e);
+}
+
+static void compare_adopt(const JournalRecord *record, const JfAdopt *e) {
+    JfAdopt a;
+    g_assert_true(jf_adopt_decode(record->payload, record->len, &a));
+    compare_region(&a.region, &e->region);
+    g_assert_cmphex(a.tag_pool, ==, e->tag_pool);
 }
 
 static void compare_delete(const JournalRecord *record, const JfDelete *e) {
@@ -182,7 +193,7 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
     switch (record->type) {
     case JF_ADD:
     case JF_INTENT_CREATE:
-        compare_region(record, &e->region);
+        compare_created(record, &e->region);
         break;
     case JF_INTENT_DELETE:
         compare_delete(record, &e->del);
@@ -204,6 +215,9 @@ static bool compare(const JournalRecord *record, void *data, GError **error) {
         break;
     case JF_ERASE_PROGRESS:
         compare_erase(record, &e->erase);
+        break;
+    case JF_ADOPT:
+        compare_adopt(record, &e->adopt);
         break;
     default:
         compare_small(record, e);
