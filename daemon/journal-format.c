@@ -96,6 +96,10 @@ uint64_t jf_journal_frames(uint64_t step, uint32_t max_regions) {
     return (2 * unit + 2 * area_len_for(unit, max_regions)) / PMEMD_FRAME_SIZE;
 }
 
+uint64_t jf_journal_tail_frames(uint64_t step) {
+    return unit_for_step(step) / PMEMD_FRAME_SIZE;
+}
+
 uint32_t jf_geometry_max_regions(const JfGeometry *geo) {
     uint64_t n = geo->area_len > AREA_BASE ? (geo->area_len - AREA_BASE) / REGION_BYTES : 0;
 

@@ -70,6 +70,8 @@ bool jf_geometry(uint64_t size, uint64_t step, uint32_t stride, uint32_t max_reg
                  uint64_t *ret_needed);
 /* Frames that superblocks, roots and journal take for max_regions (both units and both areas). */
 uint64_t jf_journal_frames(uint64_t step, uint32_t max_regions);
+/* Those of them that are the last of the management region: copies. All others are its first. */
+uint64_t jf_journal_tail_frames(uint64_t step);
 /* The most max_regions that makes areas of this size: with it a journal of the same layout is made again. */
 uint32_t jf_geometry_max_regions(const JfGeometry *geo);
 

@@ -14,7 +14,6 @@
 
 #define POOLS_NAMED 4        /* in a message */
 #define MAP_BYTES_A_FRAME 64 /* struct page, which the kernel makes for each frame of a device that it maps */
-#define JOURNAL_TAIL_FRAMES UINT64_C(512) /* that hold copies at the end of a management region, at most */
 
 /* ---- what all have in common ---- */
 
@@ -92,8 +91,8 @@ static bool plan_mgmt(const MgmtRequest *request, RegionPlan *plan, GError **err
 /* What nobody may overrule: a journal in bad frames would be lost at once. */
 static bool check_journal_bad(const RegionPlan *plan, GError **error) {
     const Raw *raw = plan->raw;
-    uint64_t tail = MIN(JOURNAL_TAIL_FRAMES, plan->journal_frames);
-    FrameRange head = { plan->range.start, plan->range.start + plan->journal_frames };
+    uint64_t tail = jf_journal_tail_frames(raw->step);
+    FrameRange head = { plan->range.start, plan->range.start + plan->journal_frames - tail };
     FrameRange copies = { plan->range.end - tail, plan->range.end };
 
     return placement_check_bad(raw->bad, head, "the journal's frames", raw->id, false, error) &&
@@ -269,19 +268,26 @@ static bool plan_extent(Pool *pool, FrameRange mgmt, RegionPlan *plan, GError **
     return true;
 }
 
-/* Rule 8. */
-static bool check_data_bad(const DataRequest *request, RegionPlan *plan, GError **error) {
+/* Adds those of the extent to the plan's bad frames. */
+static bool check_extent_bad(RegionPlan *plan, bool allow, GError **error) {
     const RegionBad *own = pool_own_bad(plan->pool);
     const GArray *own_bad = own ? own->all : NULL;
     const Raw *home = plan->pool->occupant.raw;
 
-    if (!placement_check_bad(plan->raw->bad, plan->device, "the device range", plan->raw->id, request->allow_degraded,
-                             error) ||
-        !placement_check_bad(own_bad, plan->extent, "the management extent", home ? home->id : "of the pool",
-                             request->allow_degraded, error))
+    if (!placement_check_bad(own_bad, plan->extent, "the management extent", home ? home->id : "of the pool", allow,
+                             error))
         return false;
-    plan->bad_frames = frame_set_frames_in(plan->raw->bad, plan->device) + frame_set_frames_in(own_bad, plan->extent);
+    plan->bad_frames += frame_set_frames_in(own_bad, plan->extent);
     return true;
+}
+
+/* Rule 8. */
+static bool check_data_bad(const DataRequest *request, RegionPlan *plan, GError **error) {
+    if (!placement_check_bad(plan->raw->bad, plan->device, "the device range", plan->raw->id, request->allow_degraded,
+                             error))
+        return false;
+    plan->bad_frames = frame_set_frames_in(plan->raw->bad, plan->device);
+    return check_extent_bad(plan, request->allow_degraded, error);
 }
 
 bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error) {
@@ -421,13 +427,11 @@ bool rules_adopt(const State *state, const Foreign *foreign, const AdoptRequest 
                         request->extent_start, RANGE_ARGS(plan.pool->sb.range));
             return false;
         }
-        if (!plan_extent(plan.pool, rest, &plan, error))
-            return false;
-        if (!rules_journal_room(plan.pool, name_len, PMEMD_USER_MAX, error))
+        if (!plan_extent(plan.pool, rest, &plan, error) || !check_extent_bad(&plan, false, error) ||
+            !rules_journal_room(plan.pool, name_len, PMEMD_USER_MAX, error))
             return false;
     } else if (!pool_has_room(plan.pool, plan.required_frames, name_len, error) ||
-               !region_map_best_fit(plan.pool->extents, plan.required_frames, 1,
-                                    region_map_window(plan.pool->extents).start, &plan.extent)) {
+               !pool_fit_extent(plan.pool, plan.required_frames, &plan.extent)) {
         return false;
     }
     if (!rules_name(state, plan.pool, request->name, NULL, error))
