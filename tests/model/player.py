@@ -12,7 +12,7 @@ import time
 
 import harness
 import wire
-from world import FRAME, INVALID, CREATING, Again, Changed, Made, Refused
+from world import FRAME, INVALID, CREATING, Again, Changed, Made, Refused, runs, within
 
 ERROR = "org.pmemd1.Error."
 # What the bus says when the daemon died before it answered.
@@ -25,7 +25,7 @@ SIGNATURES = {"SetupMgmt": "tta{sv}", "SetupData": "tttta{sv}", "AllocateMgmt": 
 ARGUMENTS = {"SetupMgmt": ("smfn", "emfn"), "SetupData": ("smfn", "emfn", "mgmt_smfn", "mgmt_emfn"),
              "AllocateMgmt": ("bytes",), "AllocateData": ("bytes",)}
 TYPES = {"name": "s", "request-id": "s", "profile": "s", "max-regions": "u", "init-labels": "b", "node": "i", "alignment": "t",
-         "mgmt": "s", "until": "s", "guest-frame": "t", "allow-degraded": "b", "force": "b"}
+         "mgmt": "s", "until": "s", "guest-frame": "t", "allow-degraded": "b", "force": "b", "dry-run": "b", "raw": "s"}
 NOBODY = 65534
 NEVER = "/org/pmemd1/region/00000000_0000_4000_8000_000000000000"
 DATA_PATH = re.compile(r"data-([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.img")
@@ -68,7 +68,7 @@ class Player:
         self.paths = {}         # of data regions: their device has a uuid of its own
         self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
         self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
-                      "repeated": 0, "storms": 0, "lent": 0}
+                      "repeated": 0, "storms": 0, "lent": 0, "health": 0}
         os.chmod(folder, 0o711)
         self.bus = harness.Bus(folder).start()
         self.daemon = harness.Daemon(self.bus, folder, groups)
@@ -427,7 +427,7 @@ class Player:
                   "UsableBytes": (end - start) * FRAME, "RequestedBytes": decision.requested,
                   "WastedBytes": (end - start) * FRAME - decision.requested, "OverheadBytes": raw.lead * FRAME,
                   "JournalFrames": decision.journal, "RequiredFrames": decision.required, "Node": raw.node, "LocalNode": raw.node,
-                  "Raw": raw.id, "HostMemoryBytes": 0, "BadFrames": 0}
+                  "Raw": raw.id, "HostMemoryBytes": 0, "BadFrames": decision.bad}
         if decision.kind == "data":
             wanted |= {"ExtentStart": decision.extent[0], "ExtentEnd": decision.extent[1],
                        "Pool": self.world.pools[decision.pool].uuid}
@@ -438,6 +438,102 @@ class Player:
     @staticmethod
     def differing(wanted, got):
         return {k: (wanted.get(k), got.get(k)) for k in sorted({*wanted, *got}) if wanted.get(k) != got.get(k)}
+
+    # --- bad frames ---
+
+    def write_health(self):
+        """What the world's platform shows, as health.conf."""
+        text = ""
+        for raw in self.world.raws:
+            if bad := runs(within(self.world.bad, (raw.start, raw.end))):
+                text += f"[{raw.id}]\nBadFrames={' '.join(f'{s:#x}+{e - s}' for s, e in bad)}\n"
+        for dimm, (names, health) in self.world.dimms.items():
+            text += f"[dimm {dimm}]\nRegions={' '.join(names)}\nState={health}\n"
+        path = os.path.join(self.backend, "health.conf")
+        with open(path + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.rename(path + ".new", path)
+
+    def check_health(self):
+        """What pmemd cleared it took out of health.conf, and nothing else."""
+        path, found = os.path.join(self.backend, "health.conf"), set()
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                for key, value in re.findall(r"^(\w+)=(.*)$", f.read(), re.M):
+                    for word in re.split(r"[ ;,]+", value.strip(" ;,")) if key == "BadFrames" and value.strip() else []:
+                        first, _, number = word.partition("+")
+                        found |= set(range(int(first, 0), int(first, 0) + (int(number, 0) if number else 1)))
+        if found != self.world.bad:
+            raise Mismatch(f"health.conf: model has {runs(self.world.bad)}, the file {runs(found)}")
+
+    def do_health(self, step):
+        """Frames go bad or good again, DIMMs feel otherwise; pmemd hears of it a moment later, or at its start."""
+        if self.held or any(r.state != "ok" for r in self.world.regions.values()):
+            return      # who knows what is cleared just now
+        self.stats["operations"] += 1
+        self.stats["health"] += 1
+        self.disarm()
+        if step["stopped"] and (status := self.daemon.stop()) != 0:
+            raise Mismatch(f"pmemd ended with status {status}")
+        for first, number in step["good"]:
+            self.world.bad -= set(range(first, first + number))
+        for first, number in step["bad"]:
+            self.world.bad |= set(range(first, first + number))
+        self.world.dimms = {k: tuple(v) for k, v in step["dimms"].items()}
+        self.write_health()
+        if step["stopped"]:
+            self.start()
+            self.recovered([self.world])
+            return
+        self.world.look()
+        deadline = time.monotonic() + harness.PATIENCE
+        while not self.health_is_known():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
+        self.compare(full=True)
+
+    def health_is_known(self):
+        """pmemd hears of the file from the kernel, as it does of DIMMs: there is nothing to wait for but what it tells."""
+        dimms = sorted((r[0], r[1], r[3]) for r in self.c.manager("ListDimms", "")[0])
+        wanted = sorted((raw, dimm, health) for dimm, (names, health) in self.world.dimms.items() for raw in names)
+        return dimms == wanted and self.raw_rows() == self.rows("ListRaw") and self.mgmt_rows() == self.rows("ListMgmt") \
+            and [r[:10] for r in self.data_rows()] == [r[:10] for r in self.rows("ListData")] and all(
+                [tuple(e) for e in self.c.get_all(path_of(t.uuid), harness.REGION)["BadExtents"]] == runs(t.bad)
+                for t in [*self.world.pools.values(), *self.world.regions.values()] if t.bad)
+
+    def do_clear(self, step):
+        """ClearBadFrames of a region, or of what is nobody's in a raw region."""
+        w = self.world
+        if self.held or any(r.state != "ok" for r in w.regions.values()):
+            return
+        self.stats["operations"] += 1
+        self.disarm()
+        options = {k: v for k, v in step["options"].items() if k != "raw"}
+        if "raw" in step["options"]:
+            raw = next(r for r in w.raws if r.id == step["options"]["raw"])
+            path, base, bad, decision = "/", raw.start, w.nobodys_bad(raw), None
+            call = ("ClearBadFrames", "oa{sv}", path, typed({**options, "raw": raw.id}))
+        else:
+            decision = w.decide("ClearBadFrames", [step["target"]], options)
+            path = self.plain(step["target"], w)
+            thing = w._target(step["target"], ("region",))
+            base, bad = (thing.range[0], thing.bad) if thing else (0, ())
+            call = ("ClearBadFrames", "oa{sv}", path, typed(options))
+        reply = self.answer(self.c.manager, *call)
+        if isinstance(decision, Refused):
+            self.stats["refused"] += 1
+            if reply[0] != "error" or reply[1] not in decision.names:
+                raise Mismatch(f"ClearBadFrames: wanted {decision}, got {reply}")
+            return
+        lost = [(path, s, e, (s - base) * FRAME) for s, e in runs(bad)]
+        if reply[0] != "ok" or [tuple(r) for r in reply[1][0]] != lost:
+            raise Mismatch(f"ClearBadFrames: wanted {lost}, got {reply}")
+        if not step["options"].get("dry-run"):
+            w.cleared(bad)
+            self.stats["changes"] += 1
+        self.compare(full=True)
+        self.check_health()
 
     # --- crashes ---
 
@@ -595,6 +691,7 @@ class Player:
             try:
                 self.compare(full=True)
                 self.check_files()
+                self.check_health()
                 return
             except Mismatch as e:
                 faults.append(str(e))
@@ -639,13 +736,13 @@ class Player:
     def mgmt_rows(self):
         w = self.world
         return [(p.uuid, p.name, *p.range, w.pool_used(p), w.pool_free(p), p.raw.node, p.raw.node,
-                 sum(r.pool == p.serial for r in w.regions.values()), p.profile, "ok", p.uid, user_name(p.uid),
+                 sum(r.pool == p.serial for r in w.regions.values()), p.profile, p.shown, p.uid, user_name(p.uid),
                  os.path.join(self.backend, f"mgmt-{p.uuid}.img"))
                 for p in sorted(w.pools.values(), key=lambda p: p.range)]
 
     def data_rows(self):
         w = self.world
-        return [(r.uuid, r.name, *r.range, w.pools[r.pool].uuid, *r.extent, r.raw.node, r.raw.node, r.state,
+        return [(r.uuid, r.name, *r.range, w.pools[r.pool].uuid, *r.extent, r.raw.node, r.raw.node, r.shown,
                  r.state == "quarantined", r.uid, user_name(r.uid), self.paths.get(r.uuid, ""))
                 for r in sorted(w.regions.values(), key=lambda r: r.range)]
 
@@ -802,9 +899,12 @@ class Player:
                   "MgmtBytes": sum(p.range[1] - p.range[0] for p in w.pools.values()) * FRAME,
                   "DataBytes": sum(r.range[1] - r.range[0] for r in w.regions.values()) * FRAME,
                   "FreeBytes": free * FRAME, "QueuedRequests": 0}
+        if any(p.bad for p in w.pools.values()):
+            wanted["State"] = "degraded"
+            wanted.pop("StateReason")
         if self.uncertain:
             wanted.pop("State")
-            wanted.pop("StateReason")
+            wanted.pop("StateReason", None)
         wrong = {k: (v, got.get(k)) for k, v in wanted.items() if got.get(k) != v}
         if wrong:
             raise Mismatch(f"properties of the Manager: wanted, got: {wrong}")
@@ -826,6 +926,11 @@ class Player:
             lease = next((r[3:] for r in self.lease_rows() if r[0] == row[0]), None)
             keys = ("LeaseOwner", "LeaseUid", "LeaseUser", "LeaseSinceUsec", "LeaseUntil", "LeaseConfirmed", "LeaseGuestFrame")
             wanted |= dict(zip(keys, lease)) if lease else {"LeaseOwner": "", "LeaseUser": "", "LeaseConfirmed": False}
+        thing = next(t for t in [*self.world.pools.values(), *self.world.regions.values()] if t.uuid == row[0])
+        wanted["Health"] = self.world.health(thing.raw)
+        if thing.state == "ok":     # of another one they may just be being cleared
+            wanted |= {"BadFrames": len(thing.bad), "BadExtents": runs(thing.bad)}
+            got["BadExtents"] = [tuple(e) for e in got["BadExtents"]]
         wrong = {k: (v, got.get(k)) for k, v in wanted.items() if got.get(k) != v}
         if wrong:
             raise Mismatch(f"properties of {kind} {row[0]}: wanted, got: {wrong}")

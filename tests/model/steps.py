@@ -7,7 +7,7 @@ Objects are named by their serial number in the world, ("region", 7), so that a 
 
 import uuid
 
-from world import FRAME, INVALID, LIMIT, MIB, Raw, required, up
+from world import FRAME, INVALID, LIMIT, MIB, Raw, overlaps, required, up
 
 EXTREMES = [0, 1, 511, 512, LIMIT - 1, LIMIT, LIMIT + 1, 1 << 52, 1 << 63, INVALID - 1, INVALID]
 BAD_NAMES = ["-x", ".x", "a/b", "a b", "x" * 64, "\u00e4", "0a1b2c3d-0001-0002-0003-0123456789ab", "a\n"]
@@ -87,6 +87,8 @@ class Chooser:
             if method == "AllocateData" and rng.random() < 0.4:
                 keys = [k for p in world.pools.values() for k in (("pool", p.serial), p.name) if k]
                 options["mgmt"] = rng.choice(keys) if keys and rng.random() < 0.9 else rng.choice(["nobody", "", self.new_id()])
+        if rng.random() < (0.4 if world.bad else 0.03) and (method.startswith("Setup") or rng.random() < 0.05):
+            options["allow-degraded"] = rng.random() < 0.8
         if rng.random() < 0.02:
             options[rng.choice(["colour", "smfn", "Name", "mgmt", "node", "profile"])] = "blue"
         return options
@@ -154,7 +156,7 @@ class Chooser:
                 options["until"] = rng.choice(["detach", "disconnect", "disconnect"]) if rng.random() < 0.95 else "never"
             if rng.random() < 0.3:
                 options["guest-frame"] = rng.randrange(0, 1 << 40)
-            if rng.random() < 0.1:
+            if rng.random() < (0.5 if world.bad or world.dimms else 0.1):
                 options["allow-degraded"] = rng.random() < 0.5
             return [target, owner], options
         leased = [r for r in world.regions.values() if r.lease]
@@ -249,6 +251,46 @@ class Chooser:
         return {"do": "arm", "op": op, "nth": rng.choice([1, 1, 2, 3, 5]), "when": rng.choice(when),
                 "error": error or rng.choice(["EIO", "ENOSPC", "EBUSY", "kill", "kill"])}
 
+    def health(self, world):
+        """Some frames go bad, some good; most of them where something is or begins."""
+        rng, bad, good = self.rng, [], []
+        edges = [f for t in [*world.pools.values(), *world.regions.values()] for f in (t.device[0], t.range[0], t.range[1] - 1)]
+        edges += [f for r in world.regions.values() for f in r.extent]
+        for _ in range(rng.choice([0, 1, 1, 2, 4]) if len(world.bad) < 300 else 0):
+            raw = rng.choice(world.raws)
+            if edges and rng.random() < 0.5:
+                at = rng.choice(edges) + rng.choice([-1, 0, 0, 1, 5])
+                raw = next((r for r in world.raws if r.start <= at < r.end), raw)
+            else:
+                at = rng.randrange(raw.start, raw.end)
+            number = rng.choice([1, 1, 2, rng.randrange(1, 40)])
+            at = min(max(at, raw.start), raw.end - 1)
+            number = min(number, raw.end - at)
+            heads = [(p.range[0], p.range[0] + p.head) for p in world.pools.values()]
+            heads += [(p.range[1] - p.tail, p.range[1]) for p in world.pools.values()]
+            if not any(overlaps((at, at + number), h) for h in heads):  # a pool's live journal
+                bad.append((at, number))
+        for at in rng.sample(sorted(world.bad), min(len(world.bad), rng.choice([0, 0, 1, 30]))):
+            good.append((at, 1))
+        dimms = dict(world.dimms)
+        if rng.random() < 0.3:
+            dimms.pop(name := rng.choice(["d0", "d1", "d2"]), None)
+            if rng.random() < 0.7:
+                names = [r.id for r in rng.sample(world.raws, rng.randrange(1, len(world.raws) + 1))]
+                dimms[name] = (names, rng.choice(["ok", "non-critical", "critical", "fatal"]))
+        return {"do": "health", "bad": bad, "good": good, "dimms": dimms, "stopped": rng.random() < 0.2}
+
+    def clear(self, world):
+        rng, options = self.rng, {}
+        if rng.random() < 0.3:
+            options["dry-run"] = True
+        if rng.random() < 0.5:
+            return {"do": "clear", "target": None, "options": {**options, "raw": rng.choice(world.raws).id}}
+        if rng.random() < 0.5:
+            options["force"] = True
+        hit = [("region", r.serial) for r in world.regions.values() if r.bad]
+        return {"do": "clear", "target": rng.choice(hit) if hit and rng.random() < 0.8 else self.reference(world), "options": options}
+
     def storm(self, world):
         """Many new names for one thing of the oldest pool, so that its journal fills and makes a checkpoint."""
         rng = self.rng
@@ -283,6 +325,10 @@ class Chooser:
                 return self.storm(world)
             if 0.113 <= dice < 0.118 and world.regions:
                 return {"do": "lender", "target": self.reference(world, "region"), "when": rng.choice(["now", "now", "after", "during"])}
+        if 0.118 <= dice < 0.126:
+            return self.health(world)
+        if 0.126 <= dice < 0.129 + (0.01 if world.bad else 0):
+            return self.clear(world)
         if dice < 0.25:
             return {"do": "read", "what": rng.choice(["pages", "get", "count", "props", "region", "tenant", "refuse", "locate"]), "dice": rng.getrandbits(32)}
         method, args, options = self.call(world)

@@ -20,6 +20,7 @@ MAX_REGIONS = 1024
 ANSWERS = 1024
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+HEALTHS = ("unknown", "ok", "non-critical", "critical", "fatal")
 CREATING = ("SetupMgmt", "SetupData", "AllocateMgmt", "AllocateData")
 
 
@@ -39,6 +40,22 @@ def required(profile, frames):
 
 def overlaps(a, b):
     return a[0] < b[1] and b[0] < a[1]
+
+
+def runs(frames):
+    """The ranges that a set of frames is made of."""
+    found = []
+    for frame in sorted(frames):
+        if found and found[-1][1] == frame:
+            found[-1] = (found[-1][0], frame + 1)
+        else:
+            found.append((frame, frame + 1))
+    return found
+
+
+def within(frames, window):
+    """Those of a set of frames that are in a range."""
+    return {f for f in frames if window[0] <= f < window[1]}
 
 
 def gaps(window, taken):
@@ -91,6 +108,12 @@ class Pool:
     uid: int
     answers: list = field(default_factory=list)
     state: str = "ok"
+    bad: frozenset = frozenset()    # frames that were seen bad and not cleared
+
+    @property
+    def shown(self):
+        """The state that the lists tell."""
+        return "degraded" if self.state == "ok" and self.bad else self.state
 
     @property
     def device(self):
@@ -123,6 +146,11 @@ class Region:
     state: str = "ok"
     lease: Lease = None
     last: tuple = None      # (owner, uid) of who has it or had it last
+    bad: frozenset = frozenset()
+
+    @property
+    def shown(self):
+        return "degraded" if self.state == "ok" and self.bad else self.state
 
     @property
     def device(self):
@@ -152,6 +180,7 @@ class Made:
     required: int = 0
     journal: int = 0            # of mgmt
     requested: int = 0
+    bad: int = 0                # frames that allow-degraded puts up with
 
 
 @dataclass
@@ -179,6 +208,8 @@ class World:
         self.profile = profile
         self.pools = {}
         self.regions = {}
+        self.bad = set()                # frames that the platform shows as bad
+        self.dimms = {}                 # id: (names of the raw regions that lie on it, health)
         self.serial = 0
         self.released = []              # answers of ReleaseMgmt: their journal is gone, so a start forgets them
         self.forgotten = set()          # request-ids of which nobody can say whether they are kept
@@ -191,6 +222,7 @@ class World:
         other.regions = {k: copy.copy(r) for k, r in self.regions.items()}
         for r in other.regions.values():
             r.lease = copy.copy(r.lease)
+        other.bad, other.dimms = set(self.bad), dict(self.dimms)
         other.released = list(self.released)
         other.forgotten = set(self.forgotten)
         return other
@@ -205,14 +237,21 @@ class World:
         return self.devices(raw) + [f for f in self.foreign if overlaps(f, (raw.start, raw.end))]
 
     def raw_gaps(self, raw):
-        return gaps((raw.start, raw.end), self.taken(raw))
+        """What nobody has and can be read."""
+        return gaps((raw.start, raw.end), self.taken(raw) + runs(within(self.bad, (raw.start, raw.end))))
 
     def extents(self, pool):
         return sorted(r.extent for r in self.regions.values() if r.pool == pool.serial)
 
     def pool_gaps(self, pool):
         start, end = pool.range
-        return gaps((start + pool.head, end - pool.tail), self.extents(pool))
+        return gaps((start + pool.head, end - pool.tail), self.extents(pool) + runs(pool.bad))
+
+    def extent_free(self, pool, extent):
+        """No data region has a frame of it, whether it can be read or not."""
+        start, end = pool.range
+        return start + pool.head <= extent[0] and extent[1] <= end - pool.tail and not any(
+            overlaps(extent, e) for e in self.extents(pool))
 
     def pool_free(self, pool):
         return sum(e - s for s, e in self.pool_gaps(pool))
@@ -312,12 +351,13 @@ class World:
 
     def option_fault(self, method, options):
         """A fault of the options alone."""
-        known = {"SetupMgmt": {"profile", "name", "max-regions", "init-labels", "request-id"},
-                 "SetupData": {"name", "request-id"},
+        known = {"SetupMgmt": {"profile", "name", "max-regions", "init-labels", "request-id", "allow-degraded"},
+                 "SetupData": {"name", "request-id", "allow-degraded"},
                  "AllocateMgmt": {"profile", "name", "max-regions", "init-labels", "request-id", "node", "alignment"},
                  "AllocateData": {"name", "request-id", "node", "alignment", "mgmt"},
                  "ReleaseData": {"request-id"}, "ReleaseMgmt": {"request-id"}, "Rename": set(), "SetOwner": set(),
-                 "Attach": {"until", "guest-frame", "allow-degraded"}, "Detach": {"force"}}[method]
+                 "Attach": {"until", "guest-frame", "allow-degraded"}, "Detach": {"force"},
+                 "ClearBadFrames": {"dry-run", "raw", "force"}}[method]
         if set(options) - known:
             return True
         if "request-id" in options and not UUID.fullmatch(options["request-id"]):
@@ -373,10 +413,15 @@ class World:
         if own + head + tail > end - start:
             return refused("NoSpace", *faults)
         blocked = self.rule_free(raw, start, end)
-        if blocked or faults:
+        if blocked:
             return refused(*blocked, *faults)
+        bad = within(self.bad, (start - raw.lead, end))
+        if bad and not options.get("allow-degraded") or within(bad, (start, start + head)) or within(bad, (end - tail, end)):
+            return refused("Degraded", *faults)
+        if faults:
+            return refused(*faults)
         return Made("mgmt", raw, (start, end), required=own + head + tail, journal=head + tail,
-                    requested=requested or (end - start) * FRAME)
+                    requested=requested or (end - start) * FRAME, bad=len(bad))
 
     def _SetupMgmt(self, args, options, faults):
         start, end = args
@@ -407,12 +452,17 @@ class World:
             return refused("NoSuchMgmt", *faults)
         needed = required(pool.profile, end - start)
         extent = (mgmt_start, mgmt_start + needed)
-        if needed > mgmt_end - mgmt_start or not any(s <= extent[0] and extent[1] <= e for s, e in self.pool_gaps(pool)):
+        if needed > mgmt_end - mgmt_start or not self.extent_free(pool, extent):
             return refused("NoSpace", *faults)
         blocked = self.rule_free(raw, start, end)
-        if blocked or faults:
+        if blocked:
             return refused(*blocked, *faults)
-        return Made("data", raw, (start, end), pool.serial, extent, needed, requested=(end - start) * FRAME)
+        bad = len(within(self.bad, (start - raw.lead, end))) + len(within(pool.bad, extent))
+        if bad and not options.get("allow-degraded"):
+            return refused("Degraded", *faults)
+        if faults:
+            return refused(*faults)
+        return Made("data", raw, (start, end), pool.serial, extent, needed, requested=(end - start) * FRAME, bad=bad)
 
     def _AllocateData(self, args, options, faults):
         pools = list(self.pools.values())
@@ -486,7 +536,7 @@ class World:
             return refused("Leased")
         return Changed(*args[0]) if target else refused("NoSuchRegion")
 
-    def _Attach(self, args, _options, _faults):
+    def _Attach(self, args, options, _faults):
         region = self._target(args[0], ("region",))
         fault = () if OWNER.fullmatch(args[1]) else ("InvalidArgument",)
         if region is None:
@@ -495,7 +545,20 @@ class World:
             return refused("Leased", *fault)
         if region.state != "ok":
             return refused("Busy", *fault)
+        if not region.lease and not options.get("allow-degraded") and (region.bad or self.health(region.raw) == "fatal"):
+            return refused("Degraded", *fault)
         return refused(*fault) if fault else Changed("region", region.serial)
+
+    def _ClearBadFrames(self, args, options, _faults):
+        """Of a data region; of a raw region's there is no refusal."""
+        region = self._target(args[0], ("region",))
+        if self._target(args[0], ("pool",)):
+            return refused("NotSupported")
+        if region is None:
+            return refused("NoSuchRegion")
+        if region.lease and not options.get("force"):
+            return refused("Leased")
+        return Changed("region", region.serial)
 
     def _Detach(self, args, options, _faults):
         region = self._target(args[0], ("region",))
@@ -511,6 +574,26 @@ class World:
         if not options.get("force") or args[1] not in ("", region.lease.owner):
             return refused("Leased")
         return Changed("region", region.serial)
+
+    # --- bad frames ---
+
+    def health(self, raw):
+        """The worst that the DIMMs under it say; "": there are none."""
+        return max((h for names, h in self.dimms.values() if raw.id in names), key=HEALTHS.index, default="")
+
+    def look(self):
+        """What the platform shows of a region is remembered with it."""
+        for thing in [*self.pools.values(), *self.regions.values()]:
+            thing.bad |= within(self.bad, thing.range)
+
+    def nobodys_bad(self, raw):
+        taken = self.taken(raw)
+        return {f for f in within(self.bad, (raw.start, raw.end)) if not any(s <= f < e for s, e in taken)}
+
+    def cleared(self, frames):
+        self.bad -= set(frames)
+        for region in self.regions.values():
+            region.bad -= frozenset(frames)
 
     # --- effects ---
 
@@ -572,6 +655,7 @@ class World:
             else:
                 thing.state = "quarantined"
                 thing.name = ""  # is free again
+        self.look()
         if "request-id" in options and method != "ReleaseMgmt":
             pool.answers.append({"id": options["request-id"].lower(), "uid": uid, "serial": thing.serial,
                                  "job": method == "ReleaseData",
@@ -597,6 +681,7 @@ class World:
 
     def started(self):
         """pmemd has started again: it does not know whether anybody still uses what was lent."""
+        self.look()
         self.released.clear()
         for region in self.regions.values():
             if region.lease:
@@ -605,4 +690,7 @@ class World:
             self.erased(serial)
 
     def erased(self, serial):
-        self.regions.pop(serial, None)
+        """What could not be read in it was cleared before."""
+        region = self.regions.pop(serial, None)
+        if region:
+            self.bad -= within(self.bad, region.range)
