@@ -25,7 +25,8 @@ SIGNATURES = {"SetupMgmt": "tta{sv}", "SetupData": "tttta{sv}", "AllocateMgmt": 
 ARGUMENTS = {"SetupMgmt": ("smfn", "emfn"), "SetupData": ("smfn", "emfn", "mgmt_smfn", "mgmt_emfn"),
              "AllocateMgmt": ("bytes",), "AllocateData": ("bytes",)}
 TYPES = {"name": "s", "request-id": "s", "profile": "s", "max-regions": "u", "init-labels": "b", "node": "i", "alignment": "t",
-         "mgmt": "s", "until": "s", "guest-frame": "t", "allow-degraded": "b", "force": "b", "dry-run": "b", "raw": "s"}
+         "mgmt": "s", "until": "s", "guest-frame": "t", "allow-degraded": "b", "force": "b", "dry-run": "b", "raw": "s",
+         "uid": "u", "mgmt_smfn": "t", "destroy": "b"}
 NOBODY = 65534
 NEVER = "/org/pmemd1/region/00000000_0000_4000_8000_000000000000"
 DATA_PATH = re.compile(r"data-([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\.img")
@@ -68,7 +69,7 @@ class Player:
         self.paths = {}         # of data regions: their device has a uuid of its own
         self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
         self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
-                      "repeated": 0, "storms": 0, "lent": 0, "health": 0}
+                      "repeated": 0, "storms": 0, "lent": 0, "health": 0, "lost": 0, "adopted": 0}
         os.chmod(folder, 0o711)
         self.bus = harness.Bus(folder).start()
         self.daemon = harness.Daemon(self.bus, folder, groups)
@@ -535,6 +536,157 @@ class Player:
         self.compare(full=True)
         self.check_health()
 
+    # --- what is lost, and found ---
+
+    def files_of(self, thing):
+        """The files of a device of ours."""
+        if not hasattr(thing, "pool"):
+            return [f"{thing.uuid}.dev", f"mgmt-{thing.uuid}.img"]
+        image = os.path.basename(self.paths[thing.uuid])
+        return [DATA_PATH.fullmatch(image)[1] + ".dev", image]
+
+    def restart_without(self, thing):
+        """pmemd starts again and a device is not there."""
+        away = os.path.join(self.folder, "away")
+        os.makedirs(away, exist_ok=True)
+        if (status := self.daemon.stop()) != 0:
+            raise Mismatch(f"pmemd ended with status {status}")
+        for name in self.files_of(thing):
+            os.rename(os.path.join(self.backend, name), os.path.join(away, name))
+        return away
+
+    def bring_back(self, thing, away):
+        if (status := self.daemon.stop()) != 0:
+            raise Mismatch(f"pmemd ended with status {status}")
+        for name in self.files_of(thing):
+            os.rename(os.path.join(away, name), os.path.join(self.backend, name))
+
+    def restarted(self):
+        self.start()
+        self.recovered([self.world])
+
+    def settled(self):
+        """Nothing is under way that a restart would change."""
+        if self.held or any(r.state != "ok" for r in self.world.regions.values()):
+            return False
+        self.disarm()
+        self.stats["operations"] += 1
+        return True
+
+    def expect(self, method, decision, *args):
+        reply = self.answer(self.c.manager, method, *args)
+        if isinstance(decision, Refused):
+            if reply[0] != "error" or reply[1] not in decision.names:
+                raise Mismatch(f"{method}: wanted {decision}, got {reply}")
+        elif reply[0] != "ok":
+            raise Mismatch(f"{method}: wanted {decision} done, got {reply}")
+        return reply
+
+    def do_lose(self, step):
+        """A data region's device is gone at a start: the region is missing, its frames are not free. It comes back, or is forgotten."""
+        w, target = self.world, tuple(step["target"])
+        region = w._target(target, ("region",))
+        if region is None or not self.settled():
+            return
+        self.stats["lost"] += 1
+        self.expect("Forget", w.decide("Forget", [target], {}), "sa{sv}", region.uuid, [])  # it is there
+        mark = self.mark(region)
+        away = self.restart_without(region)
+        region.state = "missing"
+        self.restarted()
+        path = path_of(region.uuid)
+        self.expect("ReleaseData", w.decide("ReleaseData", [target], {}), "oa{sv}", path, [])
+        self.expect("Attach", w.decide("Attach", [target, "vm1"], {}), "osa{sv}", path, "vm1", [])
+        self.expect("ClearBadFrames", w.decide("ClearBadFrames", [target], {}), "oa{sv}", path, [])
+        if step["back"] or region.lease:
+            self.bring_back(region, away)
+            region.state = "ok"
+            self.restarted()
+            self.check_mark(region, mark)
+            return
+        decision = w.decide("Forget", [target], {})
+        reply = self.expect("Forget", decision, "sa{sv}", region.uuid, [])
+        if reply[1] != ("/",):
+            raise Mismatch(f"Forget of a missing region: {reply}")
+        w.act("Forget", [target], {}, decision)
+        self.compare(full=True)
+        self.check_files()
+
+    def mark(self, region):
+        """Puts something into a region that must not be lost."""
+        mark = random.Random(region.serial).randbytes(8)
+        with open(self.paths[region.uuid], "r+b") as f:
+            f.seek(-8, os.SEEK_END)
+            f.write(mark)
+        return mark
+
+    def check_mark(self, region, mark):
+        with open(self.paths[region.uuid], "rb") as f:
+            f.seek(-8, os.SEEK_END)
+            if f.read() != mark:
+                raise Mismatch(f"what was in {region.uuid} is lost")
+
+    def do_lose_pool(self, step):
+        """A pool's own device is gone at a start: what was its are orphans. It comes back, or never does."""
+        w = self.world
+        pool = w.pools.get(step["target"][1])
+        if pool is None or not self.settled():
+            return
+        self.stats["lost"] += 1
+        without = w.clone()
+        without.pool_lost(pool.serial)
+        for region in without.orphans.values():
+            self.mark(region)
+        away = self.restart_without(pool)
+        self.world = without
+        self.restarted()
+        if step["back"]:
+            self.bring_back(pool, away)
+            self.world = w
+            self.restarted()
+        for serial in [*without.orphans, *w.regions]:
+            if serial in without.orphans:
+                region = without.orphans[serial]
+                self.check_mark(region, random.Random(serial).randbytes(8))
+
+    def do_adopt(self, step):
+        """Adopt of an orphan, or Forget of it with destroy; maybe cut off."""
+        w, method = self.world, step["method"]
+        if not self.settled():
+            return
+        kind, which = step["target"]
+        orphan = w.orphans.get(which) if kind == "orphan" else None
+        device = which if kind == "foreign" else DATA_PATH.search(self.paths[orphan.uuid])[1] if orphan else uuid_of(NEVER)
+        options = self.options_in(w, step["options"])
+        args, decision = [tuple(step["target"])], w.decide(method, [tuple(step["target"])], options)
+        if step["kill"] is not None and isinstance(decision, Made):
+            after = w.clone()
+            thing = after.act(method, args, options, decision)
+            serial = self.c.send(harness.NAME, harness.ROOT, harness.MANAGER, method, "sa{sv}", device, typed(options))
+            time.sleep(step["kill"])    # the moment of the blow is what is random here; nothing is waited for
+            self.daemon.kill()
+            reply = self.answer(self.body, self.c.wait_message(serial))
+            if reply[0] == "error":
+                raise Mismatch(f"{method}: wanted {decision}, got {reply}")
+            self.after_kill([after] if reply[0] == "ok" else [w, after])
+        else:
+            reply = self.expect(method, decision, "sa{sv}", device, typed(options))
+            if not isinstance(decision, Made):
+                self.stats["refused"] += 1
+                if not isinstance(decision, Refused) and reply[1] != (decision.path,):
+                    raise Mismatch(f"{method}: wanted {decision}, got {reply}")
+                return
+            thing = w.act(method, args, options, decision, uuid_of(reply[1][0]))
+            self.seen["region", thing.serial] = path_of(thing.uuid)
+            self.stats["changes"] += 1
+            if method == "Forget":
+                self.wait_erased(thing, None)
+            self.compare(full=True)
+        self.stats["adopted"] += 1
+        thing = self.world.regions.get(thing.serial)
+        if thing and orphan:
+            self.check_mark(thing, random.Random(orphan.serial).randbytes(8))
+
     # --- crashes ---
 
     def killed(self, method, args, options, decision, fault):
@@ -701,7 +853,9 @@ class Player:
         wanted = {f"foreign{i}.dev" for i in range(len(self.world.foreign))} | {"regions.conf", "lock"}
         for x in self.world.pools.values():
             wanted |= {f"{x.uuid}.dev", f"mgmt-{x.uuid}.img"}
-        for x in self.world.regions.values():
+        for x in [*self.world.regions.values(), *self.world.orphans.values()]:
+            if x.state == "missing":
+                continue
             image = os.path.basename(self.paths[x.uuid])
             wanted |= {DATA_PATH.fullmatch(image)[1] + ".dev", image}
         got = set(os.listdir(self.backend))
@@ -743,7 +897,8 @@ class Player:
     def data_rows(self):
         w = self.world
         return [(r.uuid, r.name, *r.range, w.pools[r.pool].uuid, *r.extent, r.raw.node, r.raw.node, r.shown,
-                 r.state == "quarantined", r.uid, user_name(r.uid), self.paths.get(r.uuid, ""))
+                 r.state == "quarantined", r.uid, user_name(r.uid),
+                 "" if r.state == "missing" else self.paths.get(r.uuid, ""))
                 for r in sorted(w.regions.values(), key=lambda r: r.range)]
 
     def lease_rows(self):
@@ -782,6 +937,8 @@ class Player:
         data, mgmt = self.rows("ListData"), self.rows("ListMgmt")
         self.learn(data, mgmt)
         for row in data:
+            if row[9] == "missing":
+                continue
             if self.paths.setdefault(row[0], row[13]) == row[13] and not (
                     DATA_PATH.fullmatch(row[13].removeprefix(self.backend + "/")) and
                     (row[9] == "quarantined" or os.path.exists(row[13]))):
@@ -796,8 +953,9 @@ class Player:
             self.same("ListRaw", self.raw_rows(), self.rows("ListRaw"))
             if full:
                 got = [(r[1], r[2], r[4], r[5]) for r in self.rows("ListForeign")]
-                wanted = [(s, e, "foreign", next(x.id for x in self.world.raws if x.start <= s < x.end))
-                          for s, e in sorted(self.world.foreign)]
+                orphans = [o.device for o in self.world.orphans.values()]
+                wanted = [(s, e, "orphan" if (s, e) in orphans else "foreign",
+                           next(x.id for x in self.world.raws if x.start <= s < x.end)) for s, e in sorted(self.world.others())]
                 self.same("ListForeign", wanted, got)
 
     # --- reading ---
@@ -814,7 +972,7 @@ class Player:
 
     def read_count(self, _rng):
         w = self.world
-        for kind, number in (("raw", len(w.raws)), ("mgmt", len(w.pools)), ("data", len(w.regions)), ("foreign", len(w.foreign))):
+        for kind, number in (("raw", len(w.raws)), ("mgmt", len(w.pools)), ("data", len(w.regions)), ("foreign", len(w.others()))):
             self.same(f"CountRegions {kind}", (number,), self.c.manager("CountRegions", "s", kind))
 
     def read_refuse(self, rng):
@@ -894,7 +1052,7 @@ class Player:
         got = self.c.get_all(harness.ROOT, harness.MANAGER)
         free = sum(e - s for raw in w.raws for s, e in w.raw_gaps(raw))
         wanted = {"Backend": "file", "State": "ok", "StateReason": "", "RawRegions": len(w.raws), "MgmtRegions": len(w.pools),
-                  "DataRegions": len(w.regions), "ForeignDevices": len(w.foreign),
+                  "DataRegions": len(w.regions), "ForeignDevices": len(w.others()),
                   "RawBytes": sum(r.end - r.start for r in w.raws) * FRAME,
                   "MgmtBytes": sum(p.range[1] - p.range[0] for p in w.pools.values()) * FRAME,
                   "DataBytes": sum(r.range[1] - r.range[0] for r in w.regions.values()) * FRAME,

@@ -291,6 +291,40 @@ class Chooser:
         hit = [("region", r.serial) for r in world.regions.values() if r.bad]
         return {"do": "clear", "target": rng.choice(hit) if hit and rng.random() < 0.8 else self.reference(world), "options": options}
 
+    def lose(self, world):
+        rng = self.rng
+        if rng.random() < 0.4 and world.pools:
+            return {"do": "lose_pool", "target": ("pool", rng.choice(sorted(world.pools))), "back": rng.random() < 0.5}
+        if not world.regions:
+            return None
+        return {"do": "lose", "target": ("region", rng.choice(sorted(world.regions))), "back": rng.random() < 0.5}
+
+    def adopt(self, world):
+        """Mostly of an orphan, whatever it is kept in."""
+        rng, options = self.rng, {}
+        method = rng.choice(["Adopt", "Adopt", "Forget"])
+        target = ("orphan", rng.choice(sorted(world.orphans))) if rng.random() < 0.97 else ("orphan", world.serial + 1)
+        if world.foreign and rng.random() < 0.03:
+            target = ("foreign", f"foreign{rng.randrange(len(world.foreign))}")
+        if rng.random() < 0.4 and world.pools:
+            pool = rng.choice(list(world.pools.values()))
+            options["mgmt"] = rng.choice([("pool", pool.serial), pool.name or ("pool", pool.serial), "nobody"])
+            if method == "Adopt" and options["mgmt"] != "nobody" and rng.random() < 0.5:
+                free = world.pool_gaps(pool)
+                options["mgmt_smfn"] = rng.choice([f[0] for f in free] + [pool.range[0], pool.range[1] - 1] + sorted(pool.bad)[:1])
+        if rng.random() < 0.3:
+            options["request-id"] = self.new_id()
+        if method == "Forget":
+            if rng.random() < 0.95:
+                options["destroy"] = True
+        else:
+            if rng.random() < 0.6:
+                options["name"] = self.name(world)
+            if rng.random() < 0.5:
+                options["uid"] = rng.choice([0, 1, 65534, 12345])
+        kill = rng.choice([0, rng.uniform(0, 0.003)]) if self.crashes and rng.random() < 0.2 else None
+        return {"do": "adopt", "method": method, "target": target, "options": options, "kill": kill}
+
     def storm(self, world):
         """Many new names for one thing of the oldest pool, so that its journal fills and makes a checkpoint."""
         rng = self.rng
@@ -329,6 +363,10 @@ class Chooser:
             return self.health(world)
         if 0.126 <= dice < 0.129 + (0.01 if world.bad else 0):
             return self.clear(world)
+        if 0.139 <= dice < 0.143 and (lost := self.lose(world)):
+            return lost
+        if 0.143 <= dice < 0.160 and world.orphans:
+            return self.adopt(world)
         if dice < 0.25:
             return {"do": "read", "what": rng.choice(["pages", "get", "count", "props", "region", "tenant", "refuse", "locate"]), "dice": rng.getrandbits(32)}
         method, args, options = self.call(world)

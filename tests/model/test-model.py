@@ -207,7 +207,8 @@ class Model(unittest.TestCase):
         print(f"# model: {stats.get('operations', 0)} operations in {time.monotonic() - started:.0f} s: "
               f"{stats.get('changes', 0)} changes done, {stats.get('refused', 0)} refused, {stats.get('repeated', 0)} repeated by "
               f"request-id; {stats.get('crashes', 0)} crashes, {stats.get('worlds', 0)} of them with more than one possible world, "
-              f"{stats.get('injected', 0)} failures injected, {stats.get('health', 0)} times other bad frames or DIMMs, {stats.get('storms', 0)} renames besides to fill journals, {stats.get('lists', 0)} pages of lists compared", flush=True)
+              f"{stats.get('injected', 0)} failures injected, {stats.get('health', 0)} times other bad frames or DIMMs, "
+              f"{stats.get('lost', 0)} devices lost, {stats.get('adopted', 0)} orphans adopted or destroyed, {stats.get('storms', 0)} renames besides to fill journals, {stats.get('lists', 0)} pages of lists compared", flush=True)
         if wrong:
             self.fail("\n\n".join(wrong))
         self.assertEqual(played, len(games))

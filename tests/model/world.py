@@ -208,6 +208,7 @@ class World:
         self.profile = profile
         self.pools = {}
         self.regions = {}
+        self.orphans = {}               # data regions whose pool was lost, by serial: of pmemd's, and in no journal
         self.bad = set()                # frames that the platform shows as bad
         self.dimms = {}                 # id: (names of the raw regions that lie on it, health)
         self.serial = 0
@@ -222,6 +223,7 @@ class World:
         other.regions = {k: copy.copy(r) for k, r in self.regions.items()}
         for r in other.regions.values():
             r.lease = copy.copy(r.lease)
+        other.orphans = dict(self.orphans)
         other.bad, other.dimms = set(self.bad), dict(self.dimms)
         other.released = list(self.released)
         other.forgotten = set(self.forgotten)
@@ -233,8 +235,12 @@ class World:
         """Device ranges of all that is pmemd's."""
         return [x.device for x in [*self.pools.values(), *self.regions.values()] if raw is None or x.raw is raw]
 
+    def others(self):
+        """Device ranges of what is in no journal."""
+        return self.foreign + [o.device for o in self.orphans.values()]
+
     def taken(self, raw):
-        return self.devices(raw) + [f for f in self.foreign if overlaps(f, (raw.start, raw.end))]
+        return self.devices(raw) + [f for f in self.others() if overlaps(f, (raw.start, raw.end))]
 
     def raw_gaps(self, raw):
         """What nobody has and can be read."""
@@ -279,7 +285,7 @@ class World:
             part = ("superblock" if at < unit or frame >= end - thing.tail else "journal" if at < thing.head - own else
                     "own" if at < thing.head else "free")
             return kind, thing, at * FRAME, part, None
-        for first, end in self.foreign:
+        for first, end in self.others():
             if first <= frame < end:
                 return "foreign", None, (frame - first) * FRAME, "", None
         for raw in self.raws:
@@ -306,7 +312,7 @@ class World:
         """Names of what is in the way of the device."""
         device = (start - raw.lead, end)
         names = {"Exists"} if any(overlaps(device, d) for d in self.devices()) else set()
-        return names | ({"Busy"} if any(overlaps(device, f) for f in self.foreign) else set())
+        return names | ({"Busy"} if any(overlaps(device, f) for f in self.others()) else set())
 
     def name_taken(self, name, pool, besides=None):
         """pool None: a pool's name."""
@@ -357,7 +363,9 @@ class World:
                  "AllocateData": {"name", "request-id", "node", "alignment", "mgmt"},
                  "ReleaseData": {"request-id"}, "ReleaseMgmt": {"request-id"}, "Rename": set(), "SetOwner": set(),
                  "Attach": {"until", "guest-frame", "allow-degraded"}, "Detach": {"force"},
-                 "ClearBadFrames": {"dry-run", "raw", "force"}}[method]
+                 "ClearBadFrames": {"dry-run", "raw", "force"},
+                 "Adopt": {"uid", "mgmt", "mgmt_smfn", "name", "request-id"},
+                 "Forget": {"destroy", "mgmt", "force", "request-id"}}[method]
         if set(options) - known:
             return True
         if "request-id" in options and not UUID.fullmatch(options["request-id"]):
@@ -382,7 +390,7 @@ class World:
             return refused("InvalidArgument")
         if method in ("SetupMgmt", "AllocateMgmt"):
             faults = {name_fault(options.get("name", ""))} - {None}
-        elif method in ("SetupData", "AllocateData"):
+        elif method in ("SetupData", "AllocateData", "Adopt"):
             faults = {name_fault(options.get("name", ""))} - {None}
         else:
             faults = set()
@@ -478,12 +486,7 @@ class World:
         if place is None:
             return refused("NoSpace", *faults, *({"Exists"} if any(self.name_taken(name, p) for p in pools) else ()))
         raw, (start, end) = place
-
-        def order(pool):
-            near = 0 if pool.raw is raw else 1 if pool.raw.node == raw.node else 2
-            return near, -self.pool_free(pool), pool.range[0]
-
-        for pool in sorted(pools, key=order):
+        for pool in self.nearest(pools, raw):
             needed = required(pool.profile, end - start)
             extent = self.find_extent(pool, needed)
             if extent:
@@ -494,6 +497,56 @@ class World:
                 return Made("data", raw, (start, end), pool.serial, extent, needed, requested=args[0])
         return refused("NoSpace", *faults, *({"Exists"} if any(self.name_taken(name, p) for p in pools) else ()))
 
+    def nearest(self, pools, raw):
+        def order(pool):
+            near = 0 if pool.raw is raw else 1 if pool.raw.node == raw.node else 2
+            return near, -self.pool_free(pool), pool.range[0]
+
+        return sorted(pools, key=order)
+
+    def _Adopt(self, args, options, faults):
+        """args: a device, which is an orphan by its serial number, or a foreign one's name."""
+        if args[0][0] == "foreign":
+            return refused("NotSupported", *faults)
+        orphan = self.orphans.get(args[0][1])
+        if orphan is None:
+            return refused("NoSuchRegion", *faults)
+        pools = list(self.pools.values())
+        if "mgmt" in options:
+            pools = [p for p in pools if p is self.find_pool(options["mgmt"])]
+        if not pools:
+            return refused("NoSuchMgmt", *faults)
+        frames = orphan.range[1] - orphan.range[0]
+        for pool in self.nearest(pools, orphan.raw):
+            needed = required(pool.profile, frames)
+            extent = self.find_extent(pool, needed)
+            if "mgmt_smfn" in options:
+                extent = (options["mgmt_smfn"], options["mgmt_smfn"] + needed)
+                if not pool.range[0] <= extent[0] < pool.range[1]:
+                    return refused("InvalidArgument", *faults)
+                if not self.extent_free(pool, extent):
+                    return refused("NoSpace", *faults)
+                if within(pool.bad, extent):
+                    return refused("Degraded", *faults)
+            if extent:
+                if self.name_taken(options.get("name"), pool):
+                    faults = faults | {"Exists"}
+                if faults:
+                    return refused(*faults)
+                return Made("data", orphan.raw, orphan.range, pool.serial, extent, needed)
+        return refused("NoSpace", *faults)
+
+    def _Forget(self, args, options, _faults):
+        """Of a data region that is missing, or of a device."""
+        if args[0][0] == "region":
+            region = self._target(args[0], ("region",))
+            if region is None:
+                return refused("NoSuchRegion")
+            return Changed("region", region.serial) if region.state == "missing" else refused("Busy")
+        if args[0][0] == "orphan" and args[0][1] in self.orphans and not options.get("destroy"):
+            return refused("InvalidArgument")
+        return self._Adopt(args, {k: v for k, v in options.items() if k == "mgmt"}, set())
+
     def _target(self, reference, kinds):
         if reference is None or reference[0] not in kinds:
             return None
@@ -502,7 +555,9 @@ class World:
     def _ReleaseData(self, args, _options, _faults):
         region = self._target(args[0], ("region",))
         if region and region.lease:
-            return refused("Leased")
+            return refused("Leased", *({"Degraded"} if region.state == "missing" else ()))
+        if region and region.state == "missing":
+            return refused("Degraded")
         return Changed("region", region.serial) if region else refused("NoSuchRegion")
 
     def _ReleaseMgmt(self, args, _options, _faults):
@@ -544,7 +599,7 @@ class World:
         if region.lease and (region.lease.owner, region.lease.uid) != (args[1], 0):
             return refused("Leased", *fault)
         if region.state != "ok":
-            return refused("Busy", *fault)
+            return refused("Degraded" if region.state == "missing" else "Busy", *fault)
         if not region.lease and not options.get("allow-degraded") and (region.bad or self.health(region.raw) == "fatal"):
             return refused("Degraded", *fault)
         return refused(*fault) if fault else Changed("region", region.serial)
@@ -556,6 +611,8 @@ class World:
             return refused("NotSupported")
         if region is None:
             return refused("NoSuchRegion")
+        if region.state == "missing":
+            return refused("Degraded", *({"Leased"} if region.lease else ()))
         if region.lease and not options.get("force"):
             return refused("Leased")
         return Changed("region", region.serial)
@@ -607,6 +664,12 @@ class World:
         lease.sender = sender if until == "disconnect" else ""
         region.lease, region.last = lease, (owner, uid)
 
+    def pool_lost(self, serial):
+        """A pool and its journal are gone: what was its is an orphan."""
+        del self.pools[serial]
+        for region in [r for r in self.regions.values() if r.pool == serial]:
+            self.orphans[region.serial] = self.regions.pop(region.serial)
+
     def disconnected(self, sender):
         """A connection is gone, and the leases with it."""
         for region in self.regions.values():
@@ -627,7 +690,11 @@ class World:
                 self.pools[self.serial] = thing
             else:
                 thing = Region(self.serial, uuid, options.get("name", ""), decision.range, decision.raw, decision.pool,
-                               decision.extent, uid)
+                               decision.extent, options.get("uid", uid))
+                if method in ("Adopt", "Forget"):
+                    del self.orphans[args[0][1]]
+                if method == "Forget":      # adopted to be erased
+                    thing.state = "quarantined"
                 self.regions[self.serial] = thing
                 pool = self.pools[decision.pool]
         else:
@@ -642,6 +709,8 @@ class World:
                 self.attach(thing, args[1], options, sender)
             elif method == "Detach":
                 thing.lease = None
+            elif method == "Forget":
+                del self.regions[thing.serial]
             elif method == "ReleaseMgmt":
                 del self.pools[thing.serial]
                 if "request-id" in options:
@@ -658,7 +727,7 @@ class World:
         self.look()
         if "request-id" in options and method != "ReleaseMgmt":
             pool.answers.append({"id": options["request-id"].lower(), "uid": uid, "serial": thing.serial,
-                                 "job": method == "ReleaseData",
+                                 "job": method in ("ReleaseData", "Forget"),
                                  "call": self.scope(method, args, options), "path": None, "thing": thing})
             del pool.answers[:-ANSWERS]
             self._set_path(pool.answers[-1])
