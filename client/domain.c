@@ -18,7 +18,7 @@ void domain_nvdimm_free(DomainNvdimm *nvdimm) {
 
 /* --- what is refused --- */
 
-static bool check_state(const PmemdRegion *region, GError **error) {
+static bool check_state(const PmemdRegion *region, bool allow_degraded, GError **error) {
     bool busy = strcmp(region->state, "creating") == 0 || strcmp(region->state, "quarantined") == 0;
 
     if (strcmp(region->kind, "data") != 0) {
@@ -28,14 +28,16 @@ static bool check_state(const PmemdRegion *region, GError **error) {
             region->uuid);
         return false;
     }
-    if (strcmp(region->state, "ok") == 0)
+    bool degraded = strcmp(region->state, "degraded") == 0;
+    if (strcmp(region->state, "ok") == 0 || (degraded && allow_degraded))
         return true;
     g_set_error(error, PMEMD_ERROR, busy ? PMEMD_ERROR_BUSY : PMEMD_ERROR_DEGRADED,
                 "data region %s is %s, and only one that is ok is for a guest%s%s: %s", region->uuid, region->state,
                 region->state_reason[0] != '\0' ? ": " : "", region->state_reason,
                 strcmp(region->state, "creating") == 0 ? "ask again when it is there"
                 : busy                                 ? "allocate another one, its content is being erased"
-                                                       : "'pmemctl show' and the log of pmemd say what it needs");
+                : degraded ? "or lend it as it is with --attach --allow-degraded, for a guest that knows its bad frames"
+                           : "'pmemctl show' and the log of pmemd say what it needs");
     return false;
 }
 
@@ -104,9 +106,11 @@ static bool check_size(const PmemdRegion *region, uint64_t label_bytes, GError *
 
 /* --- the NVDIMM --- */
 
-DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, uint32_t guest_node, uint64_t label_bytes, GError **error) {
+DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, bool allow_degraded, uint32_t guest_node,
+                                uint64_t label_bytes, GError **error) {
     g_assert(label_bytes == 0 || (label_bytes >= DOMAIN_MIN_LABEL && label_bytes % DOMAIN_UNIT == 0));
-    if (!check_state(region, error) || !check_path(region, error) || !check_size(region, label_bytes, error))
+    if (!check_state(region, allow_degraded, error) || !check_path(region, error) ||
+        !check_size(region, label_bytes, error))
         return NULL;
 
     DomainNvdimm *nvdimm = g_new0(DomainNvdimm, 1);

@@ -29,11 +29,12 @@ typedef struct {
 void domain_nvdimm_free(DomainNvdimm *nvdimm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainNvdimm, domain_nvdimm_free)
 
-/* label_bytes: 0, or a multiple of DOMAIN_UNIT from DOMAIN_MIN_LABEL on.
+/* allow_degraded: also one with bad frames. label_bytes: 0, or a multiple of DOMAIN_UNIT from DOMAIN_MIN_LABEL on.
  * Errors (of PMEMD_ERROR): INVALID_ARGUMENT no data region, or its size is none for a guest; BUSY, DEGRADED by its state;
  * NOT_AUTHORIZED the caller is not told its path; NOT_SUPPORTED the path is none for an NVDIMM.
  * Free: domain_nvdimm_free. */
-DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, uint32_t guest_node, uint64_t label_bytes, GError **error);
+DomainNvdimm *domain_nvdimm_new(const PmemdRegion *region, bool allow_degraded, uint32_t guest_node,
+                                uint64_t label_bytes, GError **error);
 
 /* <memory model='nvdimm'>, with a newline at the end. Free: g_free. */
 char *domain_nvdimm_xml(const DomainNvdimm *nvdimm);

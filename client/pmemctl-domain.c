@@ -54,7 +54,8 @@ static bool ask(Ctl *ctl, PmemdRegion **ret_region, DomainNvdimm **ret_nvdimm, G
     if (!ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||
         !ctl_check(ctl, pmemd_client_region(ctl->client, path, &region), error))
         return false;
-    g_autoptr(DomainNvdimm) nvdimm = domain_nvdimm_new(region, (uint32_t) node, label_bytes, error);
+    g_autoptr(DomainNvdimm) nvdimm =
+        domain_nvdimm_new(region, ctl->allow_degraded, (uint32_t) node, label_bytes, error);
     g_autoptr(PmemdAttachment) attachment = NULL;
     if (!nvdimm)
         return false;

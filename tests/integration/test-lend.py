@@ -231,6 +231,23 @@ class Lend(unittest.TestCase):
         self.refused("org.pmemd1.Error.InvalidArgument", "domain-xml", "odd", "--attach", "--owner=vm1")
         self.assertEqual(self.leases(), [])
 
+    def test_degraded(self):
+        """A region with bad frames is lent to a guest when that is asked for, and only then."""
+        raw = next(r for r in self.json("list", "--raw")["raw"]
+                   if r["start_frame"] <= self.region["start_frame"] < r["end_frame"])
+        self.host.daemon.stop()
+        with open(os.path.join(self.host.daemon.backend_folder, "health.conf"), "w", encoding="utf-8") as f:
+            f.write(f"[{raw['id']}]\nBadFrames={self.region['start_frame'] + 1}\n")
+        self.host.daemon.start()
+        for verb in "domain-xml", "qemu-args":
+            with self.subTest(verb):
+                self.refused("org.pmemd1.Error.Degraded", verb, "vol0")
+                self.refused("org.pmemd1.Error.Degraded", verb, "vol0", "--attach", "--owner=vm1")
+                self.assertEqual(self.leases(), [])
+                self.assertIn(self.region["device_path"], self.text(verb, "vol0", "--attach", "--owner=vm1", "--allow-degraded"))
+                self.assertEqual([r["owner"] for r in self.leases()], ["vm1"])
+                self.text("detach", "vol0", "--owner=vm1")
+
     # --- the command line ---
 
     def test_usage(self):

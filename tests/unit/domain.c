@@ -30,7 +30,7 @@ static PmemdRegion data_region(void) {
 
 static DomainNvdimm *nvdimm_of(const PmemdRegion *region, uint32_t node, uint64_t label_bytes) {
     GError *error = NULL;
-    DomainNvdimm *nvdimm = domain_nvdimm_new(region, node, label_bytes, &error);
+    DomainNvdimm *nvdimm = domain_nvdimm_new(region, false, node, label_bytes, &error);
     g_assert_no_error(error);
     g_assert_nonnull(nvdimm);
     return nvdimm;
@@ -39,7 +39,7 @@ static DomainNvdimm *nvdimm_of(const PmemdRegion *region, uint32_t node, uint64_
 static void assert_refused(const PmemdRegion *region, uint64_t label_bytes, PmemdError code, const char *const *parts) {
     g_autoptr(GError) error = NULL;
 
-    g_assert_null(domain_nvdimm_new(region, 0, label_bytes, &error));
+    g_assert_null(domain_nvdimm_new(region, false, 0, label_bytes, &error));
     g_assert_error(error, PMEMD_ERROR, (int) code);
     for (; *parts; parts++)
         g_assert_true(strstr(error->message, *parts));
@@ -133,9 +133,13 @@ static void test_refused(void) {
     region.state = (char *) "missing";
     region.state_reason = (char *) "its device is gone";
     REFUSED(&region, 0, DEGRADED, UUID, "missing", "its device is gone", "pmemctl show");
-    /* A state of a pmemd that is newer. */
     region.state = (char *) "degraded";
-    REFUSED(&region, 0, DEGRADED, "degraded");
+    REFUSED(&region, 0, DEGRADED, "degraded", "--allow-degraded");
+    g_autoptr(DomainNvdimm) allowed = domain_nvdimm_new(&region, true, 0, 0, NULL);
+    g_assert_nonnull(allowed);
+    /* A state of a pmemd that is newer. */
+    region.state = (char *) "frozen";
+    REFUSED(&region, 0, DEGRADED, "frozen", "pmemctl show");
 
     region = data_region();
     region.device_path = (char *) "";
