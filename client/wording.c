@@ -8,13 +8,27 @@
 static const struct {
     const char *method, *verb;
 } words[] = {
-    { "SetupMgmt", "setup-mgmt" },           { "SetupData", "setup-data" },
-    { "AllocateMgmt", "allocate-mgmt" },     { "AllocateData", "allocate-data" },
-    { "ReleaseMgmt", "'pmemctl release'" },  { "ReleaseData", "'pmemctl release'" },
-    { "SetOwner", "'pmemctl set-owner'" },   { "GetRegion", "'pmemctl show'" },
-    { "ListRaw", "'pmemctl list --raw'" },   { "ListMgmt", "'pmemctl list --mgmt'" },
-    { "ListData", "'pmemctl list --data'" }, { "ListForeign", "'pmemctl list --foreign'" },
+    { "SetupMgmt", "setup-mgmt" },
+    { "SetupData", "setup-data" },
+    { "AllocateMgmt", "allocate-mgmt" },
+    { "AllocateData", "allocate-data" },
+    { "ReleaseMgmt", "'pmemctl release'" },
+    { "ReleaseData", "'pmemctl release'" },
+    { "SetOwner", "'pmemctl set-owner'" },
+    { "GetRegion", "'pmemctl show'" },
+    { "ListRaw", "'pmemctl list --raw'" },
+    { "ListMgmt", "'pmemctl list --mgmt'" },
+    { "ListData", "'pmemctl list --data'" },
+    { "ListForeign", "'pmemctl list --foreign'" },
     { "LocateList", "'pmemctl locate'" },
+    { "ListDimms", "'pmemctl dimms'" },
+    { "ListLeases", "'pmemctl leases'" },
+    { "ClearBadFrames", "'pmemctl clear-bad-frames'" },
+    { "Attach", "'pmemctl attach'" },
+    { "Detach", "'pmemctl detach'" },
+    { "Adopt", "'pmemctl adopt'" },
+    { "Forget", "'pmemctl forget'" },
+    { "Repair", "'pmemctl journal repair'" },
 };
 
 static bool is_of_a_name(char c) {

@@ -90,7 +90,7 @@ static bool check_orphan(const Manager *m, const BackendListing *listing, const 
     }
     if (foreign->kind == FOREIGN_UNFORMATTED || !device || device->role != BACKEND_ROLE_DATA) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
-                    "device %s is no data region's: only Forget with destroy can remove it (pmemctl forget --destroy)",
+                    "device %s is no data region's: it can only be destroyed (pmemctl forget --destroy)",
                     foreign->name);
         return false;
     }

@@ -23,7 +23,10 @@ static bool refuse_leased(const Region *region, const Lease *lease, const char *
 bool rules_not_leased(const State *state, const Region *region, GError **error) {
     const Lease *lease = state_lease(state, region);
 
-    return !lease || refuse_leased(region, lease, "have it detached first", error);
+    return !lease || refuse_leased(region, lease,
+                                   "have it detached first (pmemctl detach --owner), or by force when its holder is "
+                                   "gone for good (pmemctl detach --force)",
+                                   error);
 }
 
 /* Whole and settled. */
@@ -95,7 +98,9 @@ bool rules_attach(const State *state, const Region *region, const LeaseRequest *
         return false;
     if (lease && !lease_is_of(lease, request->owner, request->uid))
         return refuse_leased(region, lease,
-                             "wait until it is detached, or have that done by force if nobody uses it any more", error);
+                             "wait until it is detached, or have that done by force when its holder is gone for good "
+                             "(pmemctl detach --force)",
+                             error);
     return check_lendable(region, error) && check_erased(state, region, error) &&
            (lease || (check_count(state, request, error) && rules_lease_room(region->pool, error)));
 }
@@ -129,7 +134,8 @@ bool rules_detach(const State *state, const Region *region, const DetachRequest 
         return true;
     }
     if (!request->force)
-        return refuse_leased(region, lease, "only they may detach it, or whoever may force it", error);
+        return refuse_leased(region, lease, "only they may detach it, or whoever may force it (pmemctl detach --force)",
+                             error);
     if (request->owner[0] != '\0' && strcmp(request->owner, lease->owner) != 0)
         return refuse_leased(region, lease, "name that owner, or none, to detach it by force", error);
     if (lease->uid != request->uid && !request->others) {

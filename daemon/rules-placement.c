@@ -473,7 +473,7 @@ bool placement_check_bad(const GArray *bad, FrameRange range, const char *what, 
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
                 U64_FORMAT " frames of %s " RANGE_FORMAT
                            " in raw region %s cannot be read (bad blocks): %s; choose other frames, clear the bad ones "
-                           "(ClearBadFrames, pmemctl clear-bad-frames %s), or set it up all the same with the option "
+                           "(pmemctl clear-bad-frames %s), or set it up all the same with the option "
                            "allow-degraded",
                 frames, what, RANGE_ARGS(range), raw_id, extents, raw_id);
     return false;

@@ -221,8 +221,8 @@ bool rules_lend_check(const Region *region, bool allow_degraded, GError **error)
     if (bad) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
                     "%s has %s" U64_FORMAT
-                    " bad frames, which a guest would die of: save what can be read, then clear them (ClearBadFrames, "
-                    "pmemctl clear-bad-frames), or use it all the same with the option allow-degraded",
+                    " bad frames, which a guest would die of: save what can be read, then clear them (pmemctl "
+                    "clear-bad-frames), or use it all the same with the option allow-degraded",
                     who, bad->more ? "at least " : "", region_bad_frames(bad));
         return false;
     }

@@ -13,6 +13,8 @@ static void test_words(void) {
         { "it failed; ReleaseData tries again", "it failed; 'pmemctl release' tries again" },
         { "none of SetupMgmt, SetupData", "none of setup-mgmt, setup-data" },
         { "give one of ListRaw, or leave it", "give one of 'pmemctl list --raw', or leave it" },
+        { "Attach needs org.pmemd1.attach", "'pmemctl attach' needs org.pmemd1.attach" },
+        { "Repair needs org.pmemd1.repair", "'pmemctl journal repair' needs org.pmemd1.repair" },
         { "Ask by ListData.", "Ask by 'pmemctl list --data'." },
         { "no region is 'ListData'", "no region is 'ListData'" },
         { "region \"ListData\" is pmemd's: SetupData", "region \"ListData\" is pmemd's: setup-data" },
