@@ -201,7 +201,7 @@ typedef struct {
 
 typedef struct {
     sd_id128_t boot_id, machine_id;
-    uint64_t unsafe_shutdowns; /* of the DIMMs, summed; 0 = unknown */
+    uint64_t unsafe_shutdowns; /* of each DIMM one more than it counts, summed; 0 = unknown */
     uint64_t time;
     char version[32];
 } JfOpen;

@@ -174,9 +174,35 @@ static void take_corrupt(Manager *m, Pool *pool) {
     manager_set_pool_state(m, pool, POOL_CORRUPT, EVENT_POOL_CORRUPT, reason);
 }
 
-/* Every start leaves its mark: who used the pool last, and on which machine. */
+/* As an OPEN has it: of all DIMMs of the host that tell, each counted once wherever it lies below; 0: none tells. */
+static uint64_t unsafe_shutdowns(const Manager *m) {
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GPtrArray *raws = state_raws(m->state);
+    uint64_t sum = 0;
+
+    for (guint i = 0; i < raws->len; i++) {
+        const GPtrArray *dimms = ((const Raw *) g_ptr_array_index(raws, i))->health;
+
+        for (guint k = 0; dimms && k < dimms->len; k++) {
+            const DimmHealth *dimm = g_ptr_array_index(dimms, k);
+            const char *id = dimm->id ?: dimm->name;
+
+            /* Without any name it may be counted twice, at each start alike. */
+            if (dimm->unsafe_shutdowns != DIMM_SHUTDOWNS_UNKNOWN && (!id || g_hash_table_add(seen, (void *) id)))
+                sum += dimm->unsafe_shutdowns + 1;
+        }
+    }
+    return sum;
+}
+
+/* Every start leaves its mark: who used the pool last, on which machine, and how often its DIMMs lost power unsaved. */
 bool manager_append_open(Manager *m, Pool *pool, GError **error) {
-    JfOpen record = { .boot_id = m->boot_id, .machine_id = m->machine_id, .time = manager_now_usec() };
+    JfOpen record = {
+        .boot_id = m->boot_id,
+        .machine_id = m->machine_id,
+        .unsafe_shutdowns = unsafe_shutdowns(m),
+        .time = manager_now_usec(),
+    };
     uint8_t buf[JF_PAYLOAD_MAX];
 
     g_strlcpy(record.version, PMEMD_VERSION, sizeof record.version);

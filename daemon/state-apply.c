@@ -288,7 +288,10 @@ static bool apply_open(State *state, Pool *pool, const uint8_t *payload, size_t 
 
     if (!jf_open_decode(payload, len, &pool->last_open))
         return malformed(error, "OPEN");
-    if (before != 0 && pool->last_open.unsafe_shutdowns != 0 && pool->last_open.unsafe_shutdowns != before)
+    /* A start at which they did not tell hides nothing from the next one. */
+    if (pool->last_open.unsafe_shutdowns == 0)
+        pool->last_open.unsafe_shutdowns = before;
+    else if (before != 0 && pool->last_open.unsafe_shutdowns != before)
         state_distrust_erases(state, pool);
     return true;
 }

@@ -131,6 +131,30 @@ static void test_resume(void) {
     g_assert_null(find(host, region));
 }
 
+static void tell_shutdowns(const Host *host, guint n) {
+    g_autofree char *path = g_build_filename(host->pmem, "health.conf", NULL);
+    g_autofree char *text = g_strdup_printf("[dimm d0]\nRegions=a b\nUnsafeShutdowns=%u\n", n);
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+/* Power was lost before all was saved, for the first time in a DIMM's life: what was erased may be there again. */
+static void test_resume_unsaved(void) {
+    for (guint lost = 0; lost < 2; lost++) {
+        g_autoptr(Host) host = host_new_stopped("file");
+        g_autofree char *path = NULL;
+
+        tell_shutdowns(host, 0);
+        host_start(host);
+        make_pool(host);
+        sd_id128_t region = interrupted(host, &path);
+        tell_shutdowns(host, lost);
+        host_start(host);
+        g_assert_cmpuint(erase_of(host, region).offset, ==, lost ? 0 : PIECE);
+        run_until(host, 1, 0);
+    }
+}
+
 /* What the journal says is zero, and is not, is erased again. */
 static void test_resume_distrusts(void) {
     g_autoptr(Host) host = host_new("mapped");
@@ -428,6 +452,7 @@ int main(int argc, char **argv) {
     medium_guard_install();
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_test_add_func("/eraser-resume/resume", test_resume);
+    g_test_add_func("/eraser-resume/unsaved", test_resume_unsaved);
     g_test_add_func("/eraser-resume/resume-distrusts", test_resume_distrusts);
     g_test_add_func("/eraser-resume/mismatch", test_mismatch);
     g_test_add_func("/eraser-resume/verify-all", test_verify_all);
