@@ -147,6 +147,30 @@ static void test_adopt_place(void) {
     g_assert_cmpuint(find(host, reply.result)->extent.range.start, ==, pool.start + used + 7);
 }
 
+/* Nor is a hypervisor given frames that it cannot read. */
+static void test_adopt_beside_bad(void) {
+    g_autoptr(Host) host = host_new("file");
+    Orphan orphan = make_orphan(host);
+    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path, *text = NULL;
+    g_autofree char *health = g_build_filename(host->pmem, "health.conf", NULL);
+    ManagerRequest adopt = on_key(MANAGER_ADOPT, name);
+    FrameRange fit;
+
+    adopt.repair.mgmt = "other";
+    g_assert_true(pool_fit_extent(find_pool(host, orphan.pool), 1, &fit));
+    text = g_strdup_printf("[%s]\nBadFrames=0x%" G_GINT64_MODIFIER "x+2\n",
+                           find_pool(host, orphan.pool)->occupant.raw->id, fit.start);
+    g_assert_true(g_file_set_contents(health, text, -1, NULL));
+    host_restart(host);
+    adopt.repair.extent_start = fit.start;
+    g_assert_cmpint(host_ask(host, &adopt).code, ==, PMEMD_ERROR_DEGRADED);
+    g_assert_cmpuint(count_foreigns(host), ==, 1);
+    adopt.repair.extent_start = UINT64_MAX;
+    Reply reply = host_ask(host, &adopt);
+    g_assert_cmpint(reply.code, ==, -1);
+    g_assert_cmpuint(find(host, reply.result)->extent.range.start, >=, fit.start + 2);
+}
+
 static void test_adopt_refused(void) {
     g_autoptr(Host) host = host_new("file");
     Orphan orphan = make_orphan(host);
@@ -371,6 +395,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/manager-adopt/orphan/file", "file", test_adopt);
     g_test_add_data_func("/manager-adopt/orphan/mapped", "mapped", test_adopt);
     g_test_add_func("/manager-adopt/place", test_adopt_place);
+    g_test_add_func("/manager-adopt/beside-bad", test_adopt_beside_bad);
     g_test_add_func("/manager-adopt/refused", test_adopt_refused);
     g_test_add_func("/manager-adopt/foreign", test_foreign);
     g_test_add_func("/manager-adopt/pool", test_adopt_pool);
