@@ -283,7 +283,13 @@ char *file_health_cleared(const FileHealth *health, const char *region, FrameRan
         if (above.start < above.end)
             append_frames(left, above);
     }
-    if (row)
-        g_key_file_set_string(health->file, region, "BadFrames", left->str);
-    return g_key_file_to_data(health->file, NULL, NULL);
+    if (!row || !row->bad)
+        return g_key_file_to_data(health->file, NULL, NULL);
+
+    /* The facts stay as they were read: so does the text that the next one is made from. */
+    g_autofree char *was = g_key_file_get_value(health->file, region, "BadFrames", NULL);
+    g_key_file_set_string(health->file, region, "BadFrames", left->str);
+    char *text = g_key_file_to_data(health->file, NULL, NULL);
+    g_key_file_set_value(health->file, region, "BadFrames", was);
+    return text;
 }

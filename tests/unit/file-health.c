@@ -166,6 +166,13 @@ static void test_cleared(void) {
         g_assert_cmpuint(dimms->len, ==, 1);
         g_assert_nonnull(strstr(text, "# why"));
         g_assert_nonnull(strstr(text, "# these"));
+        /* What was read stays as it is: what one clear leaves says nothing to the next. */
+        g_autofree char *other = file_health_cleared(before, "right", (FrameRange){ 0x2001, 0x2002 });
+        g_autoptr(FileHealth) second = parse(other, &error);
+        g_assert_no_error(error);
+        g_autofree char *whole = bad_of(second, "left"), *none = bad_of(second, "right");
+        g_assert_cmpstr(whole, ==, "1001-1002 1010-1014 1020-1028 ");
+        g_assert_cmpstr(none, ==, "");
     }
 }
 
