@@ -4,7 +4,7 @@
  * libFuzzer target: the whole manager on a platform whose label areas lie. Each input makes raw regions, journals with
  * records of any content, and a listing: devices with tags of ours, of others and of nobody, with equal uuids, on each
  * other, moved, half made, held; hints of setups and releases that were cut off. The manager starts on it, gets a few
- * requests, and starts again.
+ * requests, those of an administrator who repairs among them, and starts again.
  *
  * Checked: no device is destroyed or erased but for a reason that a journal, a hint or its tag gives; nothing is made
  * where the platform shows a device; nothing is written to memory that is no pool's, or a pool's that may not be
@@ -13,6 +13,7 @@
  */
 #include "daemon/bad-frames.h"
 #include "daemon/hints.h"
+#include "daemon/journal-bytes.h"
 #include "daemon/journal.h"
 #include "daemon/manager.h"
 #include "proto/error.h"
@@ -50,6 +51,7 @@ typedef struct {
     GPtrArray *devices; /* Device * */
     GArray *known;      /* Known */
     const char *state_dir;
+    sd_id128_t forgotten; /* device that a request said to destroy */
     sd_event *event;
     Manager *manager;
     bool ready, failed;
@@ -255,6 +257,27 @@ static BackendDevice *backend_create(Backend *b, const BackendCreate *req, Backe
     return how == 7 ? NULL : copy_device(device->facts);
 }
 
+/* Nobody asks what is sent to a guest. */
+static BackendLoan *backend_lend(Backend *b, sd_id128_t uuid, GError **error) {
+    Host *h = host_of(b);
+    guint count;
+    const Device *device = find_device(h, uuid, &count);
+
+    if (!device || count > 1 || device->facts->held || input_rarely(&h->in, 8)) {
+        g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "not to be had");
+        return NULL;
+    }
+    /* Lent is what a journal knows, in its place. */
+    g_assert_nonnull(find_known(h, uuid, device->facts->device, false));
+    g_assert_cmpint(device->facts->state, ==, BACKEND_DEVICE_COMPLETE);
+
+    BackendLoan *loan = g_new0(BackendLoan, 1);
+    loan->fd = -1;
+    loan->path = g_strdup(device->facts->path ?: "/dev/dax9");
+    loan->alignment = STEP * PMEMD_FRAME_SIZE;
+    return loan;
+}
+
 static bool backend_destroy(Backend *b, sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
     Host *h = host_of(b);
     guint count;
@@ -282,7 +305,8 @@ static bool backend_destroy(Backend *b, sd_id128_t uuid, const char *tag, Backen
     case BACKEND_ROLE_FILLER:
         break;
     case BACKEND_ROLE_MGMT:
-        g_assert_true(hints_has(h->state_dir, HINT_SETUP, uuid) || hints_has(h->state_dir, HINT_RELEASE, uuid));
+        g_assert_true(hints_has(h->state_dir, HINT_SETUP, uuid) || hints_has(h->state_dir, HINT_RELEASE, uuid) ||
+                      sd_id128_equal(uuid, h->forgotten));
         break;
     case BACKEND_ROLE_DATA:
         g_assert_nonnull(find_known(h, uuid, (FrameRange){ 0, 0 }, true));
@@ -410,6 +434,7 @@ static const BackendOps backend_ops = {
     .destroy = backend_destroy,
     .open_medium = backend_open_medium,
     .renew = backend_renew,
+    .lend = backend_lend,
     .mappers = backend_mappers,
     .open_content = backend_open_content,
     .clear_bad = backend_clear_bad,
@@ -435,7 +460,7 @@ static void add_facts(Host *h, BackendRaw *raw) {
         DimmHealth *dimm = dimm_health_new("8680-01", "nmem0");
 
         dimm->state = (Health) input_below(&h->in, N_HEALTHS);
-        dimm->flags = input_below(&h->in, 1u << 8);
+        dimm->flags = (uint32_t) input_number(&h->in, 2) % (1u << N_DIMM_FLAGS);
         dimm->spares = (int) input_below(&h->in, 101);
         raw->health = raw->health ? raw->health : dimm_healths_new();
         g_ptr_array_add(raw->health, dimm);
@@ -522,7 +547,7 @@ typedef struct {
     sd_id128_t member;
 } Writer;
 
-static void emit_region(JournalSnapshot *s, Writer *w, bool intent) {
+static void emit_region(JournalSnapshot *s, Writer *w, bool intent, bool adopted) {
     Host *h = w->host;
     const BackendRaw *raw = any_raw(h);
     FrameRange device = any_device_range(h, raw);
@@ -546,8 +571,64 @@ static void emit_region(JournalSnapshot *s, Writer *w, bool intent) {
     if (input_rarely(&h->in, 32))
         record.device_uuid = SD_ID128_NULL;
     g_array_append_val(h->known, known);
-    journal_snapshot_add(s, intent ? JF_INTENT_CREATE : JF_ADD, intent ? 1 + input_below(&h->in, 4) : 0, buf,
-                         jf_region_encode(&record, buf));
+    if (adopted) {
+        JfAdopt adopt = { record, backend_tag_number(uuid_of(input_below(&h->in, N_POOLS))) };
+
+        journal_snapshot_add(s, JF_ADOPT, 0, buf, jf_adopt_encode(&adopt, buf));
+    } else
+        journal_snapshot_add(s, intent ? JF_INTENT_CREATE : JF_ADD, intent ? 1 + input_below(&h->in, 4) : 0, buf,
+                             jf_region_encode(&record, buf));
+}
+
+static void emit_lease(JournalSnapshot *s, Writer *w, sd_id128_t region) {
+    Host *h = w->host;
+    unsigned kind = input_u8(&h->in);
+    JfLease lease = { .region_uuid = region, .guest_frame = PMEMD_FRAME_INVALID, .uid = kind % 3 };
+    JfUnlease unlease = { .region_uuid = region, .reason = kind % JF_N_UNLEASE_REASONS };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    if (kind & 128) {
+        journal_snapshot_add(s, JF_UNLEASE, 0, buf, jf_unlease_encode(&unlease, buf));
+        return;
+    }
+    g_snprintf(lease.owner, sizeof lease.owner, "vm%u", kind % 5);
+    lease.flags = kind & 64 ? JF_LEASE_ENDED : 0;
+    if (kind & 32) {
+        lease.flags |= JF_LEASE_DISCONNECT;
+        lease.bus_id = uuid_of(0x70);
+        g_strlcpy(lease.sender, ":1.1", sizeof lease.sender);
+    }
+    journal_snapshot_add(s, JF_LEASE, 0, buf, jf_lease_encode(&lease, buf));
+}
+
+static void emit_bad(JournalSnapshot *s, Writer *w, sd_id128_t region) {
+    Host *h = w->host;
+    unsigned kind = input_u8(&h->in);
+    FrameRange within = w->range;
+    JfBadFrames bad = {
+        .uuid = kind & 1 ? region : w->member,
+        .cleared = (kind & 6) == 6,
+        .more = (kind & 14) == 8,
+        .n_extents = 1 + kind / 64,
+    };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    if (kind & 1 && h->known->len > 0)
+        within = g_array_index(h->known, Known, input_u8(&h->in) % h->known->len).device;
+    for (unsigned i = 0; i < bad.n_extents; i++)
+        bad.extents[i] = (FrameRange){ within.start + 8 * i, within.start + 8 * i + 1 + kind / 16 % 4 };
+    journal_snapshot_add(s, JF_BAD_FRAMES, 0, buf, jf_bad_frames_encode(&bad, buf));
+}
+
+static void emit_erase(JournalSnapshot *s, Writer *w, sd_id128_t region) {
+    Host *h = w->host;
+    sd_id128_t device = uuid_of(input_below(&h->in, N_UUIDS));
+    JfEraseProgress erase = { .region_uuid = region, .device = get_le32(device.bytes) };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    erase.offset = input_rarely(&h->in, 8) ? input_number(&h->in, 8) : input_number(&h->in, 2) * PMEMD_FRAME_SIZE;
+    erase.flags = input_u8(&h->in) & 1 ? JF_ERASE_VERIFY_ALL : 0;
+    journal_snapshot_add(s, JF_ERASE_PROGRESS, 0, buf, jf_erase_progress_encode(&erase, buf));
 }
 
 /* The device of the region may be destroyed from now on. */
@@ -567,13 +648,13 @@ static void emit_record(JournalSnapshot *s, Writer *w) {
     JfRef ref = { .uuid = region };
     uint8_t buf[JF_PAYLOAD_MAX];
 
-    switch (input_below(&h->in, 12)) {
+    switch (input_below(&h->in, 18)) {
     default:
-        emit_region(s, w, false);
+        emit_region(s, w, false, false);
         break;
     case 5:
     case 6:
-        emit_region(s, w, true);
+        emit_region(s, w, true, false);
         break;
     case 7:
     case 8:
@@ -594,6 +675,19 @@ static void emit_record(JournalSnapshot *s, Writer *w) {
     case 11:
         g_snprintf(name.name, sizeof name.name, "r%u", input_below(&h->in, 4));
         journal_snapshot_add(s, JF_NAME, 0, buf, jf_name_encode(&name, buf));
+        break;
+    case 12:
+        emit_region(s, w, false, true);
+        break;
+    case 13:
+    case 14:
+        emit_lease(s, w, region);
+        break;
+    case 15:
+        emit_bad(s, w, region);
+        break;
+    case 16:
+        emit_erase(s, w, region);
         break;
     }
 }
@@ -762,16 +856,26 @@ static void on_content(void *data, BackendContent *content, const GError *error)
     backend_content_free(content);
 }
 
-/* What the eraser would do. */
-static void erase(Host *h, sd_id128_t region) {
+/* What the eraser would do: of what was released, and before the first guest. */
+static void erase(Host *h, sd_id128_t region, bool released) {
     Reply opened = { false }, finished = { false };
 
     manager_open_content(h->manager, region, on_content, &opened);
     while (!opened.done)
         run(h);
-    if (input_rarely(&h->in, 4))
+    switch (input_below(&h->in, 8)) {
+    case 3:
         return;
-    manager_finish_erase(h->manager, region, true, on_done, &finished);
+    case 6:
+        manager_erase_failed(h->manager, region, "as told");
+        return;
+    case 7:
+        (void) manager_erase_progress(h->manager, region, PMEMD_FRAME_SIZE * input_below(&h->in, 64), NULL);
+        return;
+    default:
+        break;
+    }
+    manager_finish_erase(h->manager, region, released, on_done, &finished);
     while (!finished.done)
         run(h);
 }
@@ -788,6 +892,128 @@ static const Region *any_region(Host *h) {
     return region;
 }
 
+static void submit(Host *h, const ManagerRequest *request) {
+    Reply reply = { false };
+
+    manager_submit(h->manager, request, 1, on_done, &reply);
+    while (!reply.done)
+        run(h);
+}
+
+/* --- leases --- */
+
+typedef struct {
+    Host *host;
+    bool done;
+} LoanReply;
+
+static void on_lent(void *data, sd_id128_t result, const GError *error) {
+    LoanReply *reply = data;
+
+    reply->done = true;
+    if (error) {
+        g_assert_null(strstr(error->message, "that the model refuses"));
+        return;
+    }
+    BackendLoan *loan = manager_take_loan(reply->host->manager);
+    g_assert_nonnull(loan);
+    backend_loan_free(loan);
+
+    const Region *region = state_region_by_uuid(manager_state(reply->host->manager), result);
+    g_assert_nonnull(region);
+    g_assert_cmpint(region->state, ==, REGION_OK);
+    g_assert_nonnull(state_lease(manager_state(reply->host->manager), region));
+}
+
+static void ask_lease(Host *h, const Region *region, bool attach) {
+    unsigned kind = input_u8(&h->in);
+    g_autofree char *owner = g_strdup_printf("vm%u", kind % 5);
+    ManagerRequest request = { .method = attach ? MANAGER_ATTACH : MANAGER_DETACH, .uid = kind % 3, .user = "user" };
+    LoanReply reply = { h, false };
+
+    request.others = true;
+    request.lease.uuid = region->uuid;
+    request.lease.owner = owner;
+    request.lease.sender = ":1.1";
+    request.lease.bus_id = uuid_of(0x70);
+    request.lease.disconnect = request.lease.has_until = attach && (kind & 32);
+    request.lease.allow_degraded = attach && (kind & 64);
+    request.lease.force = !attach && (kind & 64);
+    if (!attach) {
+        submit(h, &request);
+        return;
+    }
+    manager_submit(h->manager, &request, 1, on_lent, &reply);
+    while (!reply.done)
+        run(h);
+}
+
+/* --- what journal and platform disagree on --- */
+
+static const Foreign *any_foreign(Host *h) {
+    GPtrArray *foreigns = state_foreigns(manager_state(h->manager));
+
+    return foreigns->len > 0 ? g_ptr_array_index(foreigns, input_u8(&h->in) % foreigns->len) : NULL;
+}
+
+/* By its name or its uuid; what is told of it may become ours. */
+static char *foreign_key(Host *h, const Foreign *foreign, bool destroy) {
+    Known known = { foreign->uuid, foreign->device, destroy };
+    char uuid[PMEMD_UUID_STRING_MAX];
+
+    if (foreign->kind != FOREIGN_FOREIGN) {
+        g_array_append_val(h->known, known);
+        if (destroy)
+            h->forgotten = foreign->uuid;
+    }
+    return g_strdup(input_u8(&h->in) & 1 ? foreign->name : pmemd_uuid_format(foreign->uuid, uuid));
+}
+
+static void ask_repair(Host *h, ManagerMethod method, const Pool *pool, const Region *region) {
+    g_autoptr(RepairReport) report = repair_report_new();
+    const Foreign *foreign = any_foreign(h);
+    unsigned kind = input_u8(&h->in);
+    bool destroy = method == MANAGER_FORGET && (kind & 1);
+    char uuid[PMEMD_UUID_STRING_MAX];
+    g_autofree char *key = NULL;
+    ManagerRequest request = { .method = method, .uid = 0, .user = "root", .others = true };
+
+    if (method != MANAGER_REPAIR && foreign && !(kind & 64))
+        key = foreign_key(h, foreign, destroy);
+    else if (method == MANAGER_FORGET && region)
+        key = g_strdup(pmemd_uuid_format(region->uuid, uuid));
+    else if (pool)
+        key = g_strdup(pmemd_uuid_format(pool->sb.member_uuid, uuid));
+    if (!key)
+        return;
+    request.repair.key = key;
+    request.repair.extent_start = kind & 32 && pool ? pool->sb.range.start + 48 : UINT64_MAX;
+    request.repair.owner_user = "";
+    request.repair.destroy = destroy;
+    request.repair.apply = (kind & 3) != 3;
+    request.repair.force = (kind & 12) == 12;
+    request.repair.report = method == MANAGER_REPAIR ? report : NULL;
+    submit(h, &request);
+    h->forgotten = SD_ID128_NULL;
+}
+
+static void ask_clear(Host *h, const Region *region, const BackendRaw *raw) {
+    g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(ManagerLost));
+    ManagerRequest request = { .method = MANAGER_CLEAR_BAD_FRAMES, .uid = 0, .user = "root", .others = true };
+
+    if (region && input_u8(&h->in) & 1)
+        request.target.uuid = region->uuid;
+    else
+        request.target.raw = raw->id;
+    request.target.force = input_u8(&h->in) & 1;
+    request.target.lost = lost;
+    (void) manager_plan_clear(h->manager, &request, lost, NULL);
+    g_array_set_size(lost, 0);
+    submit(h, &request);
+}
+
+/* --- */
+
 static void ask(Host *h) {
     const State *state = manager_state(h->manager);
     GPtrArray *pools = state_pools(state);
@@ -796,10 +1022,10 @@ static void ask(Host *h) {
     ManagerRequest request = { .uid = 0, .user = "root", .others = true };
     const BackendRaw *raw = any_raw(h);
     FrameRange range = any_device_range(h, raw);
-    Reply reply = { false };
+    Erase clean;
 
     range.start += raw->lead;
-    switch (input_below(&h->in, 8)) {
+    switch (input_below(&h->in, 16)) {
     case 0:
         request.method = MANAGER_SETUP_MGMT;
         request.mgmt = (MgmtRequest){
@@ -824,7 +1050,11 @@ static void ask(Host *h) {
         if (!region)
             return;
         if (region->state == REGION_QUARANTINED) {
-            erase(h, region->uuid);
+            erase(h, region->uuid, true);
+            return;
+        }
+        if (state_erase(state, region, &clean) && input_u8(&h->in) & 1) {
+            erase(h, region->uuid, false);
             return;
         }
         request.method = MANAGER_RELEASE_DATA;
@@ -837,10 +1067,27 @@ static void ask(Host *h) {
         request.method = MANAGER_RELEASE_MGMT;
         request.target.uuid = pool->sb.member_uuid;
         break;
+    case 8:
+    case 9:
+    case 10:
+        if (region)
+            ask_lease(h, region, input_u8(&h->in) & 3);
+        return;
+    case 11:
+        ask_clear(h, region, raw);
+        return;
+    case 12:
+        ask_repair(h, MANAGER_ADOPT, pool, region);
+        return;
+    case 13:
+        ask_repair(h, MANAGER_FORGET, pool, region);
+        return;
+    case 14:
+    case 15:
+        ask_repair(h, MANAGER_REPAIR, pool, region);
+        return;
     }
-    manager_submit(h->manager, &request, 1, on_done, &reply);
-    while (!reply.done)
-        run(h);
+    submit(h, &request);
 }
 
 /* --- what must be so --- */

@@ -187,6 +187,8 @@ static const struct {
     { "guest-frame", 't' }, { "allow-degraded", 'b' },
     { "force", 'b' },       { "uid", 'u' },
     { "destroy", 'b' },     { "apply", 'b' },
+    { "verify", 'b' },      { "dry-run", 'b' },
+    { "raw", 's' },
 };
 
 typedef sd_bus_message Message;
@@ -806,6 +808,77 @@ static void detach_region(Host *h, const ManagerRequest *m) {
     g_assert_null(state_lease(h->state, region));
 }
 
+static void set_owner(Host *h, const ManagerRequest *m) {
+    Region *region = state_region_by_uuid(h->state, m->target.uuid);
+    JfOwner record = { .uuid = m->target.uuid, .uid = m->target.owner_uid };
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    if (!region || !rules_pool_writable(region->pool, NULL))
+        return;
+    g_strlcpy(record.user, m->target.owner_user, sizeof record.user);
+    apply(h, region->pool, JF_OWNER, 0, buf, jf_owner_encode(&record, buf));
+}
+
+/* What the manager finds by the key: here any device that nobody knows, whatever kind of one it is. */
+static void adopt_device(Host *h, const ManagerRequest *m) {
+    GPtrArray *foreigns = state_foreigns(h->state);
+    g_autoptr(GError) error = NULL;
+    uint8_t buf[JF_PAYLOAD_MAX];
+    RegionPlan plan;
+
+    if (foreigns->len == 0)
+        return;
+    Foreign *foreign = g_ptr_array_index(foreigns, input_u8(&h->in) % foreigns->len);
+    AdoptRequest request = {
+        .device = foreign->device,
+        .usable = foreign->device,
+        .pool = m->repair.mgmt,
+        .name = m->repair.name,
+        .extent_start = m->repair.extent_start,
+    };
+    if (input_rarely(&h->in, 4))
+        request.usable.start += input_below(&h->in, 32);
+    if (!rules_adopt(h->state, foreign, &request, &plan, &error)) {
+        check_error(error);
+        return;
+    }
+    g_assert_true(plan.raw == foreign->occupant.raw);
+    g_assert_true(frame_range_equal(plan.device, foreign->device));
+    g_assert_true(frame_range_equal(plan.range, request.usable));
+    g_assert_true(request.extent_start == UINT64_MAX || plan.extent.start == request.extent_start);
+    check_data_plan(h->state, &plan);
+
+    JfAdopt record = {
+        .region = {
+            .region_uuid = new_uuid(h),
+            .device_uuid = foreign->uuid,
+            .range = plan.range,
+            .device_start = plan.device.start,
+            .extent = plan.extent,
+            .owner_uid = m->repair.owner_uid,
+            .request_id = m->request_id,
+        },
+        .tag_pool = foreign->tag_pool,
+    };
+    g_strlcpy(record.region.name, request.name ? request.name : "", sizeof record.region.name);
+    g_strlcpy(record.region.user, m->repair.owner_user, sizeof record.region.user);
+    state_remove_foreign(h->state, foreign);
+    apply(h, plan.pool, JF_ADOPT, 0, buf, jf_adopt_encode(&record, buf));
+}
+
+/* Its device is gone: here, always. */
+static void forget_region(Host *h, const ManagerRequest *m) {
+    Region *region = any_region(h);
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    g_assert_nonnull(m->repair.key);
+    if (!region || !rules_pool_writable(region->pool, NULL))
+        return;
+    JfRef record = { .uuid = region->uuid };
+    apply(h, region->pool, JF_DEL, 0, buf, jf_ref_encode(&record, buf));
+    g_assert_null(state_region_by_uuid(h->state, record.uuid));
+}
+
 static void request_setup(Host *h, const BusRequest *request) {
     const ManagerRequest *m = &request->manager;
     StateTotals before = state_totals(h->state);
@@ -870,8 +943,17 @@ static void call(Host *h, bool plan) {
     case MANAGER_DETACH:
         detach_region(h, &request.manager);
         break;
+    case MANAGER_ADOPT:
+        adopt_device(h, &request.manager);
+        break;
+    case MANAGER_FORGET:
+        forget_region(h, &request.manager);
+        break;
     case MANAGER_SET_OWNER:
-    case MANAGER_CLEAR_BAD_FRAMES:
+        set_owner(h, &request.manager);
+        break;
+    case MANAGER_CLEAR_BAD_FRAMES: /* what these two do is the manager's to decide, see fuzz-platform */
+    case MANAGER_REPAIR:
         break;
     }
 }
