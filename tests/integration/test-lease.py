@@ -87,9 +87,11 @@ class Case(unittest.TestCase):
             file.write(text)
 
     def wait_ended(self, region):
-        """The news of it says so."""
+        """The news of it says so, or it is a failure."""
+        self.connection.socket.settimeout(PATIENCE)
         while self.lease(region)[0]:
             self.connection.wait_signal("PropertiesChanged")
+        self.connection.socket.settimeout(None)
 
 
 NO_LEASE = ("", UNKNOWN >> 32, "", "", False, UNKNOWN)
