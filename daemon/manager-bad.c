@@ -7,6 +7,7 @@
 #include "daemon/manager-internal.h"
 
 #include "daemon/frame-set.h"
+#include "daemon/recovery.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -370,7 +371,7 @@ void clear_bad_start(Op *op) {
         op->uuid = region->uuid;
         op->device_uuid = region->device_uuid;
         op->plan.range = region->range;
-        backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
+        recovery_region_tag(region, op->tag);
     }
     if (op->bad->len == 0)
         op_finish(op, op->uuid, NULL);

@@ -7,6 +7,7 @@
 #include "daemon/manager-internal.h"
 
 #include "daemon/frame-set.h"
+#include "daemon/recovery.h"
 
 static Region *find_region(Manager *m, sd_id128_t uuid, GError **error) {
     char text[PMEMD_UUID_STRING_MAX];
@@ -131,7 +132,7 @@ static void open_content_start(Op *op) {
     if (region_bad(region) && region->occupant.raw) {
         op->bad = frame_set_copy(region_bad(region)->all);
         op->raw_id = g_strdup(region->occupant.raw->id);
-        backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
+        recovery_region_tag(region, op->tag);
     }
     op_work(op, run_open_content, on_content);
 }

@@ -11,6 +11,8 @@
  */
 #include "daemon/manager-internal.h"
 
+#include "daemon/recovery.h"
+
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,7 +95,7 @@ static void aim(Op *op, const Region *region, bool renews) {
     op->uuid = region->uuid;
     op->device_uuid = region->device_uuid;
     op->renew = renews;
-    backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, op->tag);
+    recovery_region_tag(region, op->tag);
 }
 
 /* --- Attach --- */

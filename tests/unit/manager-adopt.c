@@ -122,6 +122,55 @@ static void test_adopt(gconstpointer medium) {
     g_assert_cmpuint(state_count_regions(manager_state(host->manager)), ==, 0);
 }
 
+static int lend(Host *host, ManagerMethod method, sd_id128_t region, const char *owner) {
+    const ManagerRequest request = {
+        .method = method,
+        .user = "root",
+        .others = true,
+        .lease = { .uuid = region, .owner = owner, .sender = "" },
+    };
+
+    return host_ask(host, &request).code;
+}
+
+/* Its device goes on to have the tag of the pool that made it: what is done by the tag is done by that one. */
+static void test_adopted_is_used(void) {
+    g_autoptr(Host) host = host_new("file");
+    Orphan orphan = make_orphan(host);
+    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path;
+    g_autofree char *health = host_file(host, "health.conf"), *bad = NULL;
+    ManagerRequest adopt = on_key(MANAGER_ADOPT, name);
+    sd_id128_t region = host_ask(host, &adopt).result;
+
+    /* The second owner's attach renews it. */
+    g_assert_cmpint(lend(host, MANAGER_ATTACH, region, "vm1"), ==, -1);
+    g_assert_cmpint(lend(host, MANAGER_DETACH, region, "vm1"), ==, -1);
+    g_assert_cmpint(lend(host, MANAGER_ATTACH, region, "vm2"), ==, -1);
+    g_assert_cmpint(lend(host, MANAGER_DETACH, region, "vm2"), ==, -1);
+    assert_holds(path, "precious");
+
+    bad = g_strdup_printf("[%s]\nBadFrames=0x%" PRIx64 "\n", find(host, region)->occupant.raw->id, orphan.range.start);
+    host_stop(host);
+    g_assert_true(g_file_set_contents(health, bad, -1, NULL));
+    host_start(host);
+    g_assert_nonnull(region_bad(find(host, region)));
+    ManagerRequest clear = {
+        .method = MANAGER_CLEAR_BAD_FRAMES, .user = "root", .others = true, .target.uuid = region
+    };
+    g_assert_cmpint(host_ask(host, &clear).code, ==, -1);
+    g_assert_null(region_bad(find(host, region)));
+    assert_holds(path, "precious");
+
+    /* A release clears bad frames, too. */
+    host_stop(host);
+    g_assert_true(g_file_set_contents(health, bad, -1, NULL));
+    host_start(host);
+    g_assert_nonnull(region_bad(find(host, region)));
+    release_and_wait(host, region);
+    g_assert_cmpuint(host->jobs_failed, ==, 0);
+    g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+}
+
 /* The pool, and the place in it, that were asked for. */
 static void test_adopt_place(void) {
     g_autoptr(Host) host = host_new("file");
@@ -394,6 +443,7 @@ int main(int argc, char **argv) {
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_test_add_data_func("/manager-adopt/orphan/file", "file", test_adopt);
     g_test_add_data_func("/manager-adopt/orphan/mapped", "mapped", test_adopt);
+    g_test_add_func("/manager-adopt/used", test_adopted_is_used);
     g_test_add_func("/manager-adopt/place", test_adopt_place);
     g_test_add_func("/manager-adopt/beside-bad", test_adopt_beside_bad);
     g_test_add_func("/manager-adopt/refused", test_adopt_refused);
