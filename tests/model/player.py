@@ -64,10 +64,12 @@ class Player:
         self.world = world
         self.armed = None
         self.held = False
+        self.owner = None
         self.jobs = {}
         self.seen = {}          # paths of all objects that ever were, by kind and serial
         self.paths = {}         # of data regions: their device has a uuid of its own
         self.uncertain = set()  # serials whose erase failed, for the next ReleaseData
+        self.unclean = set()    # serials whose erase before the first guest failed, for the next start
         self.stats = {"operations": 0, "changes": 0, "refused": 0, "crashes": 0, "injected": 0, "lists": 0, "worlds": 0,
                       "repeated": 0, "storms": 0, "lent": 0, "health": 0, "lost": 0, "adopted": 0}
         os.chmod(folder, 0o711)
@@ -107,6 +109,8 @@ class Player:
     def start(self):
         self.jobs.clear()
         self.daemon.start(settled=False)
+        # What came from the one before says nothing any more.
+        self.owner = self.c.bus("GetNameOwner", "s", harness.NAME)[0]
         self.settle()
 
     def settle(self):
@@ -121,7 +125,7 @@ class Player:
 
     def take_signals(self):
         for m in self.c.signals:
-            if m.member == "JobRemoved":
+            if m.member == "JobRemoved" and m.sender == self.owner:
                 self.jobs[uuid_of(m.body[1])] = (m.body[2], m.body[3])
         self.c.signals.clear()
 
@@ -193,6 +197,8 @@ class Player:
             if result is None or result[0] != "done":
                 raise Mismatch(f"the erase of {region.uuid} ended with {result}")
             self.world.erased(region.serial)
+        for region in [r for r in self.world.regions.values() if r.dirty and r.serial not in self.unclean]:
+            self.wait_clean(region, None)
 
     # --- calls ---
 
@@ -314,6 +320,8 @@ class Player:
         self.stats["changes"] += 1
         uuid = uuid_of(reply[1][0]) if isinstance(decision, Made) else None
         thing = self.world.act(method, args, options, decision, uuid, sender=self.c.name)
+        if getattr(thing, "dirty", False) and isinstance(decision, Made) and not self.held:
+            self.wait_clean(thing, fault if fault and fault["op"] in ("zero", "open_content") else None)
         if method == "Attach":
             self.check_lent(thing, reply[1])
         if isinstance(decision, Made):
@@ -388,6 +396,9 @@ class Player:
 
     def wait_erased(self, thing, fault):
         result = self.wait_job(thing.uuid)
+        # It may have been the end of the erase before the first guest, told late.
+        while result and result[0] == "done" and thing.uuid in [r[0] for r in self.rows("ListData")]:
+            result = self.wait_job(thing.uuid)
         fault = fault or self.fired()
         if result is None:
             if not fault or fault["error"] != "kill":
@@ -401,6 +412,23 @@ class Player:
             raise Mismatch(f"the erase of {thing.uuid} failed: {result}; fault {fault}")
         else:
             self.uncertain.add(thing.serial)
+
+    def wait_clean(self, region, fault):
+        """A new region is erased before its first guest."""
+        result = self.wait_job(region.uuid)
+        fault = fault or self.fired()
+        if result is None:
+            if not fault or fault["error"] != "kill":
+                raise Mismatch(f"pmemd died while it erased a new region; fault {fault}")
+            self.after_kill([self.world])
+        elif result[0] == "done":
+            if fault:
+                raise Mismatch(f"the first erase of {region.uuid} is done in spite of {fault}")
+            region.dirty = False
+        elif not fault or fault["error"] == "kill":
+            raise Mismatch(f"the first erase of {region.uuid} failed: {result}; fault {fault}")
+        else:
+            self.unclean.add(region.serial)
 
     def half_released(self, serial):
         """A ReleaseMgmt that failed on the way, its superblocks gone: nothing uses the pool, and the next start ends it."""
@@ -469,7 +497,7 @@ class Player:
 
     def do_health(self, step):
         """Frames go bad or good again, DIMMs feel otherwise; pmemd hears of it a moment later, or at its start."""
-        if self.held or any(r.state != "ok" for r in self.world.regions.values()):
+        if self.held or any(r.state != "ok" or r.dirty for r in self.world.regions.values()):
             return      # who knows what is cleared just now
         self.stats["operations"] += 1
         self.stats["health"] += 1
@@ -506,7 +534,7 @@ class Player:
     def do_clear(self, step):
         """ClearBadFrames of a region, or of what is nobody's in a raw region."""
         w = self.world
-        if self.held or any(r.state != "ok" for r in w.regions.values()):
+        if self.held or any(r.state != "ok" or r.dirty for r in w.regions.values()):
             return
         self.stats["operations"] += 1
         self.disarm()
@@ -567,7 +595,7 @@ class Player:
 
     def settled(self):
         """Nothing is under way that a restart would change."""
-        if self.held or any(r.state != "ok" for r in self.world.regions.values()):
+        if self.held or any(r.state != "ok" or r.dirty for r in self.world.regions.values()):
             return False
         self.disarm()
         self.stats["operations"] += 1
@@ -665,7 +693,7 @@ class Player:
             serial = self.c.send(harness.NAME, harness.ROOT, harness.MANAGER, method, "sa{sv}", device, typed(options))
             time.sleep(step["kill"])    # the moment of the blow is what is random here; nothing is waited for
             self.daemon.kill()
-            reply = self.answer(self.body, self.c.wait_message(serial))
+            reply = self.answer(self.c.wait, serial)
             if reply[0] == "error":
                 raise Mismatch(f"{method}: wanted {decision}, got {reply}")
             self.after_kill([after] if reply[0] == "ok" else [w, after])
@@ -747,6 +775,8 @@ class Player:
         for method, args, options in step["calls"]:
             if world.forgotten & {options.get("request-id")}:
                 continue
+            if any(self.is_new(a, world) for a in args):
+                continue    # nobody can know its path yet
             options = self.options_in(self.world, options)
             decision = world.decide(method, args, options)
             serial = self.c.send(harness.NAME, harness.ROOT, harness.MANAGER, method, SIGNATURES[method],
@@ -778,6 +808,11 @@ class Player:
                 raise Mismatch(f"{method} before a crash: wanted {self.wanted(decision)}, got {reply}")
         self.stats["worlds"] += len(worlds[done:]) > 1
         self.after_kill(worlds[done:], step["again"])
+
+    def is_new(self, reference, world):
+        """Names something that is in world, but not yet in ours."""
+        return isinstance(reference, (tuple, list)) and bool(
+            world._target(reference, ("region", "pool")) and not self.world._target(reference, ("region", "pool")))
 
     def do_storm(self, step):
         """Renames in batches that the queue takes; the daemon dies in one of them, when so ordered."""
@@ -829,8 +864,9 @@ class Player:
     def recovered(self, worlds):
         """After a start: erases that were under way end, then one of the worlds has to be what the lists say."""
         self.uncertain.clear()
+        self.unclean.clear()
         for row in self.rows("ListData"):
-            if row[9] == "quarantined":
+            if row[10]:
                 result = self.wait_job(row[0])
                 if result is None or result[0] != "done":
                     raise Mismatch(f"after a start the erase of {row[0]} ended with {result}")
@@ -897,7 +933,7 @@ class Player:
     def data_rows(self):
         w = self.world
         return [(r.uuid, r.name, *r.range, w.pools[r.pool].uuid, *r.extent, r.raw.node, r.raw.node, r.shown,
-                 r.state == "quarantined", r.uid, user_name(r.uid),
+                 r.dirty or r.state == "quarantined", r.uid, user_name(r.uid),
                  "" if r.state == "missing" else self.paths.get(r.uuid, ""))
                 for r in sorted(w.regions.values(), key=lambda r: r.range)]
 

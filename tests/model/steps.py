@@ -30,8 +30,8 @@ def random_host(rng):
             at = up(at + rng.randrange(1, 0x10000), 512)
         groups[f"raw{i}"] = {"StartFrame": hex(at), "Bytes": str(frames * FRAME), "Node": str(node),
                              "Alignment": str(step * FRAME), "Lead": str(lead * FRAME),
-                             "Medium": rng.choice(["mapped", "mapped", "file"])}
-        raw = Raw(f"raw{i}", at, at + frames, node, step, lead)
+                             "Medium": rng.choice(["mapped", "mapped", "file"]), "Zeroed": rng.choice(["yes", "yes", "no"])}
+        raw = Raw(f"raw{i}", at, at + frames, node, step, lead, groups[f"raw{i}"]["Zeroed"] == "yes")
         raws.append(raw)
         if rng.random() < 0.3:
             start = at + rng.randrange(0, frames // step - raw.minimum // step) * step

@@ -79,6 +79,7 @@ class Raw:
     node: int
     step: int       # frames
     lead: int       # frames
+    zeroed: bool = True     # what is new reads as zeros
 
     @property
     def unit(self):
@@ -146,6 +147,7 @@ class Region:
     state: str = "ok"
     lease: Lease = None
     last: tuple = None      # (owner, uid) of who has it or had it last
+    dirty: bool = False     # is to be erased before its first guest
     bad: frozenset = frozenset()
 
     @property
@@ -600,6 +602,8 @@ class World:
             return refused("Leased", *fault)
         if region.state != "ok":
             return refused("Degraded" if region.state == "missing" else "Busy", *fault)
+        if region.dirty:    # Degraded: that failed
+            return refused("Busy", "Degraded", *fault)
         if not region.lease and not options.get("allow-degraded") and (region.bad or self.health(region.raw) == "fatal"):
             return refused("Degraded", *fault)
         return refused(*fault) if fault else Changed("region", region.serial)
@@ -691,6 +695,7 @@ class World:
             else:
                 thing = Region(self.serial, uuid, options.get("name", ""), decision.range, decision.raw, decision.pool,
                                decision.extent, options.get("uid", uid))
+                thing.dirty = method in ("SetupData", "AllocateData") and not decision.raw.zeroed
                 if method in ("Adopt", "Forget"):
                     del self.orphans[args[0][1]]
                 if method == "Forget":      # adopted to be erased
@@ -755,6 +760,8 @@ class World:
         for region in self.regions.values():
             if region.lease:
                 region.lease.confirmed = False
+        for region in self.regions.values():
+            region.dirty = False
         for serial in [r.serial for r in self.regions.values() if r.state == "quarantined"]:
             self.erased(serial)
 
