@@ -167,6 +167,7 @@ Region *op_adopt(Op *op, Foreign *foreign, const AdoptRequest *wish, GError **er
     }
     Region *region = state_region_by_uuid(m->state, op->uuid);
     region_set_path(region, device->path);
+    manager_take_bad_of(m, (BadHolder){ .region = region });
     return region;
 }
 

@@ -171,6 +171,29 @@ static void test_adopted_is_used(void) {
     g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
 }
 
+/* What cannot be read of it is known at once, not at the next look. */
+static void test_adopt_bad(void) {
+    g_autoptr(Host) host = host_new("file");
+    Orphan orphan = make_orphan(host);
+    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path;
+    g_autofree char *health = host_file(host, "health.conf");
+    g_autofree char *bad = g_strdup_printf("[%s]\nBadFrames=0x%" PRIx64 "\n", only_foreign(host)->occupant.raw->id,
+                                           orphan.range.start + 1);
+    ManagerRequest adopt = on_key(MANAGER_ADOPT, name);
+
+    host_stop(host);
+    g_assert_true(g_file_set_contents(health, bad, -1, NULL));
+    host_start(host);
+    sd_id128_t region = host_ask(host, &adopt).result;
+    for (int start = 0; start < 2; start++) {
+        g_assert_cmpuint(region_bad_frames(region_bad(find(host, region))), ==, 1);
+        /* It is remembered, too. */
+        host_stop(host);
+        g_assert_true(g_file_set_contents(health, "", -1, NULL));
+        host_start(host);
+    }
+}
+
 /* The pool, and the place in it, that were asked for. */
 static void test_adopt_place(void) {
     g_autoptr(Host) host = host_new("file");
@@ -444,6 +467,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/manager-adopt/orphan/file", "file", test_adopt);
     g_test_add_data_func("/manager-adopt/orphan/mapped", "mapped", test_adopt);
     g_test_add_func("/manager-adopt/used", test_adopted_is_used);
+    g_test_add_func("/manager-adopt/bad", test_adopt_bad);
     g_test_add_func("/manager-adopt/place", test_adopt_place);
     g_test_add_func("/manager-adopt/beside-bad", test_adopt_beside_bad);
     g_test_add_func("/manager-adopt/refused", test_adopt_refused);
