@@ -167,25 +167,23 @@ static bool may_be_meant(const Mappers *mappers, const Mapping *mapping) {
 }
 
 /* The numbers and the path in maps are those of the device's node: only the link in map_files leads to the device. */
-static void look_at_mapping(Look *look, const Mapping *mapping, bool of_thread) {
+static void look_at_mapping(Look *look, const Mapping *mapping, int dir) {
     g_autofree char *link = g_strconcat("map_files/", mapping->range, NULL);
 
     if (!may_be_meant(look->mappers, mapping))
         return;
-    /* The links are those of the first thread; without it, what may be meant counts. */
-    int errnum = of_thread ? EPERM : look_at_link(look, look->dir, link, MAPPERS_MAPPED);
+    int errnum = look_at_link(look, dir, link, MAPPERS_MAPPED);
     if (errnum != EACCES && errnum != EPERM && errnum != ENOMEM)
         return;
     /* Without the right to follow links (a pmemd that is not root's) the file's own number is as good. */
     if (!look->mappers->devices && mapping->inode == look->mappers->file_inode)
         note_use(look, 0, MAPPERS_MAPPED);
     else
-        note_gap(look, of_thread ? "its first thread has ended, and what the others have mapped cannot be followed"
-                                 : "cannot follow the links of its mappings");
+        note_gap(look, "cannot follow the links of its mappings");
 }
 
 /* Takes the whole lines of the buffer; returns how many bytes of a last, partial one were moved to its start. */
-static size_t take_lines(Look *look, size_t len, bool of_thread) {
+static size_t take_lines(Look *look, size_t len, int dir) {
     char *line = look->buffer;
 
     look->buffer[len] = '\0';
@@ -194,7 +192,7 @@ static size_t take_lines(Look *look, size_t len, bool of_thread) {
 
         *end = '\0';
         if (parse_mapping(line, &mapping))
-            look_at_mapping(look, &mapping, of_thread);
+            look_at_mapping(look, &mapping, dir);
         else
             note_gap(look, "its mappings make no sense");
         line = end + 1;
@@ -204,9 +202,9 @@ static size_t take_lines(Look *look, size_t len, bool of_thread) {
     return left;
 }
 
-/* The mappings of the process, or of one of its threads (path "task/TID/maps"). Returns the bytes that were read. */
-static uint64_t scan_mappings(Look *look, const char *path, bool of_thread) {
-    int fd = openat(look->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+/* The mappings of the process, or of one of its threads, whose folder is dir. Returns the bytes that were read. */
+static uint64_t scan_mappings(Look *look, int dir) {
+    int fd = openat(dir, "maps", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     uint64_t bytes = 0;
     size_t kept = 0;
 
@@ -225,7 +223,7 @@ static uint64_t scan_mappings(Look *look, const char *path, bool of_thread) {
             break;
         bytes += (uint64_t) n;
         look->bytes += (uint64_t) n;
-        kept = take_lines(look, kept + (size_t) n, of_thread);
+        kept = take_lines(look, kept + (size_t) n, dir);
         if (kept == READ_BYTES) {
             note_gap(look, "its mappings make no sense");
             kept = 0;
@@ -242,6 +240,22 @@ static uint64_t scan_mappings(Look *look, const char *path, bool of_thread) {
     return bytes;
 }
 
+/*
+ * The folder of a thread beside those of processes, where it is not listed, but is there, and alone has the links of
+ * mappings. -1: the thread has ended. A number that is somebody else's by now has no task of this process.
+ */
+static int open_thread(const Look *look, const char *tid) {
+    g_autofree char *path = g_strdup_printf("../%s", tid), *task = g_strdup_printf("task/%s", tid);
+    int fd = openat(look->dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || faccessat(look->dir, task, F_OK, 0) == 0)
+        return fd;
+    int errnum = errno;
+    close(fd);
+    errno = errnum;
+    return -1;
+}
+
 /* A process whose first thread has ended shows nothing any more, but its other threads still have it all. */
 static void scan_threads(Look *look) {
     int fd = openat(look->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -256,11 +270,16 @@ static void scan_threads(Look *look) {
     for (const struct dirent *entry = readdir(dir); entry && !is_over(look); entry = readdir(dir)) {
         if (!g_ascii_isdigit(entry->d_name[0]) || (pid_t) g_ascii_strtoll(entry->d_name, NULL, 10) == look->process.pid)
             continue;
-        g_autofree char *maps = g_strdup_printf("task/%s/maps", entry->d_name);
         g_autofree char *descriptors = g_strdup_printf("task/%s/fd", entry->d_name);
+        int thread = open_thread(look, entry->d_name);
 
+        if (thread < 0) {
+            note_failure(look, "threads", errno);
+            continue;
+        }
         /* All of them have the same mappings, and next to always the same descriptors. */
-        bool alive = scan_mappings(look, maps, true) > 0;
+        bool alive = scan_mappings(look, thread) > 0;
+        close(thread);
         if (!look->cut)
             scan_descriptors(look, descriptors);
         if (alive)
@@ -319,7 +338,7 @@ static void scan_process(Look *look, int proc, const char *name) {
     read_name(look);
     look->process.start_time = read_start_time(look->dir);
     look->process.uid = fstat(look->dir, &st) == 0 ? st.st_uid : 0;
-    if (scan_mappings(look, "maps", false) == 0 && !look->cut)
+    if (scan_mappings(look, look->dir) == 0 && !look->cut)
         scan_threads(look);
     if (!look->cut)
         scan_descriptors(look, "fd");

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -187,18 +188,30 @@ static void test_vanishing(Fixture *f, gconstpointer unused) {
 }
 
 /* A process whose first thread has ended shows empty maps and descriptors, and still has both. */
+/* The threads' own folders are looked at, which a real /proc does not list: here 11 is seen as a process, too. */
 static void test_first_thread_ended(Fixture *f, gconstpointer unused) {
     put_process(f, 10, "zombie", "");
-    put(f, "10/task/11/maps", "1000-2000 r-xp 00000000 08:01 77      /bin/x\n", -1);
+    put(f, "11/maps", "1000-2000 r-xp 00000000 08:01 77      /bin/x\n", -1);
     put_link(f, "10/task/11/fd/3", "/dev/zero");
+    put(f, "10/task/12/maps", "5000-6000 rw-s 00000000 00:05 12      /dev/dax0.0\n", -1); /* has ended since */
     {
         g_autoptr(Mappers) m = mappers_new_devices(&f->limits);
         g_assert_null(mappers_gap(m));
         assert_pids(mappers_of_char(m, ZERO_DEVICE), MAPPERS_OPEN, "10");
     }
-    put(f, "10/task/11/maps", "5000-6000 rw-s 00000000 00:05 12      /dev/dax0.0\n", -1);
+    put(f, "11/maps", "5000-6000 rw-s 00000000 00:05 12      /dev/dax0.0\n", -1);
+    put_link(f, "11/map_files/5000-6000", "/dev/null");
+    {
+        g_autoptr(Mappers) m = mappers_new_devices(&f->limits);
+        g_assert_null(mappers_gap(m));
+        assert_pids(mappers_of_char(m, NULL_DEVICE), MAPPERS_MAPPED, "10 11");
+    }
+    /* Its number is another process' by now. */
+    g_autofree char *folder = g_build_filename(f->dir, "10/task/11", NULL);
+    remove_tree(folder);
+    put(f, "10/task/12/maps", "", -1);
     g_autoptr(Mappers) m = mappers_new_devices(&f->limits);
-    assert_gap(m, "process 10 (zombie)");
+    assert_pids(mappers_of_char(m, NULL_DEVICE), MAPPERS_MAPPED, "11");
 }
 
 /* --- a file --- */
@@ -363,6 +376,73 @@ static void test_host(void) {
     g_assert_cmpint(g_remove(path), ==, 0);
 }
 
+typedef struct {
+    pid_t process;
+    int tell, wait;
+} Survivor;
+
+/* Says so once the first thread has ended. */
+static void *outlive(void *data) {
+    const Survivor *survivor = data;
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int) survivor->process);
+    g_autofree char *text = NULL;
+    char c;
+
+    while (g_file_get_contents(path, &text, NULL, NULL) && !strstr(text, ") Z "))
+        g_clear_pointer(&text, g_free);
+    _exit(write(survivor->tell, "x", 1) != 1 || read(survivor->wait, &c, 1) != 1);
+}
+
+/* Who ends its first thread hides nothing, and makes nothing uncertain that is somebody else's. */
+static void test_host_first_thread_ended(void) {
+    g_autofree char *path = g_build_filename(g_get_tmp_dir(), "pmemd-mappers-XXXXXX", NULL);
+    g_autofree char *other = g_build_filename(g_get_tmp_dir(), "pmemd-mappers-XXXXXX", NULL);
+    int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600), other_fd = g_mkstemp_full(other, O_RDWR | O_CLOEXEC, 0600);
+    g_autofree char *name = g_path_get_basename(path), *other_name = g_path_get_basename(other);
+    const MappersLimits limits = MAPPERS_LIMITS_DEFAULT;
+    struct stat st, other_st;
+    int sockets[2], status;
+    char c;
+
+    g_assert_cmpint(ftruncate(fd, 4096), ==, 0);
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    g_assert_cmpint(fstat(other_fd, &other_st), ==, 0);
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        Survivor *survivor = g_new(Survivor, 1);
+        pthread_t thread;
+
+        close(sockets[0]); /* it ends with this process, whatever fails here */
+        *survivor = (Survivor){ getpid(), sockets[1], sockets[1] };
+        if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ||
+            pthread_create(&thread, NULL, outlive, survivor) != 0)
+            _exit(1);
+        pthread_exit(NULL);
+    }
+    g_assert_cmpint(read(sockets[0], &c, 1), ==, 1);
+    {
+        g_autofree char *child = g_strdup_printf("%d", (int) pid);
+        g_autoptr(Mappers) m = mappers_new_file(&limits, st.st_dev, st.st_ino, name);
+        g_autoptr(Mappers) unused = mappers_new_file(&limits, other_st.st_dev, other_st.st_ino, other_name);
+        g_autoptr(Mappers) devices = mappers_new_devices(&limits);
+
+        assert_pids(mappers_of_file(m), MAPPERS_MAPPED, child);
+        assert_pids(mappers_of_file(unused), MAPPERS_MAPPED, "");
+        g_assert_true(!mappers_gap(unused) || !strstr(mappers_gap(unused), child));
+        g_assert_true(!mappers_gap(devices) || !strstr(mappers_gap(devices), child));
+    }
+    g_assert_cmpint(write(sockets[0], "x", 1), ==, 1);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_cmpint(status, ==, 0);
+    for (int i = 0; i < 2; i++)
+        close(sockets[i]);
+    close(fd);
+    close(other_fd);
+    g_assert_cmpint(g_remove(path), ==, 0);
+    g_assert_cmpint(g_remove(other), ==, 0);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name, function) g_test_add("/mappers/" name, Fixture, NULL, set_up, function, tear_down)
@@ -376,5 +456,6 @@ int main(int argc, char **argv) {
     ADD("hidden", test_hidden);
     g_test_add_func("/mappers/describe", test_describe);
     g_test_add_func("/mappers/host", test_host);
+    g_test_add_func("/mappers/host-first-thread-ended", test_host_first_thread_ended);
     return g_test_run();
 }
