@@ -132,30 +132,56 @@ bool jf_geometry(uint64_t size, uint64_t step, uint32_t stride, uint32_t max_reg
     return true;
 }
 
-bool jf_type_is_known(uint16_t type) {
+/* NULL: not known. */
+static const char *name_of(uint16_t type) {
     switch (type) {
     case JF_ADD:
+        return "ADD";
     case JF_DEL:
+        return "DEL";
     case JF_SNAPSHOT_BEGIN:
+        return "SNAPSHOT_BEGIN";
     case JF_SNAPSHOT_END:
+        return "SNAPSHOT_END";
     case JF_INTENT_CREATE:
+        return "INTENT_CREATE";
     case JF_INTENT_DELETE:
+        return "INTENT_DELETE";
     case JF_COMMIT:
+        return "COMMIT";
     case JF_ABORT:
-    case JF_BAD_FRAMES:
-    case JF_OPEN:
-    case JF_NOTE:
-    case JF_NAME:
-    case JF_OWNER:
-    case JF_REQUEST:
+        return "ABORT";
     case JF_LEASE:
+        return "LEASE";
     case JF_UNLEASE:
+        return "UNLEASE";
     case JF_ERASE_PROGRESS:
+        return "ERASE_PROGRESS";
+    case JF_BAD_FRAMES:
+        return "BAD_FRAMES";
+    case JF_OPEN:
+        return "OPEN";
+    case JF_NOTE:
+        return "NOTE";
+    case JF_NAME:
+        return "NAME";
+    case JF_OWNER:
+        return "OWNER";
+    case JF_REQUEST:
+        return "REQUEST";
     case JF_ADOPT:
-        return true;
+        return "ADOPT";
     default:
-        return false;
+        return NULL;
     }
+}
+
+bool jf_type_is_known(uint16_t type) {
+    return name_of(type) != NULL;
+}
+
+const char *jf_type_to_string(uint16_t type) {
+    return name_of(type) ?: "?";
 }
 
 void jf_superblock_encode(const JfSuperblock *sb, uint8_t buf[static JF_SUPERBLOCK_SIZE]) {

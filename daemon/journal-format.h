@@ -51,6 +51,9 @@ typedef enum {
 /* Whether this version gives the type a meaning (the reserved ones have none yet). */
 bool jf_type_is_known(uint16_t type);
 
+/* "ADD"; "?" for a type that is not known. */
+const char *jf_type_to_string(uint16_t type);
+
 typedef struct {
     uint8_t unit_is_small; /* internal to the geometry: U is 64 KiB rather than 2 MiB */
     uint32_t stride;       /* of the log: 64 or 512 */

@@ -35,35 +35,6 @@ typedef struct {
     guint in_snapshot, in_log;
 } Look;
 
-static const struct {
-    uint16_t type;
-    const char *name;
-} type_names[] = {
-    { JF_ADD, "ADD" },
-    { JF_DEL, "DEL" },
-    { JF_INTENT_CREATE, "INTENT_CREATE" },
-    { JF_INTENT_DELETE, "INTENT_DELETE" },
-    { JF_COMMIT, "COMMIT" },
-    { JF_ABORT, "ABORT" },
-    { JF_LEASE, "LEASE" },
-    { JF_UNLEASE, "UNLEASE" },
-    { JF_ERASE_PROGRESS, "ERASE_PROGRESS" },
-    { JF_BAD_FRAMES, "BAD_FRAMES" },
-    { JF_OPEN, "OPEN" },
-    { JF_NOTE, "NOTE" },
-    { JF_NAME, "NAME" },
-    { JF_OWNER, "OWNER" },
-    { JF_REQUEST, "REQUEST" },
-    { JF_ADOPT, "ADOPT" },
-};
-
-static const char *type_name(uint16_t type) {
-    for (size_t i = 0; i < G_N_ELEMENTS(type_names); i++)
-        if (type_names[i].type == type)
-            return type_names[i].name;
-    return "?";
-}
-
 /* --- output --- */
 
 static void append_json(GString *to, const char *text) {
@@ -172,13 +143,13 @@ static void show_record(const Look *look, const JournalRecord *record) {
     bool snapshot = (record->flags & JF_RECORD_SNAPSHOT) != 0;
 
     if (!look->json) {
-        printf("%8" PRIu64 " %s %-14s %s\n", record->seq, snapshot ? "snapshot" : "log     ", type_name(record->type),
-               text);
+        printf("%8" PRIu64 " %s %-14s %s\n", record->seq, snapshot ? "snapshot" : "log     ",
+               jf_type_to_string(record->type), text);
         return;
     }
     g_string_append_printf(
         look->records, "%s{\"seq\": %" PRIu64 ", \"type\": \"%s\", \"snapshot\": %s, \"txid\": %" PRIu64 ", \"text\": ",
-        look->records->len > 0 ? ", " : "", record->seq, type_name(record->type), snapshot ? "true" : "false",
+        look->records->len > 0 ? ", " : "", record->seq, jf_type_to_string(record->type), snapshot ? "true" : "false",
         record->txid);
     append_json(look->records, text);
     g_string_append_c(look->records, '}');

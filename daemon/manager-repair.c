@@ -75,24 +75,53 @@ static void emit_snapshot(JournalSnapshot *snapshot, void *data) {
     manager_emit_snapshot(snapshot, &from);
 }
 
-static void on_lost(const JournalRecord *record, void *data) {
-    Salvage *s = data;
+/* What the record said, for whoever has to put it right by hand; NULL: its number and type are all. */
+static char *describe_lost(const JournalRecord *record) {
     char text[PMEMD_UUID_STRING_MAX] = "";
-    JfAdopt region;
-    JfDelete release;
+    union {
+        JfAdopt adopt;
+        JfDelete release;
+        JfRef forgotten;
+        JfName name;
+        JfOwner owner;
+        JfLease lease;
+        JfUnlease unlease;
+    } r;
+    const JfRegion *region = &r.adopt.region;
+
+    if ((record->type == JF_ADOPT && jf_adopt_decode(record->payload, record->len, &r.adopt)) ||
+        ((record->type == JF_ADD || record->type == JF_INTENT_CREATE) &&
+         jf_region_decode(record->payload, record->len, &r.adopt.region)))
+        return g_strdup_printf("data region %s%s%s%s at 0x%" PRIx64 "-0x%" PRIx64 " of uid %" PRIu32
+                               "%s%s was made or adopted",
+                               pmemd_uuid_format(region->region_uuid, text), region->name[0] != '\0' ? " '" : "",
+                               region->name, region->name[0] != '\0' ? "'" : "", region->range.start, region->range.end,
+                               region->owner_uid, region->user[0] != '\0' ? " " : "", region->user);
+    if (record->type == JF_INTENT_DELETE && jf_delete_decode(record->payload, record->len, &r.release))
+        return g_strdup_printf("data region %s was released: it is kept, with what it may still hold",
+                               pmemd_uuid_format(r.release.region_uuid, text));
+    if (record->type == JF_DEL && jf_ref_decode(record->payload, record->len, &r.forgotten))
+        return g_strdup_printf("data region %s was forgotten", pmemd_uuid_format(r.forgotten.uuid, text));
+    if (record->type == JF_NAME && jf_name_decode(record->payload, record->len, &r.name))
+        return g_strdup_printf("%s was named '%s'", pmemd_uuid_format(r.name.uuid, text), r.name.name);
+    if (record->type == JF_OWNER && jf_owner_decode(record->payload, record->len, &r.owner))
+        return g_strdup_printf("%s was given to uid %" PRIu32 " %s", pmemd_uuid_format(r.owner.uuid, text), r.owner.uid,
+                               r.owner.user);
+    if (record->type == JF_LEASE && jf_lease_decode(record->payload, record->len, &r.lease))
+        return g_strdup_printf("data region %s was lent to '%s' of uid %" PRIu32,
+                               pmemd_uuid_format(r.lease.region_uuid, text), r.lease.owner, r.lease.uid);
+    if (record->type == JF_UNLEASE && jf_unlease_decode(record->payload, record->len, &r.unlease))
+        return g_strdup_printf("the lease of data region %s ended", pmemd_uuid_format(r.unlease.region_uuid, text));
+    return NULL;
+}
+
+static void on_lost(const JournalRecord *record, void *data) {
+    g_autofree char *said = describe_lost(record);
+    Salvage *s = data;
 
     s->report->lost_records++;
-    if ((record->type == JF_ADOPT && jf_adopt_decode(record->payload, record->len, &region)) ||
-        ((record->type == JF_ADD || record->type == JF_INTENT_CREATE) &&
-         jf_region_decode(record->payload, record->len, &region.region)))
-        say(s->report, "lost: record %" PRIu64 ", data region %s at 0x%" PRIx64 "-0x%" PRIx64 " was made or adopted",
-            record->seq, pmemd_uuid_format(region.region.region_uuid, text), region.region.range.start,
-            region.region.range.end);
-    else if (record->type == JF_INTENT_DELETE && jf_delete_decode(record->payload, record->len, &release))
-        say(s->report, "lost: record %" PRIu64 ", data region %s was released: it is kept, with what it may still hold",
-            record->seq, pmemd_uuid_format(release.region_uuid, text));
-    else
-        say(s->report, "lost: record %" PRIu64 " of type 0x%04x", record->seq, record->type);
+    say(s->report, "lost: record %" PRIu64 " (%s)%s%s", record->seq, jf_type_to_string(record->type), said ? ": " : "",
+        said ?: "");
 }
 
 static void copy_raws(const State *from, State *to) {

@@ -105,6 +105,9 @@ static void test_repair(gconstpointer medium) {
     g_assert_cmpuint(look->kept, ==, 1);
     g_assert_cmpuint(look->orphans, ==, 2);
     g_assert_cmpuint(look->lost_records, ==, 4); /* two creations */
+    g_assert_true(says(look, "(INTENT_CREATE): data region ") && says(look, " 'later' at 0x") &&
+                  says(look, " 'last' at 0x"));
+    g_assert_true(says(look, " of uid ") && says(look, "(COMMIT)"));
 
     g_assert_cmpint(host_ask(host, &wet).code, ==, -1);
     g_assert_true(report->applied);
