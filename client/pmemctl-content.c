@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,6 +31,9 @@ typedef struct {
     uint8_t *map;
     uint64_t bytes;
     uint64_t changed; /* bytes that had to be written */
+    GPtrArray *bad;   /* PmemdLost *: what is not to be read; NULL: nothing */
+    uint8_t *piece;   /* a piece without these; NULL: not needed yet */
+    uint64_t unread;  /* bytes that were left out for it */
     bool is_file;     /* stands for memory: has to be synced as files are */
     int fd;
     int64_t shown; /* when the progress was */
@@ -63,18 +67,37 @@ static bool map(Content *content, const PmemdAttachment *attachment, GError **er
     return true;
 }
 
+/* Whoever reads a bad frame is killed: which ones are, is asked before. */
+static bool learn_bad(Content *content, GError **error) {
+    PmemdLost **list = NULL;
+    size_t n = 0;
+
+    if (!ctl_check(content->ctl,
+                   pmemd_client_clear_bad_frames(content->ctl->client, content->region->path, NULL, PMEMD_CLEAR_DRY_RUN,
+                                                 &list, &n),
+                   error))
+        return false;
+    content->bad = g_ptr_array_new_full((guint) n, (GDestroyNotify) pmemd_lost_free);
+    for (size_t i = 0; i < n; i++)
+        g_ptr_array_add(content->bad, list[i]);
+    free(list);
+    return true;
+}
+
 static bool content_open(Content *content, Ctl *ctl, GError **error) {
+    unsigned flags = PMEMD_ATTACH_UNTIL_DISCONNECT | (ctl->allow_degraded ? PMEMD_ATTACH_ALLOW_DEGRADED : 0);
     g_autoptr(PmemdAttachment) attachment = NULL;
     g_autofree char *path = NULL;
 
     *content = (Content){ .ctl = ctl, .fd = -1 };
     if (!ctl_connect(ctl, error) || !ctl_check(ctl, pmemd_client_find(ctl->client, ctl->args[0], &path), error) ||
-        !ctl_check(ctl, pmemd_client_region(ctl->client, path, &content->region), error))
+        !ctl_check(ctl, pmemd_client_region(ctl->client, path, &content->region), error) ||
+        (ctl->allow_degraded && !learn_bad(content, error)))
         return false;
     content->owner = g_strdup_printf("pmemctl %s %s", ctl->verb->name, ctl->request_id);
     return ctl_check(ctl,
-                     pmemd_client_attach(ctl->client, path, content->owner, PMEMD_ATTACH_UNTIL_DISCONNECT,
-                                         PMEMD_FRAME_UNKNOWN, &content->fd, &attachment),
+                     pmemd_client_attach(ctl->client, path, content->owner, flags, PMEMD_FRAME_UNKNOWN, &content->fd,
+                                         &attachment),
                      error) &&
            map(content, attachment, error);
 }
@@ -91,6 +114,8 @@ static bool content_close(Content *content, GError **error) {
                        pmemd_client_detach(content->ctl->client, content->region->path, content->owner, false), error);
     }
     pmemd_region_free(content->region);
+    g_clear_pointer(&content->bad, g_ptr_array_unref);
+    g_free(content->piece);
     g_free(content->owner);
     return ok;
 }
@@ -158,15 +183,40 @@ static bool write_all(int fd, const uint8_t *from, uint64_t n, GError **error) {
     return true;
 }
 
+/* The bytes [at, at + n), with zeros for what cannot be read. Valid until it is asked for the next ones. */
+static const uint8_t *read_piece(Content *content, uint64_t at, uint64_t n) {
+    const uint8_t *from = content->map + at;
+    uint64_t good = at;
+
+    for (guint i = 0; content->bad && i < content->bad->len; i++) {
+        const PmemdLost *lost = content->bad->pdata[i]; /* they ascend */
+        uint64_t start = MAX(lost->offset, at), end = MIN(lost->offset + lost->bytes, at + n);
+
+        if (start >= end)
+            continue;
+        if (!content->piece)
+            content->piece = g_malloc(PIECE);
+        memcpy(content->piece + (good - at), content->map + good, start - good);
+        memset(content->piece + (start - at), 0, end - start);
+        content->unread += end - start;
+        good = end;
+        from = content->piece;
+    }
+    if (from == content->piece)
+        memcpy(content->piece + (good - at), content->map + good, at + n - good);
+    return from;
+}
+
 /* sparse: zeros are left out of what is a new file. */
 static bool write_out(Content *content, int fd, bool sparse, GError **error) {
     for (uint64_t at = 0; at < content->bytes; at += PIECE) {
         uint64_t n = MIN(PIECE, content->bytes - at);
-        bool skip = sparse && is_zero(content->map + at, n);
+        const uint8_t *from = read_piece(content, at, n);
+        bool skip = sparse && is_zero(from, n);
 
         if (skip && lseek(fd, (off_t) n, SEEK_CUR) < 0)
             return fail(error, CTL_ERROR_OUTPUT, "the content cannot be written: %s", g_strerror(errno));
-        if (!skip && !write_all(fd, content->map + at, n, error))
+        if (!skip && !write_all(fd, from, n, error))
             return false;
         content->changed += skip ? 0 : n;
         show(content, at + n);
@@ -283,6 +333,18 @@ static bool fill(Content *content, int fd, const char *path, GError **error) {
 
 /* --- the verbs --- */
 
+/* What the copy lacks. */
+static void warn_of_bad(const Content *content) {
+    for (guint i = 0; content->bad && i < content->bad->len; i++) {
+        const PmemdLost *lost = content->bad->pdata[i];
+
+        (void) fprintf(stderr,
+                       "pmemctl: %" G_GUINT64_FORMAT " bytes at offset 0x%" G_GINT64_MODIFIER
+                       "x cannot be read: zeros in the copy\n",
+                       lost->bytes, lost->offset);
+    }
+}
+
 static void print_done(const Content *content) {
     const Ctl *ctl = content->ctl;
 
@@ -292,6 +354,7 @@ static void print_done(const Content *content) {
         json_object_set_string_member(body, "uuid", content->region->uuid);
         json_object_set_int_member(body, "bytes", (gint64) content->bytes);
         json_object_set_int_member(body, "written_bytes", (gint64) content->changed);
+        json_object_set_int_member(body, "unreadable_bytes", (gint64) content->unread);
         json_object_set_object_member(document, "content", body);
         json_document_print(stdout, document, true);
         return;
@@ -309,6 +372,8 @@ bool verb_export_data(Ctl *ctl, GError **error) {
         return fail(error, CTL_ERROR_OUTPUT, "the content is nothing for a terminal: give a file");
     bool ok = content_open(&content, ctl, error) &&
               (is_stdout ? write_out(&content, STDOUT_FILENO, false, error) : write_file(&content, path, error));
+    if (ok)
+        warn_of_bad(&content);
     if (ok && !is_stdout)
         print_done(&content);
     return content_close(&content, ok ? error : NULL) && ok;

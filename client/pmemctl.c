@@ -124,8 +124,10 @@ static const Verb verbs[] = {
     { "export-data", "REGION FILE", "Write the content of a data region that no guest has to a file",
       "FILE '-' is standard output. Zeros become holes of the file, which has the size of the region and is in its "
       "place "
-      "when all of it is written. Nobody is lent the region meanwhile.",
-      2, 2, 0, false, false, verb_export_data, true },
+      "when all of it is written. Nobody is lent the region meanwhile. With --allow-degraded frames that cannot be "
+      "read "
+      "are zeros in it, and are told.",
+      2, 2, OPTION_ALLOW_DEGRADED, false, false, verb_export_data, true },
     { "import-data", "REGION FILE", "Replace the content of a data region that no guest has by that of a file",
       "FILE '-' is standard input. It has to have the size of the region to the byte. What was in the region is lost. "
       "Nobody "

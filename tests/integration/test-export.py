@@ -428,6 +428,35 @@ class Content(Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"has more than the 8388608 bytes of the region", done.stderr)
 
+    def test_bad_frames(self):
+        """What can be read is saved: bad frames are zeros in the copy, and are told."""
+        self.write_content(self.content)
+        self.ok("import-data", "guest0", self.file)
+        start = self.json("show", "guest0")["region"]["start_frame"]
+        raw = next(r for r in self.json("list", "--raw")["raw"] if r["start_frame"] <= start < r["end_frame"])
+        bad = [(3 << 8, 1), (self.SIZE // 4096 - 1, 1), (600, 100)]
+        self.host.daemon.stop()
+        with open(os.path.join(self.host.daemon.backend_folder, "health.conf"), "w", encoding="utf-8") as f:
+            f.write(f"[{raw['id']}]\nBadFrames=" + " ".join(f"{start + at}+{n}" for at, n in bad) + "\n")
+        self.host.daemon.start()
+        copy = os.path.join(self.host.folder, "copy")
+        self.refused("org.pmemd1.Error.Degraded", "export-data", "guest0", copy)
+        result = self.host.ctl("--json", "export-data", "guest0", copy, "--allow-degraded")
+        self.assertEqual(result.status, 0, result)
+        document = json.loads(result.out)
+        VALIDATOR.validate(document)
+        self.assertEqual(document["content"]["unreadable_bytes"], 102 * 4096)
+        self.assertEqual(len(result.err.splitlines()), 3, result)
+        self.assertIn(f"4096 bytes at offset 0x{3 << 20:x} cannot be read", result.err)
+        expected = bytearray(self.content)
+        for at, n in bad:
+            expected[at * 4096:(at + n) * 4096] = bytes(n * 4096)
+        with open(copy, "rb") as f:
+            self.assertEqual(f.read(), expected)
+        done = self.pipe("export-data", "guest0", "-", "--allow-degraded")
+        self.assertEqual((done.returncode, done.stdout), (0, bytes(expected)), done.stderr)
+        self.assertEqual(self.json("leases")["leases"], [])
+
     def test_refused(self):
         self.write_content(self.content)
         self.refused("org.pmemd1.Error.NoSuchRegion", "import-data", "guest9", self.file)
