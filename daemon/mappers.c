@@ -12,6 +12,8 @@
 
 #define READ_BYTES ((size_t) 64 << 10)
 #define NAMED_MAX 4u
+/* About as long as that many bytes of maps. */
+#define DESCRIPTOR_COST 100u
 
 /* What is looked for, and what was found of it. */
 struct Mappers {
@@ -32,7 +34,10 @@ typedef struct {
     char *buffer;   /* READ_BYTES and a 0 */
     Mapper process; /* the one at hand */
     int dir;        /* its folder */
-    bool cut;       /* a bound was reached: the look ends */
+    uint64_t cost;  /* bytes of its maps, and of its descriptors what one costs */
+    Mapper hog;     /* the one that cost most so far */
+    uint64_t hog_cost;
+    bool cut; /* a bound was reached: the look ends */
 } Look;
 
 static guint64 device_key(bool block, unsigned major_number, unsigned minor_number) {
@@ -53,11 +58,30 @@ static void note_failure(Look *look, const char *what, int errnum) {
     note_gap(look, why);
 }
 
+/* The turn of the process at hand is over. */
+static void note_turn(Look *look) {
+    if (look->hog.pid != 0 && look->cost <= look->hog_cost)
+        return;
+    look->hog_cost = look->cost;
+    look->hog = look->process;
+}
+
+/* A bound was reached. The process at hand may have no part in that, so the one that cost most is named. */
+static void cut(Look *look, const char *why) {
+    if (look->cut)
+        return;
+    note_turn(look);
+    look->cut = true;
+    if (!look->mappers->gap && look->hog.pid != 0)
+        look->mappers->gap =
+            g_strdup_printf("%s: process %d (%s) has most to look at", why, (int) look->hog.pid, look->hog.comm);
+    else if (!look->mappers->gap)
+        look->mappers->gap = g_strdup(why);
+}
+
 static bool is_over(Look *look) {
-    if (!look->cut && g_get_monotonic_time() >= look->end) {
-        look->cut = true;
-        note_gap(look, "the time for looking through all processes was over there");
-    }
+    if (!look->cut && g_get_monotonic_time() >= look->end)
+        cut(look, "there was no time to look through all processes");
     return look->cut;
 }
 
@@ -117,6 +141,7 @@ static void scan_descriptors(Look *look, const char *path) {
             continue;
         int errnum = look_at_link(look, fd, entry->d_name, MAPPERS_OPEN);
 
+        look->cost += DESCRIPTOR_COST;
         /* What leads to a broken server or to nothing any more is no device and no local file. */
         if (errnum == EACCES || errnum == EPERM || errnum == ENOMEM)
             note_failure(look, "descriptors", errnum);
@@ -223,16 +248,15 @@ static uint64_t scan_mappings(Look *look, int dir) {
             break;
         bytes += (uint64_t) n;
         look->bytes += (uint64_t) n;
+        look->cost += (uint64_t) n;
         kept = take_lines(look, kept + (size_t) n, dir);
         if (kept == READ_BYTES) {
             note_gap(look, "its mappings make no sense");
             kept = 0;
             break;
         }
-        if (look->bytes > look->limits.max_bytes && !look->cut) {
-            look->cut = true;
-            note_gap(look, "all processes together have more mappings than are looked through");
-        }
+        if (look->bytes > look->limits.max_bytes)
+            cut(look, "all processes together have more mappings than are looked through");
     }
     if (kept > 0 && !look->cut)
         note_gap(look, "its mappings make no sense");
@@ -330,6 +354,7 @@ static void scan_process(Look *look, int proc, const char *name) {
     struct stat st;
 
     look->process = (Mapper){ .pid = (pid_t) g_ascii_strtoll(name, NULL, 10) };
+    look->cost = 0;
     look->dir = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (look->dir < 0) {
         note_failure(look, "folder", errno);
@@ -342,6 +367,7 @@ static void scan_process(Look *look, int proc, const char *name) {
         scan_threads(look);
     if (!look->cut)
         scan_descriptors(look, "fd");
+    note_turn(look);
     close(look->dir);
 }
 

@@ -264,6 +264,15 @@ static void test_bounds(Fixture *f, gconstpointer unused) {
     g_autoptr(Mappers) bytes = mappers_new_devices(&small);
     assert_gap(bytes, "more mappings than are looked through");
 
+    /* Who comes last has no part in that, wherever it stands. */
+    g_autoptr(GString) maps = g_string_new(NULL);
+    for (guint i = 0; i < 9; i++)
+        g_string_append(maps, "1000-2000 r-xp 00000000 08:01 77      /sbin/init\n");
+    put_process(f, 50, "hog", maps->str);
+    small.max_bytes = maps->len / 9 * 19; /* one line less than there are */
+    g_autoptr(Mappers) hog = mappers_new_devices(&small);
+    assert_gap(hog, "process 50 (hog) has most");
+
     MappersLimits quick = f->limits;
     quick.max_usec = 0;
     g_autoptr(Mappers) late = mappers_new_devices(&quick);
