@@ -178,9 +178,13 @@ static bool find_size(int fd, uint64_t *ret_size, GError **error) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot look at it: %s", g_strerror(errno));
         return false;
     }
-    if (!S_ISCHR(st.st_mode)) {
+    if (S_ISREG(st.st_mode)) {
         *ret_size = (uint64_t) st.st_size;
         return true;
+    }
+    if (!S_ISCHR(st.st_mode)) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "it is neither a file nor a device-dax");
+        return false;
     }
     g_autofree char *path = g_strdup_printf("/sys/dev/char/%u:%u/size", major(st.st_rdev), minor(st.st_rdev)),
                     *text = NULL;
@@ -191,7 +195,7 @@ static bool find_size(int fd, uint64_t *ret_size, GError **error) {
 }
 
 static Medium *open_sized(const char *path, uint64_t size, MediumClass class, GError **error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang it */
 
     if (fd < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open: %s", g_strerror(errno));

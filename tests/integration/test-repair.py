@@ -82,6 +82,13 @@ class Repair(unittest.TestCase):
         self.assertIn("name first", self.run_ok("journal", "show", self.image))
         report = self.host.ctl("journal", "check", self.host.daemon.backend_folder + "/regions.conf")
         self.assertEqual(report.status, 1, report)
+        fifo = os.path.join(self.host.folder, "fifo")
+        os.mkfifo(fifo)
+        for path in fifo, self.host.folder:
+            looked = subprocess.run([os.environ["PMEMD_LIBEXECDIR"] + "/pmemd-journal", "check", path], timeout=harness.PATIENCE,
+                                    stderr=subprocess.PIPE, check=False)
+            self.assertEqual(looked.returncode, 2, looked)
+            self.assertIn(b"neither a file nor", looked.stderr)
         self.assertEqual(self.host.ctl("journal", "check", "/nowhere/x").status, 1)
         self.assertEqual(self.host.ctl("journal", "mend", "pool0").status, 2)
         self.assertEqual(self.host.ctl("journal", "check", "pool0", "--apply").status, 2)
