@@ -8,6 +8,7 @@ import ctypes
 import glob
 import json
 import os
+import time
 
 import dbus
 import pmemd
@@ -152,8 +153,18 @@ def settle():
     return found
 
 
+def wait_for_first_erase(uuid):
+    """Returns when a region's erase for its first guest has ended, well or not: its job has the name of that of a release."""
+    path = pmemd.object_path(uuid).replace("/region/", "/job/")
+    end = time.monotonic() + 60
+    while pmemd.busctl("Get", "ss", "org.pmemd1.Job", "State", path=path, interface=dbus.PROPERTIES_IFACE)[0] == 0:
+        if time.monotonic() > end:
+            return
+
+
 def release(uuid):
     """ReleaseData and its erase: "", or why not."""
+    wait_for_first_erase(uuid)
     with pmemd.signals("JobRemoved") as next_job:
         status, values, errors = pmemd.busctl("ReleaseData", "oa{sv}", pmemd.object_path(uuid), {})
         while status == 0:
