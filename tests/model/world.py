@@ -147,6 +147,7 @@ class Region:
     state: str = "ok"
     lease: Lease = None
     last: tuple = None      # (owner, uid) of who has it or had it last
+    unsure: bool = False    # a crash left more than one that may be the last: no list tells
     dirty: bool = False     # is to be erased before its first guest
     bad: frozenset = frozenset()
 
@@ -666,7 +667,7 @@ class World:
         lease.guest_frame = options.get("guest-frame", old.guest_frame if old else INVALID)
         until = options.get("until", "disconnect" if old and old.sender else "detach")
         lease.sender = sender if until == "disconnect" else ""
-        region.lease, region.last = lease, (owner, uid)
+        region.lease, region.last, region.unsure = lease, (owner, uid), False
 
     def pool_lost(self, serial):
         """A pool and its journal are gone: what was its is an orphan."""
