@@ -769,12 +769,17 @@ class Player:
         world = self.world.clone()
         # A release that was answered may not have come to its erase yet: what holds that stays until the daemon is dead.
         self.disarm_unless_held()
-        worlds, sent = [world], []
+        worlds, sent, lent = [world], [], set()
         for method, args, options in step["calls"]:
             if world.forgotten & {options.get("request-id")}:
                 continue
             if any(self.is_new(a, world) for a in args) or self.is_unsure(world, method, args):
                 continue    # nobody can know its path yet
+            if method in ("Attach", "Detach", "ReleaseData") and args[0] and tuple(args[0]) in lent and (
+                    method != "Detach" or options.get("force")):
+                continue    # the bus may still have the descriptor that Attach answered with, and Busy be right
+            if method == "Attach" and args[0]:
+                lent.add(tuple(args[0]))
             options = self.options_in(self.world, options)
             decision = world.decide(method, args, options)
             serial = self.c.send(harness.NAME, harness.ROOT, harness.MANAGER, method, SIGNATURES[method],
