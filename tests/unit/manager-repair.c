@@ -145,6 +145,31 @@ static void test_repair(gconstpointer medium) {
     make_region(host, "new");
 }
 
+/* A repair is undone as docs/recovery.md has it: the copy goes back, and the second copies of the roots are zeroed. */
+static void test_undo(gconstpointer medium) {
+    static const uint8_t zeros[8192] = { 0 };
+    g_autoptr(Host) host = host_new(medium);
+    Damaged d = make_damaged(host);
+    g_autofree char *path = d.path, *copy = NULL;
+    g_autoptr(RepairReport) report = repair_report_new(), again = repair_report_new();
+    ManagerRequest wet = repair_of("pool", report, true), dry = repair_of("pool", again, false);
+    gsize len;
+
+    g_assert_cmpint(host_ask(host, &wet).code, ==, -1);
+    g_assert_true(g_file_get_contents(report->evidence, &copy, &len, NULL));
+    host_stop(host);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    off_t size = lseek(fd, 0, SEEK_END);
+    g_assert_cmpint(pwrite(fd, copy, len, 0), ==, (gssize) len);
+    g_assert_cmpint(pwrite(fd, zeros, sizeof zeros, size - 12288), ==, sizeof zeros);
+    close(fd);
+    host_start(host);
+    g_assert_cmpint(find_pool(host, d.pool)->state, ==, POOL_CORRUPT);
+    g_assert_cmpint(host_ask(host, &dry).code, ==, -1);
+    g_assert_cmpuint(again->kept, ==, report->kept);
+    g_assert_cmpuint(again->lost_records, ==, report->lost_records);
+}
+
 /* No copy, no repair; unless it is forced. */
 static void test_evidence(void) {
     g_autoptr(Host) host = host_new("file");
@@ -271,6 +296,8 @@ int main(int argc, char **argv) {
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_test_add_data_func("/manager-repair/log/file", "file", test_repair);
     g_test_add_data_func("/manager-repair/log/mapped", "mapped", test_repair);
+    g_test_add_data_func("/manager-repair/undo/file", "file", test_undo);
+    g_test_add_data_func("/manager-repair/undo/mapped", "mapped", test_undo);
     g_test_add_func("/manager-repair/evidence", test_evidence);
     g_test_add_func("/manager-repair/roots", test_roots);
     g_test_add_func("/manager-repair/conflict", test_conflict);
