@@ -239,6 +239,31 @@ static void test_root_alone(gconstpointer data) {
     g_assert_cmpint(journal_verdict(f->j), ==, JOURNAL_CLEAN);
 }
 
+static uint64_t newest_generation(Fixture *f) {
+    uint64_t newest = 0;
+    JfSuperblock sb;
+    JfRoot root;
+
+    (void) journal_probe(&f->m->base, &sb);
+    for (unsigned slot = 0; slot < 2; slot++)
+        for (unsigned copy = 0; copy < 2; copy++)
+            if (jf_root_decode(f->m->view + jf_root_offset(SIZE, slot, copy), JF_ROOT_SIZE, sb.journal_uuid, &root) ==
+                JF_OK)
+                newest = MAX(newest, root.gen);
+    return newest;
+}
+
+/* What is kept of an older area becomes the newest: the root of what is damaged does not stand for it. */
+static void test_generation(gconstpointer data) {
+    g_autoptr(Fixture) f = fixture_new(class_of(data), 6);
+    unsigned kept = damage_snapshot(f);
+    uint64_t before = newest_generation(f);
+
+    g_assert_cmpuint(before, >, 1);
+    repair(f, &f->m->base, kept);
+    g_assert_cmpuint(newest_generation(f), ==, before + 1);
+}
+
 static void count_lost(const JournalRecord *record, void *data) {
     Fixture *f = data;
 
@@ -318,6 +343,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     add_test("repair/cuts", test_cuts);
     add_test("repair/root-alone", test_root_alone);
+    add_test("repair/generation", test_generation);
     add_test("repair/lost", test_lost);
     add_test("repair/poison", test_poison);
     add_test("repair/hopeless", test_hopeless);
