@@ -19,6 +19,7 @@ MIB = 1 << 20
 PATIENCE = 30  # seconds
 NOBODY = 65534
 UNKNOWN = (1 << 64) - 1
+FILLERS = 64  # answers of some KiB each: more than a socket holds
 DESCRIPTORS = 64  # that wait to be read: a message bus takes nothing more from pmemd then
 DISCONNECT = ("until", ("s", "disconnect"))
 
@@ -370,8 +371,12 @@ class Hostile(Case):
         other = self.data("data1")
         calls = 100  # the bus lets a connection wait for 128 answers
         readers = [self.connect() for _ in range(3)]
+        for _ in range(FILLERS):  # what the bus says of itself fills the socket: what comes behind it waits in the bus
+            readers[0].send("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Introspectable",
+                            "Introspect")
         serials = [[self.send(c, "Attach", self.region, "vm1") for _ in range(calls if i == 0 else 20)]
                    for i, c in enumerate(readers)]
+        self.connection.socket.settimeout(PATIENCE)
         for i in range(50):
             self.attach(other, "vm2")
             self.connection.manager("ListData", "su", "", 0)
