@@ -91,7 +91,7 @@ static void test_changed(Fixture *f, gconstpointer unused) {
     const char *const patterns[] = { "/proc/self/mountinf?", NULL };
 
     g_assert_true(unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0);
-    g_assert_cmpint(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+    g_assert_cmpint(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL), ==, 0);
     f->watch = attribute_watch_new(f->event, patterns, on_changed, f, NULL);
     g_assert_nonnull(f->watch);
     for (guint i = 0; i < 3; i++) {

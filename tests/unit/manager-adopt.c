@@ -198,7 +198,8 @@ static void test_adopt_bad(void) {
 static void test_adopt_place(void) {
     g_autoptr(Host) host = host_new("file");
     Orphan orphan = make_orphan(host);
-    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path;
+    g_autofree char *name = g_strdup(only_foreign(host)->name);
+    g_autofree G_GNUC_UNUSED char *path = orphan.path; /* to be freed */
     ManagerRequest adopt = on_key(MANAGER_ADOPT, name);
     FrameRange pool = find_pool(host, orphan.pool)->sb.range;
     uint64_t used = pool_used_frames(find_pool(host, orphan.pool));

@@ -174,7 +174,8 @@ static void test_undo(gconstpointer medium) {
 static void test_evidence(void) {
     g_autoptr(Host) host = host_new("file");
     Damaged d = make_damaged(host);
-    g_autofree char *path = d.path, *dir = g_build_filename(host->state_dir, "evidence", NULL);
+    g_autofree G_GNUC_UNUSED char *path = d.path; /* to be freed */
+    g_autofree char *dir = g_build_filename(host->state_dir, "evidence", NULL);
     g_autoptr(RepairReport) report = repair_report_new(), forced = repair_report_new();
     ManagerRequest wet = repair_of("pool", report, true);
 
@@ -223,7 +224,7 @@ static void test_conflict(void) {
     g_autoptr(Host) host = host_new("file");
     sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
     ManagerRequest other = setup_mgmt(OTHER_BASE, OTHER_BASE + 4096, "other");
-    g_autofree char *image = g_strdup(find_pool(host, pool)->path), *record = g_strdup(image);
+    g_autofree char *image = g_strdup(find_pool(host, pool)->path);
     char text[PMEMD_UUID_STRING_MAX];
     g_autofree char *name = g_path_get_basename(region_path(find(host, region)));
     g_autofree char *away = g_strconcat(image, ".away", NULL), *dev = NULL, *dev_away = NULL;
