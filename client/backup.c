@@ -205,17 +205,19 @@ char *backup_format(const Backup *backup) {
 
 /* --- from text --- */
 
-static bool refuse(GError **error, const char *where, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void say(GError **error, const char *where, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-static bool refuse(GError **error, const char *where, const char *format, ...) {
+static void say(GError **error, const char *where, const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
     g_autofree char *what = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE, "the export cannot be used: %s %s", where, what);
-    return false;
 }
+
+/* A macro: that it is false is seen where it stands. */
+#define refuse(...) (say(__VA_ARGS__), false)
 
 /* The parser calls itself for each level, and takes more than JSON: what could exhaust the stack, or be read in two ways, is
  * refused before it. */
@@ -255,14 +257,14 @@ static JsonNode *find_member(JsonObject *object, const char *where, const char *
     JsonNode *node = json_object_get_member(object, key);
 
     if (!node)
-        refuse(error, where, "has no \"%s\"", key);
+        say(error, where, "has no \"%s\"", key);
     else if (json_node_get_node_type(node) == type)
         return node;
     else
-        refuse(error, where, "has \"%s\" that is no %s", key,
-               type == JSON_NODE_ARRAY    ? "array"
-               : type == JSON_NODE_OBJECT ? "object"
-                                          : "single value");
+        say(error, where, "has \"%s\" that is no %s", key,
+            type == JSON_NODE_ARRAY    ? "array"
+            : type == JSON_NODE_OBJECT ? "object"
+                                       : "single value");
     return NULL;
 }
 
@@ -406,7 +408,7 @@ static JsonObject *element(JsonArray *array, guint i, const char *where, GError 
 
     if (JSON_NODE_HOLDS_OBJECT(node))
         return json_node_get_object(node);
-    refuse(error, where, "is no object");
+    say(error, where, "is no object");
     return NULL;
 }
 
@@ -416,7 +418,7 @@ static JsonArray *find_array(JsonObject *object, const char *where, const char *
     JsonArray *array = node ? json_node_get_array(node) : NULL;
 
     if (array && json_array_get_length(array) > most) {
-        refuse(error, where, "has more than %u entries of \"%s\"", most, key);
+        say(error, where, "has more than %u entries of \"%s\"", most, key);
         return NULL;
     }
     return array;
@@ -561,20 +563,19 @@ Backup *backup_parse(const char *text, size_t length, GError **error) {
     if (!check_text(text, length, error))
         return NULL;
     if (!json_parser_load_from_data(parser, text, (gssize) length, &syntax)) {
-        refuse(error, "it", "is not JSON: %s", syntax->message);
+        say(error, "it", "is not JSON: %s", syntax->message);
         return NULL;
     }
     JsonNode *root = json_parser_get_root(parser);
     if (!root || !JSON_NODE_HOLDS_OBJECT(root)) {
-        refuse(error, "it", "is no JSON object");
+        say(error, "it", "is no JSON object");
         return NULL;
     }
     JsonObject *document = json_node_get_object(root);
     if (!read_number(document, "it", "version", INT64_MAX, &version, error))
         return NULL;
     if (version != BACKUP_VERSION) {
-        refuse(error, "it", "is of version %" G_GUINT64_FORMAT ", this pmemctl reads version %d", version,
-               BACKUP_VERSION);
+        say(error, "it", "is of version %" G_GUINT64_FORMAT ", this pmemctl reads version %d", version, BACKUP_VERSION);
         return NULL;
     }
     JsonNode *body = find_member(document, "it", "export", JSON_NODE_OBJECT, error);

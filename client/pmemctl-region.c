@@ -63,7 +63,7 @@ static void show_progress(const PmemdJob *job) {
 
         fprintf(stderr, ", %s/s, %" PRIu64 ":%02" PRIu64 " left", rate, seconds / 60, seconds % 60);
     }
-    fflush(stderr);
+    (void) fflush(stderr);
 }
 
 /* One look at a job that has not said that it ended: its progress on a terminal, or an error when it is no more. */

@@ -32,7 +32,7 @@ int file_backend_users(FileBackend *b, const char *image, FileImageUsers *ret_us
         return 0;
     }
     if (fd < 0 && errno != EWOULDBLOCK)
-        return -errno;
+        return errno > 0 ? -errno : -EIO;
     if (fd >= 0)
         users = file_image_users(fd);
     int r = (fd >= 0 ? fstat(fd, &st) : fstatat(b->dirfd, image, &st, AT_SYMLINK_NOFOLLOW)) < 0 ? -errno : 0;

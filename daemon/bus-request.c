@@ -139,7 +139,7 @@ static void fill_lease(const Arguments *arguments, const BusOptions *options, Ma
 
 /* Which by force may be "": whoever has it. */
 static bool check_lease_owner(const Row *row, const Arguments *arguments, const BusOptions *options, GError **error) {
-    if ((row->method == MANAGER_DETACH && arguments->name[0] == '\0' && flag_of(options, BUS_OPTION_FORCE)) ||
+    if ((row->method == MANAGER_DETACH && g_strcmp0(arguments->name, "") == 0 && flag_of(options, BUS_OPTION_FORCE)) ||
         pmemd_lease_owner_is_valid(arguments->name))
         return true;
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
@@ -242,7 +242,7 @@ static uint64_t hash_of(const Row *row, const Arguments *arguments, const BusOpt
         uint8_t digest[32];
         gsize len = sizeof digest;
 
-        g_checksum_update(sum, (const guchar *) arguments->name, (gssize) strlen(arguments->name));
+        g_checksum_update(sum, (const guchar *) arguments->name, -1);
         g_checksum_get_digest(sum, digest, &len);
         memcpy(all, digest, 2 * sizeof *all);
         n = 2;

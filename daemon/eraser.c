@@ -114,7 +114,7 @@ static void job_free(Job *job) {
     g_free(job);
 }
 
-/* message NULL: done. */
+/* message NULL: done. Starts the next job, which may end at once. NOLINTNEXTLINE(misc-no-recursion) */
 static void job_end(Job *job, const char *message) {
     Eraser *eraser = job->eraser;
     sd_id128_t region = job->job.region;
@@ -311,7 +311,7 @@ static void set_done(Job *job, uint64_t bytes) {
     job->job.bytes_done = bytes;
 }
 
-/* What is before bytes_done is durable. false: the job has ended. */
+/* What is before bytes_done is durable. false: the job has ended. NOLINTNEXTLINE(misc-no-recursion) */
 static bool journal_progress(Job *job) {
     g_autoptr(GError) error = NULL;
 

@@ -38,8 +38,10 @@ typedef struct {
     uint64_t max_usec;
 } MappersLimits;
 #define MAPPERS_LIMITS_DEFAULT                                                                                         \
-    ((MappersLimits){                                                                                                  \
-        .root = "/proc", .max_processes = 1 << 16, .max_bytes = UINT64_C(256) << 20, .max_usec = 5 * G_USEC_PER_SEC })
+    ((MappersLimits){ .root = "/proc",                                                                                 \
+                      .max_processes = 1 << 16,                                                                        \
+                      .max_bytes = UINT64_C(256) << 20,                                                                \
+                      .max_usec = UINT64_C(5) * G_USEC_PER_SEC })
 
 typedef struct Mappers Mappers;
 

@@ -361,6 +361,7 @@ static void test_host(void) {
     if (pid == 0) {
         void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
         close(fd);
+        close(to_child[1]); /* or it would wait for itself when its parent fails */
         _exit(map == MAP_FAILED || write(to_parent[1], "x", 1) != 1 || read(to_child[0], &c, 1) != 1);
     }
     g_assert_cmpint(read(to_parent[0], &c, 1), ==, 1);
@@ -464,7 +465,9 @@ int main(int argc, char **argv) {
     ADD("bounds", test_bounds);
     ADD("hidden", test_hidden);
     g_test_add_func("/mappers/describe", test_describe);
-    g_test_add_func("/mappers/host", test_host);
+    /* A process in valgrind is not found to have the file mapped. */
+    if (!g_getenv("PMEMD_TEST_VALGRIND"))
+        g_test_add_func("/mappers/host", test_host);
     g_test_add_func("/mappers/host-first-thread-ended", test_host_first_thread_ended);
     return g_test_run();
 }
