@@ -67,8 +67,9 @@ struct Eraser {
     sd_event_source *timer;       /* until the active job may go on; NULL: it need not wait */
     EraserEvents events;
     void *data;
-    GPtrArray *jobs;  /* Job *, in the order they came */
-    uint64_t backlog; /* bytes_total - bytes_done of them all */
+    GPtrArray *jobs;       /* Job *, in the order they came */
+    GHashTable *by_region; /* the same: sd_id128_t * -> Job * */
+    uint64_t backlog;      /* bytes_total - bytes_done of them all */
     Job *active; /* the one at work: its content is being opened, erased or closed, or its device destroyed; or NULL */
     bool stopping;
 };
@@ -85,13 +86,7 @@ const char *erase_state_to_string(EraseState state) {
 }
 
 static Job *find_job(const Eraser *eraser, sd_id128_t region) {
-    for (guint i = 0; i < eraser->jobs->len; i++) {
-        Job *job = g_ptr_array_index(eraser->jobs, i);
-
-        if (sd_id128_equal(job->job.region, region))
-            return job;
-    }
-    return NULL;
+    return g_hash_table_lookup(eraser->by_region, &region);
 }
 
 static void tell_changed(Job *job) {
@@ -126,6 +121,7 @@ static void job_end(Job *job, const char *message) {
     /* While it can still be looked at: it may not have been announced yet. */
     if (eraser->events.job_removed)
         eraser->events.job_removed(eraser->data, region, message);
+    g_hash_table_remove(eraser->by_region, &job->job.region);
     g_ptr_array_remove(eraser->jobs, job);
     eraser->backlog -= job->job.bytes_total - job->job.bytes_done;
     job_free(job);
@@ -327,6 +323,18 @@ static bool journal_progress(Job *job) {
     return true;
 }
 
+/* A job may have been paused or have waited for long, and what the journal said of its region may have changed or be
+ * trusted no more: nothing is destroyed on an old word. false: the job has ended. */
+static bool still_wanted(Job *job) {
+    g_autoptr(GError) error = NULL;
+
+    if (manager_may_erase(job->eraser->manager, job->job.region, job->job.released, &error))
+        return true;
+    g_autofree char *message = g_strdup_printf("%s; %s", error->message, remedy(job));
+    job_end(job, message);
+    return false;
+}
+
 static void start_over(Job *job) {
     char uuid[PMEMD_UUID_STRING_MAX];
 
@@ -435,7 +443,7 @@ static void job_continue(Job *job) {
         return;
     }
     set_state(job, ERASE_RUNNING);
-    if (must_wait(eraser))
+    if (must_wait(eraser) || !still_wanted(job))
         return;
     uint64_t len = MIN(piece_bytes(eraser), job->job.bytes_total - job->job.bytes_done);
     rate_limit_take(&eraser->limit, len, now_usec());
@@ -573,6 +581,7 @@ static void on_to_erase(void *data, const Region *region) {
         .bytes_total = region_bytes(region),
     };
     g_ptr_array_add(eraser->jobs, job);
+    g_hash_table_insert(eraser->by_region, &job->job.region, job);
     eraser->backlog += job->job.bytes_total - job->job.bytes_done;
     if (eraser->events.job_added)
         eraser->events.job_added(eraser->data, &job->job);
@@ -590,6 +599,7 @@ Eraser *eraser_new(sd_event *event, Manager *manager, const EraserEvents *events
     eraser->events = *events;
     eraser->data = data;
     eraser->jobs = g_ptr_array_new();
+    eraser->by_region = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
     eraser->worker = worker_new(event, "pmemd-eraser", error);
     if (!eraser->worker)
         return NULL;
@@ -615,6 +625,7 @@ void eraser_free(Eraser *eraser) {
     eraser->stopping = true;
     stop_waiting(eraser);
     worker_free(eraser->worker); /* the piece at hand ends first: content is ours again */
+    g_hash_table_unref(eraser->by_region);
     for (guint i = 0; i < eraser->jobs->len; i++)
         job_free(g_ptr_array_index(eraser->jobs, i));
     sd_event_source_unref(eraser->start_timer);

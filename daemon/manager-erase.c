@@ -146,6 +146,25 @@ void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone
     op_enqueue(op, true);
 }
 
+/* As at the beginning and at the end: the region, and for what it is erased. */
+static Region *find_erasable(Manager *m, sd_id128_t uuid, bool released, GError **error) {
+    Region *region = find_region(m, uuid, error);
+    char text[PMEMD_UUID_STRING_MAX];
+    Erase erase;
+
+    if (!region || !check_erasable(m, region, &erase, error))
+        return NULL;
+    if (is_released(region) == released)
+        return region;
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s was released while it was erased",
+                pmemd_uuid_format(uuid, text));
+    return NULL;
+}
+
+bool manager_may_erase(Manager *m, sd_id128_t region_uuid, bool released, GError **error) {
+    return find_erasable(m, region_uuid, released, error) != NULL;
+}
+
 bool manager_erase_progress(Manager *m, sd_id128_t region_uuid, uint64_t offset, GError **error) {
     Region *region = find_region(m, region_uuid, error);
     Erase erase;
@@ -189,14 +208,9 @@ static void finish_first(Op *op, Region *region) {
 
 void finish_erase_start(Op *op) {
     g_autoptr(GError) error = NULL;
-    Region *region = find_region(op->m, op->uuid, &error);
-    char text[PMEMD_UUID_STRING_MAX];
-    Erase erase;
+    Region *region = find_erasable(op->m, op->uuid, op->releases, &error);
 
-    if (region && check_erasable(op->m, region, &erase, &error) && is_released(region) != op->releases)
-        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "data region %s was released while it was erased",
-                    pmemd_uuid_format(region->uuid, text));
-    if (error)
+    if (!region)
         op_finish(op, SD_ID128_NULL, error);
     else if (op->releases)
         finish_release(op, region);

@@ -192,6 +192,9 @@ bool manager_plan_clear(Manager *m, const ManagerRequest *request, GArray *lost,
 /* For the eraser. Opens the content on the backend's worker; content is the callee's. */
 typedef void (*ManagerContentDone)(void *data, BackendContent *content, const GError *error);
 void manager_open_content(Manager *m, sd_id128_t region_uuid, ManagerContentDone done, void *data);
+/* Is the region's content still to be destroyed, for its release or (released: false) for its first guest? Asked before
+ * each piece. */
+bool manager_may_erase(Manager *m, sd_id128_t region_uuid, bool released, GError **error);
 /* So many bytes from the start of the region read as zeros, durably: a restart goes on there. false: it could not be
  * journalled, or the region is not to be erased any more. */
 bool manager_erase_progress(Manager *m, sd_id128_t region_uuid, uint64_t offset, GError **error);

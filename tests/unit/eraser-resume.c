@@ -418,9 +418,62 @@ static void test_sigbus(void) {
     host_let_go(host);
     run_until(host, 0, 1);
     g_assert_true(sd_id128_equal(host->last_job, region));
+    g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
     g_assert_nonnull(strstr(find(host, region)->reason, "erasing failed at byte 16777216"));
     run_until(host, 1, 1);
     g_assert_null(find(host, other));
+
+    /* Nobody else gets the frames meanwhile; and when they can be written again, asking once more is all it takes. */
+    g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
+    g_assert_cmpuint(erase_of(host, region).offset, ==, 0);
+    g_assert_cmpint(truncate(path, BYTES), ==, 0);
+    release(host, region, false);
+    run_until(host, 2, 1);
+    g_assert_null(find(host, region));
+}
+
+/* The same before a region's first guest: it is lent to nobody, and pmemd lives. */
+static void test_sigbus_first(void) {
+    g_autoptr(Host) host = host_new_dirty("mapped");
+
+    make_pool(host);
+    hold_zero(host, 2);
+    sd_id128_t region = make_data(host);
+    g_autofree char *path = g_strdup(region_path(find(host, region)));
+    host_wait_in_flight(host);
+    g_assert_cmpint(truncate(path, PIECE), ==, 0);
+    host_let_go(host);
+    run_until(host, 0, 1);
+    g_assert_true(erase_of(host, region).failed);
+    g_assert_true(is_dirty(host, region));
+    g_assert_cmpint(attach_code(host, region), ==, PMEMD_ERROR_DEGRADED);
+}
+
+/* A job that was paused does not go on by what was true before: here its journal can be written no more. */
+static void test_paused_stale(void) {
+    g_autoptr(Host) host = host_new("file");
+
+    sd_id128_t pool = make_pool(host);
+    sd_id128_t region = make_data(host), other = make_data(host);
+    g_autofree char *path = g_strdup(region_path(find(host, region)));
+    fill(path, 0, BYTES, 'x');
+    hold_zero(host, 1);
+    release(host, region, false);
+    host_wait_in_flight(host);
+    g_assert_true(eraser_pause(host->eraser, region, NULL));
+    host_let_go(host);
+    while (job_of(host, region).state != ERASE_PAUSED)
+        host_run(host);
+    g_assert_cmpint(truncate(state_pool_by_uuid(manager_state(host->manager), pool)->path, 4096), ==, 0);
+    ManagerRequest rename = target(MANAGER_RENAME, other);
+    rename.target.name = "late";
+    g_assert_cmpint(host_ask(host, &rename).code, !=, -1);
+    g_assert_cmpint(find(host, region)->pool->state, ==, POOL_READ_ONLY);
+
+    g_assert_true(eraser_resume(host->eraser, region, NULL));
+    run_until(host, 0, 1);
+    g_assert_cmpuint(count_nonzero(path, PIECE, BYTES), ==, BYTES - PIECE);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
 }
 
 /* A piece that does not end is told of, and that it has ended. */
@@ -462,6 +515,8 @@ int main(int argc, char **argv) {
     g_test_add_func("/eraser-resume/first-guest-fails", test_first_guest_fails);
     g_test_add_func("/eraser-resume/new-first", test_new_first);
     g_test_add_func("/eraser-resume/sigbus", test_sigbus);
+    g_test_add_func("/eraser-resume/sigbus-first", test_sigbus_first);
+    g_test_add_func("/eraser-resume/paused-stale", test_paused_stale);
     g_test_add_func("/eraser-resume/stuck", test_stuck);
     return g_test_run();
 }
