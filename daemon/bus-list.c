@@ -233,13 +233,12 @@ static bool find_region(const State *state, const char *text, bool privileged, R
 
 /* Of few regions of very many: not by walking them all. */
 static int fill_from_leases(const State *state, const Region *from, Page *page) {
-    g_autoptr(GPtrArray) regions = from ? state_leased_regions(state, from) : g_ptr_array_new();
-    guint index = 0;
+    Region *region = from ? state_leased_from(state, from) : NULL;
     int r = 0;
 
-    for (; r >= 0 && index < regions->len && !page_is_full(page); index++)
-        r = append_lease(page, g_ptr_array_index(regions, index));
-    page->more = index < regions->len;
+    for (; r >= 0 && region && !page_is_full(page); region = state_next_leased(state, region))
+        r = append_lease(page, region);
+    page->more = region != NULL;
     return r;
 }
 

@@ -19,6 +19,7 @@ struct State {
     guint in_state[N_REGION_STATES]; /* data regions, by theirs */
     GHashTable *leases;              /* Region * -> Lease *: who has it, or had it last */
     GHashTable *leases_of;           /* uid -> how many it has */
+    GTree *leased;                   /* Region *: those whose lease is held, by place */
     guint n_leases, n_unconfirmed;   /* that are held; of these */
 };
 
@@ -43,6 +44,8 @@ void state_set_region_owner(State *state, Region *region, uint32_t uid);
 /* Closes the open intent of the region. */
 void state_close_intent(Region *region);
 void state_open_intent(Region *region, Intent *intent);
+/* By device start, then uuid; of const Region *. */
+gint state_compare_places(gconstpointer a, gconstpointer b);
 /* In place of the one that was there. confirmed while nothing is replayed. */
 void state_put_lease(State *state, Region *region, const JfLease *record);
 /* The one that is held is over: only whose it was stays. */

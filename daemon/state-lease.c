@@ -14,7 +14,7 @@ static uint64_t lease_snapshot_bytes(const Lease *lease) {
     return jf_snapshot_bytes(jf_lease_payload_len(strlen(lease->owner), strlen(lease->user), sender_len));
 }
 
-static void count(State *state, const Lease *lease, int by) {
+static void count(State *state, Region *region, const Lease *lease, int by) {
     void *uid = GUINT_TO_POINTER(lease->uid);
 
     if (!lease_is_held(lease))
@@ -24,6 +24,10 @@ static void count(State *state, const Lease *lease, int by) {
         g_hash_table_insert(state->leases_of, uid, GUINT_TO_POINTER(n));
     else
         g_hash_table_remove(state->leases_of, uid);
+    if (by > 0)
+        g_tree_insert(state->leased, region, region);
+    else
+        g_tree_remove(state->leased, region);
     state->n_leases += (guint) by;
     if (!lease->confirmed)
         state->n_unconfirmed += (guint) by;
@@ -37,7 +41,7 @@ static Lease *find(const State *state, const Region *region) {
 static void put(State *state, Region *region, Lease *lease) {
     state_drop_lease(state, region);
     region->pool->snapshot_bytes += lease_snapshot_bytes(lease);
-    count(state, lease, 1);
+    count(state, region, lease, 1);
     g_hash_table_insert(state->leases, region, lease);
 }
 
@@ -79,7 +83,7 @@ void state_drop_lease(State *state, Region *region) {
     if (!lease)
         return;
     region->pool->snapshot_bytes -= lease_snapshot_bytes(lease);
-    count(state, lease, -1);
+    count(state, region, lease, -1);
     g_hash_table_remove(state->leases, region);
 }
 
@@ -121,27 +125,23 @@ void state_confirm_lease(State *state, const Region *region) {
     state->n_unconfirmed--;
 }
 
-static int compare_places(const Region *a, const Region *b) {
-    uint64_t start = region_device(a).start, other = region_device(b).start;
+gint state_compare_places(gconstpointer a, gconstpointer b) {
+    const Region *left = a, *right = b;
+    uint64_t start = region_device(left).start, other = region_device(right).start;
 
-    return start != other ? (start < other ? -1 : 1) : memcmp(&a->uuid, &b->uuid, sizeof a->uuid);
+    return start != other ? (start < other ? -1 : 1) : memcmp(&left->uuid, &right->uuid, sizeof left->uuid);
 }
 
-static gint compare_pointed(gconstpointer a, gconstpointer b) {
-    return compare_places(*(const Region *const *) a, *(const Region *const *) b);
+Region *state_leased_from(const State *state, const Region *from) {
+    GTreeNode *node = g_tree_lower_bound(state->leased, from);
+
+    return node ? g_tree_node_value(node) : NULL;
 }
 
-GPtrArray *state_leased_regions(const State *state, const Region *from) {
-    GPtrArray *regions = g_ptr_array_new();
-    GHashTableIter iter;
-    gpointer region, lease;
+Region *state_next_leased(const State *state, const Region *after) {
+    GTreeNode *node = g_tree_upper_bound(state->leased, after);
 
-    g_hash_table_iter_init(&iter, state->leases);
-    while (g_hash_table_iter_next(&iter, &region, &lease))
-        if (lease_is_held(lease) && compare_places(region, from) >= 0)
-            g_ptr_array_add(regions, region);
-    g_ptr_array_sort(regions, compare_pointed);
-    return regions;
+    return node ? g_tree_node_value(node) : NULL;
 }
 
 GPtrArray *state_tied_regions(const State *state, const char *sender) {

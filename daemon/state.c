@@ -61,6 +61,7 @@ State *state_new(void) {
     state->answers = g_hash_table_new(answer_hash, answer_equal);
     state->leases = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify) lease_free);
     state->leases_of = g_hash_table_new(NULL, NULL);
+    state->leased = g_tree_new(state_compare_places);
     return state;
 }
 
@@ -86,6 +87,7 @@ void state_free(State *state) {
     g_hash_table_unref(state->answers);
     g_hash_table_unref(state->leases);
     g_hash_table_unref(state->leases_of);
+    g_tree_unref(state->leased);
     g_free(state);
 }
 

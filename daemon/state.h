@@ -339,8 +339,10 @@ const Lease *state_lease(const State *state, const Region *region);
 const Lease *state_last_lease(const State *state, const Region *region);
 /* Whoever has it has said so again (not journalled: the next start asks again). */
 void state_confirm_lease(State *state, const Region *region);
-/* All that somebody has, from `from` on, in the order of state_next_region(). Region *, the caller frees the array. */
-GPtrArray *state_leased_regions(const State *state, const Region *from);
+/* Walks what somebody has in the order of state_next_region(), beginning with or behind any region. NULL: no more.
+ * O(log leases). */
+Region *state_leased_from(const State *state, const Region *from);
+Region *state_next_leased(const State *state, const Region *after);
 /* Regions whose lease ends with this connection; NULL: with any. Region *, the caller frees the array. */
 GPtrArray *state_tied_regions(const State *state, const char *sender);
 /* They are of another machine: forgets them all. For pools that are not written. */

@@ -190,11 +190,43 @@ static void test_void(void) {
     g_assert_cmpuint(state_count_leases(model.state), ==, 0);
 }
 
+/* Of many regions the few that somebody has, by place, whatever the order in which they were lent. */
+static void test_walk(void) {
+    static const uint32_t lent[] = { 7, 2, 5, 9 };
+    g_auto(Model) model = model_with_region();
+    uint8_t buf[JF_PAYLOAD_MAX];
+
+    for (uint32_t i = 2; i < 12; i++) {
+        JfRegion record = region_of(model.pool, i, RIGHT + (i - 1) * 1024, 256);
+        g_assert_true(apply_region(model.state, model.pool, JF_ADD, 0, &record, NULL));
+    }
+    g_assert_null(state_leased_from(model.state, model.region));
+    for (size_t i = 0; i < G_N_ELEMENTS(lent); i++) {
+        JfLease lease = { .region_uuid = uuid_of(1, lent[i]), .owner = "vm1", .uid = 1000 };
+        g_assert_true(state_apply(model.state, model.pool, JF_LEASE, 0, buf, jf_lease_encode(&lease, buf), NULL));
+    }
+    const JfUnlease unlease = { .region_uuid = uuid_of(1, 5) };
+    g_assert_true(state_apply(model.state, model.pool, JF_UNLEASE, 0, buf, jf_unlease_encode(&unlease, buf), NULL));
+
+    Region *second = state_region_by_uuid(model.state, uuid_of(1, 2));
+    Region *seventh = state_region_by_uuid(model.state, uuid_of(1, 7));
+    Region *ninth = state_region_by_uuid(model.state, uuid_of(1, 9));
+    g_assert_true(state_leased_from(model.state, model.region) == second);
+    g_assert_true(state_leased_from(model.state, second) == second);
+    g_assert_true(state_next_leased(model.state, second) == seventh);
+    g_assert_true(state_leased_from(model.state, state_region_by_uuid(model.state, uuid_of(1, 5))) == seventh);
+    g_assert_true(state_next_leased(model.state, seventh) == ninth);
+    g_assert_null(state_next_leased(model.state, ninth));
+    g_assert_true(apply_del(model.state, model.pool, seventh->uuid, NULL));
+    g_assert_true(state_next_leased(model.state, second) == ninth);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/state-lease/life", test_life);
     g_test_add_func("/state-lease/contradictions", test_contradictions);
     g_test_add_func("/state-lease/snapshot", test_snapshot);
     g_test_add_func("/state-lease/void", test_void);
+    g_test_add_func("/state-lease/walk", test_walk);
     return g_test_run();
 }
