@@ -35,6 +35,12 @@ static bool check_owner(const Op *op, uint32_t owner_uid, const char *owner_user
 
 /* --- ReleaseData --- */
 
+/* Still there, or not known: the intent stays open and the frames reserved. */
+static void release_failed(Op *op, Region *region, const GError *error) {
+    manager_set_region_state(op->m, region, REGION_QUARANTINED, EVENT_NONE, error->message);
+    op_finish(op, SD_ID128_NULL, error);
+}
+
 /* Each byte is to be read back: then an erase that has begun begins again. */
 static bool ask_to_verify(Op *op, Region *region, GError **error) {
     Erase erase;
@@ -71,9 +77,13 @@ static void release_region(Op *op, Region *region) {
     };
     if (!rules_release_data(m->state, region, &error) ||
         !manager_append(m, region->pool, JF_INTENT_DELETE, region->pool->last_txid + 1, buf,
-                        jf_delete_encode(&record, buf), &error) ||
-        !ask_to_verify(op, region, &error)) {
+                        jf_delete_encode(&record, buf), &error)) {
         op_finish(op, SD_ID128_NULL, error);
+        return;
+    }
+    /* It is released, but would not be read back as was asked: the next try decides. */
+    if (!ask_to_verify(op, region, &error)) {
+        release_failed(op, region, error);
         return;
     }
     op_answer(op, region->uuid, NULL);
@@ -126,12 +136,6 @@ void release_data_start(Op *op) {
         release_region(op, region);
     else
         op_work(op, op_run_mappers, on_release_mappers);
-}
-
-/* Still there, or not known: the intent stays open and the frames reserved. */
-static void release_failed(Op *op, Region *region, const GError *error) {
-    manager_set_region_state(op->m, region, REGION_QUARANTINED, EVENT_NONE, error->message);
-    op_finish(op, SD_ID128_NULL, error);
 }
 
 /* The device is gone: so is the region, when the journal has it. */

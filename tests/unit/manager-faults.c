@@ -316,6 +316,30 @@ static struct rlimit forbid_writes(void) {
     return before;
 }
 
+/* The release is journalled, and that each byte is to be read back is not: both are told, and nothing is erased. */
+static void test_verify_not_written(void) {
+    g_autoptr(Host) host = host_new("file");
+    sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
+    ManagerRequest request = target(MANAGER_RELEASE_DATA, region);
+    const Pool *p = find_pool(host, pool);
+    struct rlimit before = forbid_writes(), one = before;
+
+    one.rlim_cur = p->sb.geo.area_off[0] + p->sb.geo.area_len - journal_log_bytes(p->journal) + p->sb.geo.stride;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &one), ==, 0);
+    request.target.verify_all = true;
+    int code = host_ask(host, &request).code;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    g_assert_cmpint(code, ==, PMEMD_ERROR_HARDWARE);
+    g_assert_cmpint(p->state, ==, POOL_READ_ONLY);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_QUARANTINED);
+    g_assert_cmpstr(find(host, region)->reason, !=, STATE_REASON_RELEASED);
+    g_assert_cmpuint(eraser_count(host->eraser), ==, 0);
+    host_restart(host);
+    while (host->jobs_done == 0)
+        host_run(host);
+    g_assert_null(find(host, region));
+}
+
 /* A change that could not be journalled is refused, and the model is as it was. */
 static void test_change_not_written(void) {
     for (int i = 0; i < 3; i++) {
@@ -657,6 +681,7 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/manager-faults/corrupt/mapped", "mapped", test_corrupt);
     g_test_add_func("/manager-faults/other-machine", test_other_machine);
     g_test_add_func("/manager-faults/other-tag", test_other_tag);
+    g_test_add_func("/manager-faults/verify-not-written", test_verify_not_written);
     g_test_add_func("/manager-faults/change-not-written", test_change_not_written);
     g_test_add_func("/manager-faults/moved", test_moved);
     g_test_add_func("/manager-faults/medium-fails", test_medium_fails);
