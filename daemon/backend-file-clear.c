@@ -3,10 +3,10 @@
 /* The bad frames of the file backend: health.conf, read for each listing, and written without what is cleared. */
 #include "daemon/backend-file-internal.h"
 
-#include "daemon/bad-frames.h"
 #include "daemon/file-fault.h"
 #include "daemon/file-io.h"
 #include "daemon/file-regions.h"
+#include "daemon/frame-set.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -105,7 +105,7 @@ bool file_backend_clear_bad(Backend *backend, const BackendClear *req, uint64_t 
         return false;
 
     g_autoptr(GArray) known = file_health_bad(health, req->raw_id, &all);
-    g_autoptr(GArray) bad = bad_frames_cut(known, req->frames);
+    g_autoptr(GArray) bad = frame_set_cut(known, req->frames);
     if (!bad)
         return file_fault_hit(fault, FILE_FAULT_AFTER, error);
 
@@ -113,11 +113,11 @@ bool file_backend_clear_bad(Backend *backend, const BackendClear *req, uint64_t 
     FrameRange half = first_half(bad);
     if (!clear_frames(b, health, req->raw_id, half, error))
         return false;
-    *ret_frames = bad_frames_count(bad, half);
+    *ret_frames = frame_set_frames_in(bad, half);
     if (!file_fault_hit(fault, FILE_FAULT_PARTIAL, error))
         return false;
     if (!clear_frames(b, health, req->raw_id, req->frames, error))
         return false;
-    *ret_frames = bad_frames_count(bad, req->frames);
+    *ret_frames = frame_set_frames_in(bad, req->frames);
     return file_fault_hit(fault, FILE_FAULT_AFTER, error);
 }

@@ -7,7 +7,7 @@
 #include "daemon/backend-ndctl-context.h"
 #include "daemon/backend-ndctl-facts.h"
 #include "daemon/backend-ndctl-health.h"
-#include "daemon/bad-frames.h"
+#include "daemon/frame-set.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -115,7 +115,7 @@ bool nd_clear(const BackendClear *req, uint64_t *ret_frames, BackendOutcome *ret
     if (!find_target(req, &t, error))
         return false;
     g_autoptr(GArray) before = nd_health_bad_frames(t.region, &all);
-    g_autoptr(GArray) bad = bad_frames_cut(before, req->frames);
+    g_autoptr(GArray) bad = frame_set_cut(before, req->frames);
     if (!bad)
         return true;
 
@@ -127,7 +127,7 @@ bool nd_clear(const BackendClear *req, uint64_t *ret_frames, BackendOutcome *ret
         rc = clear_bytes(bus, extent.start * PMEMD_FRAME_SIZE, frame_range_frames(extent) * PMEMD_FRAME_SIZE);
     }
     g_autoptr(GArray) after = nd_health_bad_frames(t.region, &all);
-    uint64_t left = bad_frames_count(after, req->frames), was = bad_frames_count(bad, req->frames);
+    uint64_t left = frame_set_frames_in(after, req->frames), was = frame_set_frames_in(bad, req->frames);
     *ret_frames = was - MIN(left, was);
     if (rc == -EOPNOTSUPP || rc == -ENOTTY) {
         return refuse(error, PMEMD_ERROR_NOT_SUPPORTED, req,

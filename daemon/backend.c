@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend.h"
 
-#include "daemon/bad-frames.h"
+#include "daemon/frame-set.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -83,7 +83,7 @@ BackendRaw *backend_raw_copy(const BackendRaw *raw) {
     copy->persistence = g_strdup(raw->persistence);
     copy->unusable = g_strdup(raw->unusable);
     copy->dimms = g_strdupv(raw->dimms);
-    copy->bad = bad_frames_copy(raw->bad);
+    copy->bad = frame_set_cut(raw->bad, (FrameRange){ 0, UINT64_MAX });
     copy->health = dimm_healths_copy(raw->health);
     return copy;
 }

@@ -2,22 +2,14 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bad-frames.h"
 
-#include <string.h>
+#include "daemon/frame-set.h"
 
 #define UNITS_PER_FRAME (PMEMD_FRAME_SIZE / BAD_FRAMES_UNIT)
 /* Extents that are gathered before they are merged; what comes in order never needs more. */
 #define GATHERED_MAX (4 * BAD_FRAMES_MAX)
 
-static GArray *extents_new(void) {
-    return g_array_new(FALSE, FALSE, sizeof(FrameRange));
-}
-
-static FrameRange extent_at(const GArray *extents, guint i) {
-    return g_array_index(extents, FrameRange, i);
-}
-
 void bad_frames_begin(BadFrames *b, FrameRange within) {
-    *b = (BadFrames){ .within = within, .extents = extents_new() };
+    *b = (BadFrames){ .within = within, .extents = frame_set_new() };
 }
 
 void bad_frames_clear(BadFrames *b) {
@@ -35,7 +27,7 @@ static void merge(GArray *extents) {
 
     g_array_sort(extents, compare_start);
     for (guint i = 0; i < extents->len; i++) {
-        FrameRange next = extent_at(extents, i);
+        FrameRange next = frame_set_nth(extents, i);
         FrameRange *last = kept > 0 ? &g_array_index(extents, FrameRange, kept - 1) : NULL;
 
         if (last && next.start <= last->end)
@@ -135,53 +127,4 @@ void bad_frames_add_text(BadFrames *b, const char *text, size_t len, size_t page
     /* The last line that fits is cut without its newline; when the cut is just behind one, only the length tells. */
     if (len + 1 >= page || lines >= page / sizeof(uint64_t))
         b->incomplete = true;
-}
-
-/* --- lists --- */
-
-bool bad_frames_equal(const GArray *a, const GArray *b) {
-    guint len = a ? a->len : 0;
-
-    return len == (b ? b->len : 0) && (len == 0 || memcmp(a->data, b->data, len * sizeof(FrameRange)) == 0);
-}
-
-/* The first extent that ends behind `frame`. */
-static guint first_behind(const GArray *bad, uint64_t frame) {
-    guint low = 0, high = bad ? bad->len : 0;
-
-    while (low < high) {
-        guint middle = low + (high - low) / 2;
-
-        if (extent_at(bad, middle).end > frame)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-uint64_t bad_frames_count(const GArray *bad, FrameRange range) {
-    uint64_t count = 0;
-
-    for (guint i = first_behind(bad, range.start); bad && i < bad->len && extent_at(bad, i).start < range.end; i++)
-        count += MIN(extent_at(bad, i).end, range.end) - MAX(extent_at(bad, i).start, range.start);
-    return count;
-}
-
-GArray *bad_frames_cut(const GArray *bad, FrameRange range) {
-    GArray *cut = NULL;
-
-    if (range.start >= range.end)
-        return NULL;
-    for (guint i = first_behind(bad, range.start); bad && i < bad->len && extent_at(bad, i).start < range.end; i++) {
-        FrameRange part = { MAX(extent_at(bad, i).start, range.start), MIN(extent_at(bad, i).end, range.end) };
-
-        cut = cut ? cut : extents_new();
-        g_array_append_val(cut, part);
-    }
-    return cut;
-}
-
-GArray *bad_frames_copy(const GArray *bad) {
-    return bad_frames_cut(bad, (FrameRange){ 0, UINT64_MAX });
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Bad frames: frames of a raw region some byte of which cannot be read (poison). A list is a GArray of FrameRange in
- * order, which neither overlap nor touch. Pure functions over values; no I/O, no state.
+ * Bad frames: frames of a raw region some byte of which cannot be read (poison). A list is a set of frame-set.h. Pure
+ * functions over values; no I/O, no state.
  * Promises: a bad byte is always in a listed frame (rounded outwards); a list has at most BAD_FRAMES_MAX extents, and
  * where more is bad, or not all of it is known, the whole raw region is.
  */
@@ -41,11 +41,3 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BadFrames, bad_frames_clear)
  * some sets `incomplete`, as does one that cannot be read as such lines.
  */
 void bad_frames_add_text(BadFrames *b, const char *text, size_t len, size_t page);
-
-/* These take NULL for an empty list. */
-bool bad_frames_equal(const GArray *a, const GArray *b);
-/* How many frames of `range` are bad. */
-uint64_t bad_frames_count(const GArray *bad, FrameRange range);
-/* What of the list lies in `range`, which the caller owns; NULL: nothing. */
-GArray *bad_frames_cut(const GArray *bad, FrameRange range);
-GArray *bad_frames_copy(const GArray *bad);

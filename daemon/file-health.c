@@ -3,6 +3,7 @@
 #include "daemon/file-health.h"
 
 #include "daemon/bad-frames.h"
+#include "daemon/frame-set.h"
 #include "daemon/number.h"
 #include "proto/error.h"
 
@@ -247,7 +248,7 @@ GArray *file_health_bad(const FileHealth *health, const char *region, bool *ret_
     const BadRow *row = find_row(health, region);
 
     *ret_all = row && row->all;
-    return row ? bad_frames_copy(row->bad) : NULL;
+    return row ? frame_set_cut(row->bad, (FrameRange){ 0, UINT64_MAX }) : NULL;
 }
 
 GPtrArray *file_health_dimms(const FileHealth *health, const char *region) {

@@ -87,6 +87,13 @@ void frame_set_add_all(GArray *set, const GArray *other, FrameRange within) {
     }
 }
 
+GArray *frame_set_cut(const GArray *set, FrameRange within) {
+    g_autoptr(GArray) cut = frame_set_new();
+
+    frame_set_add_all(cut, set, within);
+    return cut->len > 0 ? g_steal_pointer(&cut) : NULL;
+}
+
 void frame_set_remove_all(GArray *set, const GArray *other) {
     for (guint i = 0; i < frame_set_extents(other); i++)
         frame_set_remove(set, frame_set_nth(other, i));

@@ -17,6 +17,8 @@ GArray *frame_set_copy(const GArray *set);
 /* range may be empty, must not be reversed. */
 void frame_set_add(GArray *set, FrameRange range);
 void frame_set_remove(GArray *set, FrameRange range);
+/* What of the set lies in `within`, which the caller owns; NULL: nothing. */
+GArray *frame_set_cut(const GArray *set, FrameRange within);
 /* What of other lies in `within`. */
 void frame_set_add_all(GArray *set, const GArray *other, FrameRange within);
 void frame_set_remove_all(GArray *set, const GArray *other);

@@ -12,6 +12,7 @@
  * first one left.
  */
 #include "daemon/bad-frames.h"
+#include "daemon/frame-set.h"
 #include "daemon/hints.h"
 #include "daemon/journal-bytes.h"
 #include "daemon/journal.h"
@@ -417,7 +418,7 @@ static bool backend_clear_bad(Backend *b, const BackendClear *req, uint64_t *ret
         g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "as told");
         return false;
     }
-    *ret_frames = bad_frames_count(raw->bad, req->frames);
+    *ret_frames = frame_set_frames_in(raw->bad, req->frames);
     g_clear_pointer(&raw->bad, g_array_unref);
     raw->bad_all = false;
     return true;

@@ -4,6 +4,7 @@
 #include "tests/lib/backend-file-fixture.h"
 
 #include "daemon/bad-frames.h"
+#include "daemon/frame-set.h"
 
 #define LEFT UINT64_C(0x100000)
 #define RIGHT UINT64_C(0x200000)
@@ -26,7 +27,7 @@ static const BackendRaw *raw_of(const BackendListing *listing, const char *id) {
 static uint64_t bad_in(Backend *b, const char *id, uint64_t start, uint64_t end) {
     g_autoptr(BackendListing) listing = list(b);
 
-    return bad_frames_count(raw_of(listing, id)->bad, (FrameRange){ start, end });
+    return frame_set_frames_in(raw_of(listing, id)->bad, (FrameRange){ start, end });
 }
 
 /* It is read at each listing. */
@@ -41,7 +42,7 @@ static void test_listed(Fixture *f, gconstpointer unused) {
         "[dimm d2]\nRegions=right\nState=ok\nFlags=not-armed\n");
     g_autoptr(BackendListing) some = list(f->b);
     const BackendRaw *left = raw_of(some, "left"), *right = raw_of(some, "right");
-    g_assert_cmpuint(bad_frames_count(left->bad, left->range), ==, 2);
+    g_assert_cmpuint(frame_set_frames_in(left->bad, left->range), ==, 2);
     g_assert_false(left->bad_all);
     g_assert_null(right->bad);
     g_assert_cmpuint(left->health->len, ==, 1);
@@ -51,7 +52,7 @@ static void test_listed(Fixture *f, gconstpointer unused) {
     g_assert_nonnull(strstr(right->unusable, "d2 is read-only"));
 
     g_autoptr(BackendRaw) copy = backend_raw_copy(left);
-    g_assert_true(bad_frames_equal(copy->bad, left->bad));
+    g_assert_true(frame_set_equal(copy->bad, left->bad));
     g_assert_true(dimm_healths_equal(copy->health, left->health));
 
     /* More extents than are kept. */
@@ -62,7 +63,7 @@ static void test_listed(Fixture *f, gconstpointer unused) {
     g_autoptr(BackendListing) all = list(f->b);
     left = raw_of(all, "left");
     g_assert_true(left->bad_all);
-    g_assert_cmpuint(bad_frames_count(left->bad, left->range), ==, frame_range_frames(left->range));
+    g_assert_cmpuint(frame_set_frames_in(left->bad, left->range), ==, frame_range_frames(left->range));
 
     /* What cannot be read hides nothing: there is no listing. */
     g_autoptr(GError) error = NULL;

@@ -3,6 +3,8 @@
 /* Bad frames: rounding, cutting, merging, bounds, and the kernel's text, against a bitmap. */
 #include "daemon/bad-frames.h"
 
+#include "daemon/frame-set.h"
+
 #include <string.h>
 
 #define FIRST UINT64_C(0x480000)
@@ -95,7 +97,7 @@ static void test_text_cut(void) {
             g_string_append_printf(page, "%0*d 1\n", (int) rows[i].rest - 3, 1);
         g_autoptr(GArray) bad = list_of_text(page->str, &all);
         g_assert_cmpint(all, ==, rows[i].all);
-        g_assert_cmpuint(bad_frames_count(bad, raw), ==, all ? FRAMES : 1);
+        g_assert_cmpuint(frame_set_frames_in(bad, raw), ==, all ? FRAMES : 1);
     }
 }
 
@@ -128,22 +130,22 @@ static void test_random(void) {
         }
         uint64_t from = (uint64_t) g_test_rand_int_range(0, FRAMES), to = (uint64_t) g_test_rand_int_range(0, FRAMES);
         FrameRange part = { FIRST + MIN(from, to), FIRST + MAX(from, to) };
-        g_autoptr(GArray) cut = bad_frames_cut(list, part);
+        g_autoptr(GArray) cut = frame_set_cut(list, part);
         uint64_t whole = 0, inside = 0;
 
         for (uint64_t f = 0; f < FRAMES; f++) {
             whole += map[f];
             inside += map[f] && FIRST + f >= part.start && FIRST + f < part.end;
-            g_assert_cmpuint(bad_frames_count(list, (FrameRange){ FIRST + f, FIRST + f + 1 }), ==, map[f]);
+            g_assert_cmpuint(frame_set_frames_in(list, (FrameRange){ FIRST + f, FIRST + f + 1 }), ==, map[f]);
         }
-        g_assert_cmpuint(bad_frames_count(list, raw), ==, whole);
-        g_assert_cmpuint(bad_frames_count(list, part), ==, inside);
-        g_assert_cmpuint(bad_frames_count(cut, raw), ==, inside);
+        g_assert_cmpuint(frame_set_frames_in(list, raw), ==, whole);
+        g_assert_cmpuint(frame_set_frames_in(list, part), ==, inside);
+        g_assert_cmpuint(frame_set_frames_in(cut, raw), ==, inside);
         g_assert_true(!cut == (inside == 0));
 
-        g_autoptr(GArray) copy = bad_frames_copy(list);
-        g_assert_true(bad_frames_equal(copy, list));
-        g_assert_true(bad_frames_equal(list, cut) == (inside == whole));
+        g_autoptr(GArray) copy = frame_set_cut(list, (FrameRange){ 0, UINT64_MAX });
+        g_assert_true(frame_set_equal(copy, list));
+        g_assert_true(frame_set_equal(list, cut) == (inside == whole));
     }
 }
 
@@ -177,10 +179,10 @@ static void test_bound(void) {
 }
 
 static void test_empty(void) {
-    g_assert_true(bad_frames_equal(NULL, NULL));
-    g_assert_null(bad_frames_copy(NULL));
-    g_assert_null(bad_frames_cut(NULL, raw));
-    g_assert_cmpuint(bad_frames_count(NULL, raw), ==, 0);
+    g_assert_true(frame_set_equal(NULL, NULL));
+    g_assert_null(frame_set_cut(NULL, (FrameRange){ 0, UINT64_MAX }));
+    g_assert_null(frame_set_cut(NULL, raw));
+    g_assert_cmpuint(frame_set_frames_in(NULL, raw), ==, 0);
 }
 
 int main(int argc, char **argv) {
