@@ -5,8 +5,8 @@
  * an error that names the file, or gives bad frames that are in order, apart and in their raw region, and DIMMs each
  * value of which is one that its key allows; and without the frames that were cleared it gives all else again.
  */
-#include "daemon/bad-frames.h"
 #include "daemon/file-health.h"
+#include "daemon/frame-set.h"
 #include "proto/error.h"
 #include "tests/fuzz/fuzz-input.h"
 
@@ -74,11 +74,11 @@ static void check_cleared(const FileHealth *health, GPtrArray *regions, const Fi
         g_clear_pointer(&dimms, g_ptr_array_unref);
         g_clear_pointer(&same, g_ptr_array_unref);
         if (r == region) {
-            g_assert_cmpuint(bad_frames_count(left, frames), ==, 0);
-            g_assert_cmpuint(bad_frames_count(left, r->range), ==,
-                             bad_frames_count(bad, r->range) - bad_frames_count(bad, frames));
+            g_assert_cmpuint(frame_set_frames_in(left, frames), ==, 0);
+            g_assert_cmpuint(frame_set_frames_in(left, r->range), ==,
+                             frame_set_frames_in(bad, r->range) - frame_set_frames_in(bad, frames));
         } else
-            g_assert_true(bad_frames_equal(bad, left));
+            g_assert_true(frame_set_equal(bad, left));
     }
 }
 
