@@ -109,7 +109,8 @@ static void job_free(Job *job) {
     g_free(job);
 }
 
-/* message NULL: done. Starts the next job, which may end at once. NOLINTNEXTLINE(misc-no-recursion) */
+/* message NULL: done. The next job is taken up from here, and may end from there: as many times at most as jobs have
+ * stepped back with their content open. NOLINTNEXTLINE(misc-no-recursion) */
 static void job_end(Job *job, const char *message) {
     Eraser *eraser = job->eraser;
     sd_id128_t region = job->job.region;
@@ -324,7 +325,7 @@ static bool journal_progress(Job *job) {
 }
 
 /* A job may have been paused or have waited for long, and what the journal said of its region may have changed or be
- * trusted no more: nothing is destroyed on an old word. false: the job has ended. */
+ * trusted no more: nothing is destroyed on an old word. false: the job has ended. NOLINTNEXTLINE(misc-no-recursion) */
 static bool still_wanted(Job *job) {
     g_autoptr(GError) error = NULL;
 
