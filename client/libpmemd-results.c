@@ -314,6 +314,8 @@ static int read_field(sd_bus_message *m, const Field *field, void *base) {
 
 /* Appends the structs of one page; 0 or negative errno. */
 static int read_entries(sd_bus_message *message, const Layout *layout, GPtrArray *entries) {
+    if (!layout->fields)
+        return -EINVAL; /* no list is read by it */
     GString *signature = g_string_new("(");
     for (const Field *f = layout->fields; f->name; f++)
         g_string_append_c(signature, f->type);

@@ -178,23 +178,24 @@ static void forget_device(Op *op, Foreign *foreign) {
     const BackendDevice *device = listing_find_foreign(op->listing, foreign);
     g_autoptr(GError) error = NULL;
 
-    if (foreign->kind == FOREIGN_FOREIGN || !device)
+    if (foreign->kind == FOREIGN_FOREIGN || !device) {
         error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
                             "device %s was not made by pmemd, which never touches it: remove it with the tool that "
                             "made it",
                             foreign->name);
-    else if (!op->request.repair.destroy)
+        op_finish(op, SD_ID128_NULL, error);
+    } else if (!op->request.repair.destroy) {
         error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
                             "device %s is there, at 0x%" PRIx64 "-0x%" PRIx64
                             ": to forget it is to destroy it with all it holds, which needs destroy to be true "
                             "(pmemctl forget --destroy); to keep what it holds, adopt it (pmemctl adopt)",
                             foreign->name, foreign->device.start, foreign->device.end);
-    if (error)
         op_finish(op, SD_ID128_NULL, error);
-    else if (device->role == BACKEND_ROLE_DATA && device->state == BACKEND_DEVICE_COMPLETE)
+    } else if (device->role == BACKEND_ROLE_DATA && device->state == BACKEND_DEVICE_COMPLETE) {
         erase_orphan(op, foreign);
-    else
+    } else {
         destroy_device(op, foreign);
+    }
 }
 
 /* --- the request --- */

@@ -147,23 +147,31 @@ void manager_set_erase_stuck(Manager *m, bool stuck) {
     manager_update_summary(m);
 }
 
-void manager_update_summary(Manager *m) {
+/* The first pool that cannot be written, the first that can but has bad frames (NULL: none), and how many can. */
+static guint count_writable(const Manager *m, const Pool **ret_bad, const Pool **ret_worn) {
     GPtrArray *pools = state_pools(m->state);
-    const Pool *bad = NULL, *worn = NULL;
     guint writable = 0;
-    char text[PMEMD_UUID_STRING_MAX];
 
+    *ret_bad = *ret_worn = NULL;
     for (guint i = 0; i < pools->len; i++) {
         const Pool *pool = g_ptr_array_index(pools, i);
 
-        if (!pool->reason && pool_own_bad(pool)) {
-            worn = worn ? worn : pool;
-            writable++;
-        } else if (pool->reason && pool->state != POOL_CREATING && pool->state != POOL_RELEASING)
-            bad = bad ? bad : pool;
-        else
-            writable++;
+        if (pool->reason && pool->state != POOL_CREATING && pool->state != POOL_RELEASING) {
+            *ret_bad = *ret_bad ? *ret_bad : pool;
+            continue;
+        }
+        if (!pool->reason && pool_own_bad(pool))
+            *ret_worn = *ret_worn ? *ret_worn : pool;
+        writable++;
     }
+    return writable;
+}
+
+void manager_update_summary(Manager *m) {
+    const Pool *bad, *worn;
+    guint writable = count_writable(m, &bad, &worn);
+    char text[PMEMD_UUID_STRING_MAX];
+
     g_clear_pointer(&m->summary_reason, g_free);
     if (m->recovering) {
         m->summary = MANAGER_RECOVERING;

@@ -73,20 +73,15 @@ void state_free(State *state) {
     state_clear_foreign(state);
     for (guint i = 0; i < state->raws->len; i++)
         raw_free(g_ptr_array_index(state->raws, i));
-    g_assert(g_hash_table_size(state->regions) == 0);
-    g_assert(g_hash_table_size(state->usage) == 0);
-    g_assert(g_hash_table_size(state->erases) == 0);
-    g_assert(g_hash_table_size(state->answers) == 0);
-    g_assert(g_hash_table_size(state->leases) == 0 && g_hash_table_size(state->leases_of) == 0);
+    GHashTable *const tables[] = { state->regions, state->usage,  state->erases,
+                                   state->answers, state->leases, state->leases_of };
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+        g_assert(g_hash_table_size(tables[i]) == 0);
+        g_hash_table_unref(tables[i]);
+    }
     g_ptr_array_unref(state->raws);
     g_ptr_array_unref(state->foreigns);
     g_ptr_array_unref(state->pools);
-    g_hash_table_unref(state->regions);
-    g_hash_table_unref(state->usage);
-    g_hash_table_unref(state->erases);
-    g_hash_table_unref(state->answers);
-    g_hash_table_unref(state->leases);
-    g_hash_table_unref(state->leases_of);
     g_tree_unref(state->leased);
     g_free(state);
 }
