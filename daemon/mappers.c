@@ -158,6 +158,13 @@ typedef struct {
     const char *path; /* "": none; blanks and newlines in it are the kernel's business */
 } Mapping;
 
+/* maps writes eight digits at least; map_files knows no number with a zero before it. */
+static const char *skip_zeros(const char *digits) {
+    while (digits[0] == '0' && digits[1] != '\0')
+        digits++;
+    return digits;
+}
+
 /* "START-END PERMS OFFSET MAJOR:MINOR INODE      PATH". line is changed. */
 static bool parse_mapping(char *line, Mapping *ret_mapping) {
     char *fields[5], *rest = line;
@@ -172,10 +179,12 @@ static bool parse_mapping(char *line, Mapping *ret_mapping) {
             *blank = '\0';
         rest = blank ? blank + 1 : rest + strlen(rest);
     }
-    if (strlen(fields[0]) >= sizeof ret_mapping->range || !strchr(fields[0], '-') || strchr(fields[0], '/') ||
-        strlen(fields[1]) != 4 || !g_ascii_string_to_unsigned(fields[4], 10, 0, G_MAXUINT64, &ret_mapping->inode, NULL))
+    char *dash = strchr(fields[0], '-');
+    if (strlen(fields[0]) >= sizeof ret_mapping->range || !dash || strchr(fields[0], '/') || strlen(fields[1]) != 4 ||
+        !g_ascii_string_to_unsigned(fields[4], 10, 0, G_MAXUINT64, &ret_mapping->inode, NULL))
         return false;
-    g_strlcpy(ret_mapping->range, fields[0], sizeof ret_mapping->range);
+    *dash = '\0';
+    g_snprintf(ret_mapping->range, sizeof ret_mapping->range, "%s-%s", skip_zeros(fields[0]), skip_zeros(dash + 1));
     ret_mapping->shared = fields[1][3] == 's';
     ret_mapping->path = rest + strspn(rest, " ");
     return true;

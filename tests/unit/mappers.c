@@ -343,6 +343,8 @@ static void test_describe(void) {
 
 /* --- the host's own /proc --- */
 
+#define LOW_ADDRESS 0x07ab0000u
+
 static void test_host(void) {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "pmemd-mappers-XXXXXX", NULL);
     int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600);
@@ -359,7 +361,8 @@ static void test_host(void) {
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to_parent), ==, 0);
     pid_t pid = fork();
     if (pid == 0) {
-        void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+        /* Low: its address has fewer digits in map_files than in maps. */
+        void *map = mmap((void *) LOW_ADDRESS, 4096, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
         close(fd);
         close(to_child[1]); /* or it would wait for itself when its parent fails */
         _exit(map == MAP_FAILED || write(to_parent[1], "x", 1) != 1 || read(to_child[0], &c, 1) != 1);
@@ -405,6 +408,10 @@ static void *outlive(void *data) {
 
 /* Who ends its first thread hides nothing, and makes nothing uncertain that is somebody else's. */
 static void test_host_first_thread_ended(void) {
+    if (g_getenv("PMEMD_TEST_VALGRIND")) {
+        g_test_skip("valgrind keeps a process's first thread until its last one ends");
+        return;
+    }
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "pmemd-mappers-XXXXXX", NULL);
     g_autofree char *other = g_build_filename(g_get_tmp_dir(), "pmemd-mappers-XXXXXX", NULL);
     int fd = g_mkstemp_full(path, O_RDWR | O_CLOEXEC, 0600), other_fd = g_mkstemp_full(other, O_RDWR | O_CLOEXEC, 0600);
@@ -465,9 +472,7 @@ int main(int argc, char **argv) {
     ADD("bounds", test_bounds);
     ADD("hidden", test_hidden);
     g_test_add_func("/mappers/describe", test_describe);
-    /* A process in valgrind is not found to have the file mapped. */
-    if (!g_getenv("PMEMD_TEST_VALGRIND"))
-        g_test_add_func("/mappers/host", test_host);
+    g_test_add_func("/mappers/host", test_host);
     g_test_add_func("/mappers/host-first-thread-ended", test_host_first_thread_ended);
     return g_test_run();
 }
