@@ -3,6 +3,7 @@
 #include "daemon/patience.h"
 
 struct Patience {
+    int64_t first, next; /* microseconds; of the asking thread alone */
     gatomicrefcount refs;
     GMutex lock;
     GCond ended;   /* of any question */
@@ -23,7 +24,13 @@ Patience *patience_new(void) {
     g_atomic_ref_count_init(&patience->refs);
     g_mutex_init(&patience->lock);
     g_cond_init(&patience->ended);
+    patience_set_waits(patience, PATIENCE_FIRST, PATIENCE_NEXT);
     return patience;
+}
+
+void patience_set_waits(Patience *patience, int64_t first, int64_t next) {
+    patience->first = first;
+    patience->next = next;
 }
 
 void patience_unref(Patience *patience) {
@@ -60,7 +67,7 @@ static gpointer answer(gpointer data) {
 
 /* Under the lock. */
 static bool wait_for(Patience *patience, Question *question) {
-    int64_t until = g_get_monotonic_time() + (patience->hanging == 0 ? PATIENCE_FIRST : PATIENCE_NEXT);
+    int64_t until = g_get_monotonic_time() + (patience->hanging == 0 ? patience->first : patience->next);
 
     while (!question->done)
         if (!g_cond_wait_until(&patience->ended, &patience->lock, until))

@@ -10,6 +10,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define PATIENCE_FIRST (1 * G_TIME_SPAN_SECOND)
 #define PATIENCE_NEXT (50 * G_TIME_SPAN_MILLISECOND)
@@ -18,6 +19,8 @@
 typedef struct Patience Patience;
 
 Patience *patience_new(void);
+/* Other waits than PATIENCE_FIRST and PATIENCE_NEXT, in microseconds, for what is asked from now on. */
+void patience_set_waits(Patience *patience, int64_t first, int64_t next);
 /* Questions that hang go on by themselves. NULL is fine. */
 void patience_unref(Patience *patience);
 
