@@ -56,51 +56,63 @@ static bool add_raws(Ctl *ctl, Backup *backup, GError **error) {
     return true;
 }
 
+static bool add_pool(Ctl *ctl, Backup *backup, const PmemdMgmt *mgmt, GHashTable *pools, GError **error) {
+    static const char *const unknown[] = { "corrupt", "unsupported", NULL };
+    g_autoptr(PmemdRegion) region = NULL;
+
+    if (is_one_of(mgmt->state, unknown))
+        return refuse_state("pool", mgmt->uuid, mgmt->name, mgmt->state, error);
+    if (!ask_region(ctl, mgmt->uuid, &region, error))
+        return false;
+    if (region)
+        g_hash_table_insert(pools, g_strdup(mgmt->uuid), backup_add_pool(backup, region));
+    return true;
+}
+
 /* only: the uuid of the pool that is wanted alone; NULL: all. pools: uuid -> BackupPool *, filled. */
 static bool add_pools(Ctl *ctl, Backup *backup, const char *only, GHashTable *pools, GError **error) {
     static const char *const coming_and_going[] = { "creating", "releasing", NULL };
-    static const char *const unknown[] = { "corrupt", "unsupported", NULL };
     g_autoptr(GPtrArray) list = ctl_list_mgmt(ctl, error);
+    bool ok = list != NULL;
 
-    for (guint i = 0; list && i < list->len; i++) {
+    for (guint i = 0; ok && i < list->len; i++) {
         const PmemdMgmt *mgmt = list->pdata[i];
-        g_autoptr(PmemdRegion) region = NULL;
 
-        if ((only && strcmp(only, mgmt->uuid) != 0) || is_one_of(mgmt->state, coming_and_going))
-            continue;
-        if (is_one_of(mgmt->state, unknown))
-            return refuse_state("pool", mgmt->uuid, mgmt->name, mgmt->state, error);
-        if (!ask_region(ctl, mgmt->uuid, &region, error))
-            return false;
-        if (region)
-            g_hash_table_insert(pools, g_strdup(mgmt->uuid), backup_add_pool(backup, region));
+        if ((!only || strcmp(only, mgmt->uuid) == 0) && !is_one_of(mgmt->state, coming_and_going))
+            ok = add_pool(ctl, backup, mgmt, pools, error);
     }
-    return list != NULL;
+    return ok;
+}
+
+/* Its pool may have come after the pools were listed. */
+static bool add_region(Ctl *ctl, const PmemdData *data, BackupPool *pool, GError **error) {
+    g_autoptr(PmemdRegion) region = NULL;
+
+    if (!pool) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "pool %s came while the lists were read: export again",
+                    data->pool);
+        return false;
+    }
+    if (!ask_region(ctl, data->uuid, &region, error))
+        return false;
+    if (region)
+        backup_add_data(pool, region);
+    return true;
 }
 
 static bool add_data(Ctl *ctl, const char *only, GHashTable *pools, GError **error) {
     /* Released ones are no more, and those that are being made are not yet. */
     static const char *const coming_and_going[] = { "creating", "quarantined", NULL };
     g_autoptr(GPtrArray) list = ctl_list_data(ctl, error);
+    bool ok = list != NULL;
 
-    for (guint i = 0; list && i < list->len; i++) {
+    for (guint i = 0; ok && i < list->len; i++) {
         const PmemdData *data = list->pdata[i];
-        BackupPool *pool = g_hash_table_lookup(pools, data->pool);
-        g_autoptr(PmemdRegion) region = NULL;
 
-        if ((only && strcmp(only, data->pool) != 0) || is_one_of(data->state, coming_and_going))
-            continue;
-        if (!pool) {
-            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "pool %s came while the lists were read: export again",
-                        data->pool);
-            return false;
-        }
-        if (!ask_region(ctl, data->uuid, &region, error))
-            return false;
-        if (region)
-            backup_add_data(pool, region);
+        if ((!only || strcmp(only, data->pool) == 0) && !is_one_of(data->state, coming_and_going))
+            ok = add_region(ctl, data, g_hash_table_lookup(pools, data->pool), error);
     }
-    return list != NULL;
+    return ok;
 }
 
 static Backup *make_backup(Ctl *ctl, const char *only, GError **error) {

@@ -7,9 +7,11 @@
 #include "client/restore.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
@@ -37,7 +39,7 @@ static char *read_all(FILE *file, size_t *ret_length, GError **error) {
 
 static Backup *read_backup(const char *path, GError **error) {
     bool is_stdin = strcmp(path, "-") == 0;
-    FILE *file = is_stdin ? stdin : fopen(path, "re");
+    FILE *file = is_stdin ? fdopen(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), "r") : fopen(path, "re");
     size_t length = 0;
 
     if (!file) {
@@ -46,8 +48,7 @@ static Backup *read_backup(const char *path, GError **error) {
         return NULL;
     }
     g_autofree char *text = read_all(file, &length, error);
-    if (!is_stdin)
-        (void) fclose(file);
+    (void) fclose(file);
     return text ? backup_parse(text, length, error) : NULL;
 }
 
@@ -232,31 +233,37 @@ static bool do_item(Ctl *ctl, RestoreItem *item, GError **error) {
     return !item->set_owner || give(ctl, item, region->path, error);
 }
 
-/* One after the other. false: pmemd is gone, and nobody can be asked any more. */
-static bool apply(Ctl *ctl, Restore *restore, GError **error) {
-    for (guint i = 0; i < restore->items->len; i++) {
-        RestoreItem *item = restore->items->pdata[i];
-        g_autoptr(GError) local = NULL;
+/* What fails is told with the item; false: pmemd is gone, and nobody can be asked any more. */
+static bool apply_item(Ctl *ctl, RestoreItem *item, GError **error) {
+    g_autoptr(GError) local = NULL;
 
-        if (item->result == RESTORE_IMPOSSIBLE)
-            continue;
-        if (item->home->result == RESTORE_FAILED) {
-            restore_item_set(item, RESTORE_FAILED, "its pool was not made");
-            continue;
-        }
-        if (do_item(ctl, item, &local))
-            continue;
-        restore_item_set(item, RESTORE_FAILED, local->message);
-        g_autofree char *what = g_strconcat("failed: ", local->message, NULL);
-        tell(ctl, item, what);
-        if (local->domain == CTL_ERROR && local->code != CTL_ERROR_INCOMPLETE) {
-            for (guint j = i + 1; j < restore->items->len; j++)
-                restore_item_set(restore->items->pdata[j], RESTORE_FAILED, "not tried");
-            g_propagate_prefixed_error(error, g_steal_pointer(&local), "the import stopped, do it again to go on: ");
-            return false;
-        }
+    if (item->result == RESTORE_IMPOSSIBLE)
+        return true;
+    if (item->home->result == RESTORE_FAILED) {
+        restore_item_set(item, RESTORE_FAILED, "its pool was not made");
+        return true;
     }
-    return true;
+    if (do_item(ctl, item, &local))
+        return true;
+    restore_item_set(item, RESTORE_FAILED, local->message);
+    g_autofree char *what = g_strconcat("failed: ", local->message, NULL);
+    tell(ctl, item, what);
+    if (local->domain != CTL_ERROR || local->code == CTL_ERROR_INCOMPLETE)
+        return true;
+    g_propagate_prefixed_error(error, g_steal_pointer(&local), "the import stopped, do it again to go on: ");
+    return false;
+}
+
+/* One after the other; false as above, and what was not tried says so. */
+static bool apply(Ctl *ctl, Restore *restore, GError **error) {
+    bool ok = true;
+
+    for (guint i = 0; i < restore->items->len; i++)
+        if (ok)
+            ok = apply_item(ctl, restore->items->pdata[i], error);
+        else
+            restore_item_set(restore->items->pdata[i], RESTORE_FAILED, "not tried");
+    return ok;
 }
 
 /* How it went; false: not all well. */

@@ -276,14 +276,11 @@ static bool is_open(const RestoreItem *item) {
 
 /* The item is this region, which is there. */
 static void settle_there(Planner *p, RestoreItem *item, void *found) {
-    const PmemdMgmt *mgmt = item->data ? NULL : found;
-    const PmemdData *data = item->data ? found : NULL;
-
     g_hash_table_add(p->claimed, found);
     set_result(item, RESTORE_THERE);
-    item->now = mgmt ? mgmt->frames : data->frames;
+    item->now = item->data ? ((const PmemdData *) found)->frames : ((const PmemdMgmt *) found)->frames;
     g_free(item->now_uuid);
-    item->now_uuid = g_strdup(mgmt ? mgmt->uuid : data->uuid);
+    item->now_uuid = g_strdup(item->data ? ((const PmemdData *) found)->uuid : ((const PmemdMgmt *) found)->uuid);
     if (!place_is_same(item->now, item->was))
         add_note(item, "it was moved");
 }

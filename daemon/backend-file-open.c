@@ -271,7 +271,7 @@ BackendLoan *file_backend_lend(Backend *backend, sd_id128_t uuid, GError **error
     g_autoptr(FileFault) fault = NULL;
     g_autoptr(GError) failure = NULL;
     g_autofree char *image = NULL;
-    const FileRegion *region;
+    const FileRegion *region = NULL;
     uint64_t bytes = 0;
 
     if (!file_fault_begin(b->dirfd, FILE_FAULT_LEND, &fault, error) || !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
@@ -281,8 +281,8 @@ BackendLoan *file_backend_lend(Backend *backend, sd_id128_t uuid, GError **error
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
     }
+    g_assert(region); /* without a failure there is one */
     g_autoptr(BackendLoan) loan = g_new(BackendLoan, 1);
-    /* Without a failure there is a region. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
     *loan = (BackendLoan){ .fd = fd, .path = g_build_filename(b->dir, image, NULL), .alignment = region->step };
     if (!check_whole(b, uuid, loan->path, fd >= 0 ? bytes : 0, error) ||
         !file_fault_hit(fault, FILE_FAULT_AFTER, error))

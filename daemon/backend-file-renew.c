@@ -55,11 +55,11 @@ int file_backend_users(FileBackend *b, const char *image, FileImageUsers *ret_us
 bool file_backend_check_unused(FileBackend *b, const char *image, FileImageUsers *ret_users, GError **error) {
     g_autofree char *path = g_build_filename(b->dir, image, NULL);
     g_autoptr(MapperList) list = NULL;
-    FileImageUsers users;
+    FileImageUsers users = FILE_IMAGE_SHARED;
 
     int r = file_backend_users(b, image, &users, &list);
-    if (r < 0) {
-        file_backend_set_errno(error, r, path, "cannot look at it");
+    if (r < 0 || !list) {
+        file_backend_set_errno(error, r < 0 ? r : -EIO, path, "cannot look at it");
         return false;
     }
     if (!mapper_list_is_empty(list)) {

@@ -49,6 +49,23 @@ static bool check_device(const Target *t, const BackendClear *req, const NdBusy 
 }
 
 /* Finds what req means, and checks that it is ours or nobody's. */
+/* It is the device that the frames are of, or has none of them. */
+static bool check_neighbour(Target *t, struct ndctl_namespace *ndns, const BackendClear *req, NdBusy *busy,
+                            GError **error) {
+    g_autoptr(BackendDevice) facts = nd_facts_device(ndns, busy);
+
+    if (!facts)
+        return true;
+    if (!sd_id128_is_null(req->device) && sd_id128_equal(facts->uuid, req->device)) {
+        t->device = ndns;
+        return true;
+    }
+    if (!frame_range_overlaps(facts->device, req->frames))
+        return true;
+    g_autofree char *why = g_strdup_printf("%s has some of them", facts->name);
+    return refuse(error, PMEMD_ERROR_BUSY, req, why);
+}
+
 static bool find_target(const BackendClear *req, Target *ret_target, GError **error) {
     g_auto(Target) t = { .context = nd_context_new(error) };
     struct ndctl_namespace *ndns;
@@ -61,18 +78,9 @@ static bool find_target(const BackendClear *req, Target *ret_target, GError **er
         return refuse(error, PMEMD_ERROR_INVALID_ARGUMENT, req, "there is no such raw region now, or it has not all");
 
     g_autoptr(NdBusy) busy = nd_busy_new();
-    ndctl_namespace_foreach(t.region, ndns) {
-        g_autoptr(BackendDevice) facts = nd_facts_device(ndns, busy);
-
-        if (!facts)
-            continue;
-        if (!sd_id128_is_null(req->device) && sd_id128_equal(facts->uuid, req->device))
-            t.device = ndns;
-        else if (frame_range_overlaps(facts->device, req->frames)) {
-            g_autofree char *why = g_strdup_printf("%s has some of them", facts->name);
-            return refuse(error, PMEMD_ERROR_BUSY, req, why);
-        }
-    }
+    ndctl_namespace_foreach(t.region, ndns)
+        if (!check_neighbour(&t, ndns, req, busy, error))
+            return false;
     if (!sd_id128_is_null(req->device) && !t.device)
         return refuse(error, PMEMD_ERROR_DEGRADED, req, "their device is not there now");
     if (t.device && !check_device(&t, req, busy, error))

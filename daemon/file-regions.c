@@ -105,7 +105,7 @@ static bool group_zeroed(const Group *g, bool *ret_zeroed, GError **error) {
 
     if (has && g_strcmp0(value, "yes") != 0 && g_strcmp0(value, "no") != 0)
         return refuse(g, "Zeroed", value, "yes or no", error);
-    *ret_zeroed = !has || g_str_equal(value, "yes");
+    *ret_zeroed = !has || g_strcmp0(value, "yes") == 0;
     return true;
 }
 

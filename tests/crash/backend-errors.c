@@ -127,7 +127,9 @@ static void run_error(Tally *tally, unsigned n, FileFaultPoint point, int errnum
     world.order->for_ever = for_ever;
     world.life.retry = retry;
     life_run(&world.life);
-    g_assert_true(world.order->hit);
+    if (!world.order->hit)
+        g_error("%s: there were %u calls alone, the last of them %s", what, world.order->calls,
+                world.order->calls > 0 ? faulty_call_name(world.order->kinds[world.order->calls - 1]) : "none");
     tally->runs++;
     check(&world, tally, what);
     world_clear(&world);

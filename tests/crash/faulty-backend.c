@@ -19,6 +19,7 @@ typedef struct {
     BackendContent base;
     BackendContent *inner;
     const FaultyBackend *backend;
+    bool checked; /* the first byte, since it was made zero: chance may have it read again */
 } FaultyContent;
 
 typedef struct {
@@ -145,17 +146,21 @@ static const MediumOps medium_ops = {
 /* --- contents --- */
 
 static int faulty_zero(BackendContent *content, uint64_t off, uint64_t len) {
-    const FaultyContent *c = (FaultyContent *) content;
+    FaultyContent *c = (FaultyContent *) content;
 
+    if (off == 0)
+        c->checked = false;
     begin(c->backend, FAULTY_ZERO);
     return c->inner->zero(c->inner, off, len);
 }
 
 static int faulty_find_nonzero(BackendContent *content, uint64_t off, uint64_t len, uint64_t *ret_at) {
-    const FaultyContent *c = (FaultyContent *) content;
+    FaultyContent *c = (FaultyContent *) content;
 
-    if (off == 0)
+    if (off == 0 && !c->checked) {
+        c->checked = true;
         begin(c->backend, FAULTY_CHECK);
+    }
     return c->inner->find_nonzero(c->inner, off, len, ret_at);
 }
 

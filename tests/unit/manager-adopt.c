@@ -137,7 +137,8 @@ static int lend(Host *host, ManagerMethod method, sd_id128_t region, const char 
 static void test_adopted_is_used(void) {
     g_autoptr(Host) host = host_new("file");
     Orphan orphan = make_orphan(host);
-    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path;
+    g_autofree char *name = g_strdup(only_foreign(host)->name);
+    g_autofree G_GNUC_UNUSED char *path = orphan.path; /* to be freed */
     g_autofree char *health = host_file(host, "health.conf"), *bad = NULL;
     ManagerRequest adopt = on_key(MANAGER_ADOPT, name);
     sd_id128_t region = host_ask(host, &adopt).result;
@@ -175,7 +176,8 @@ static void test_adopted_is_used(void) {
 static void test_adopt_bad(void) {
     g_autoptr(Host) host = host_new("file");
     Orphan orphan = make_orphan(host);
-    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path;
+    g_autofree char *name = g_strdup(only_foreign(host)->name);
+    g_autofree G_GNUC_UNUSED char *path = orphan.path; /* to be freed */
     g_autofree char *health = host_file(host, "health.conf");
     g_autofree char *bad = g_strdup_printf("[%s]\nBadFrames=0x%" PRIx64 "\n", only_foreign(host)->occupant.raw->id,
                                            orphan.range.start + 1);
@@ -224,7 +226,8 @@ static void test_adopt_place(void) {
 static void test_adopt_beside_bad(void) {
     g_autoptr(Host) host = host_new("file");
     Orphan orphan = make_orphan(host);
-    g_autofree char *name = g_strdup(only_foreign(host)->name), *path = orphan.path, *text = NULL;
+    g_autofree char *name = g_strdup(only_foreign(host)->name), *text = NULL;
+    g_autofree G_GNUC_UNUSED char *path = orphan.path; /* to be freed */
     g_autofree char *health = g_build_filename(host->pmem, "health.conf", NULL);
     ManagerRequest adopt = on_key(MANAGER_ADOPT, name);
     FrameRange fit;
