@@ -43,7 +43,7 @@ static void run_copy(void *data) {
 static int load_page(ImageMedium *m, uint64_t page) {
     uint64_t off = page * PAGE;
     size_t want = (size_t) MIN(PAGE, m->base.size - off);
-    Copy copy = { m->image + off, m->mapped + off, want };
+    Copy copy = { m->image + off, m->mapped ? m->mapped + off : NULL, want };
     int r = 0;
 
     if (off + want > m->present)
