@@ -117,7 +117,7 @@ static const char *explain_no(PolkitVerdict verdict, bool interactive) {
     if (verdict != POLKIT_CHALLENGE)
         return "";
     return interactive ? " without authentication, and nothing is there to ask for it"
-                       : " without authentication, which the request does not allow to ask for";
+                       : " without authentication, which the request does not let it ask for";
 }
 
 static GError *refusal(const Pending *pending, PolkitVerdict verdict, const char *why) {
