@@ -213,7 +213,13 @@ static void say(GError **error, const char *where, const char *format, ...) {
     va_start(arguments, format);
     g_autofree char *what = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    g_set_error(error, PARSE_ERROR, PARSE_ERROR_USAGE, "the export cannot be used: %s %s", where, what);
+    /* It may quote what the file has: one line, and nothing that moves a cursor. */
+    g_autofree char *raw = g_strdup_printf("the export cannot be used: %s %s", where, what);
+    g_autofree char *text = g_utf8_make_valid(raw, -1);
+    for (char *c = text; *c; c++)
+        if (g_ascii_iscntrl(*c))
+            *c = '?';
+    g_set_error_literal(error, PARSE_ERROR, PARSE_ERROR_USAGE, text);
 }
 
 /* A macro: that it is false is seen where it stands. */
