@@ -39,9 +39,7 @@ static guint find_by_name(const State *state, const char *name, sd_id128_t *ret_
 static bool find_in_pool(const State *state, const char *key, sd_id128_t *ret_uuid) {
     const char *slash = strchr(key, '/');
     g_autofree char *pool_key = g_strndup(key, (gsize) (slash - key));
-    sd_id128_t uuid;
-    const Pool *pool =
-        pmemd_uuid_parse(pool_key, &uuid) ? state_pool_by_uuid(state, uuid) : state_pool_by_name(state, pool_key);
+    const Pool *pool = state_pool_by_key(state, pool_key);
     const Region *region = pool ? g_hash_table_lookup(pool->by_name, slash + 1) : NULL;
 
     if (region)

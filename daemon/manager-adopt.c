@@ -255,14 +255,13 @@ static void on_listed(void *data) {
     Manager *m = op->m;
     const char *key = op->key;
     g_autoptr(GError) error = NULL;
-    sd_id128_t uuid;
 
     if (!op->listing) {
         op_finish(op, SD_ID128_NULL, op->error);
         return;
     }
     manager_take_listing(m, op->listing);
-    Pool *pool = pmemd_uuid_parse(key, &uuid) ? state_pool_by_uuid(m->state, uuid) : state_pool_by_name(m->state, key);
+    Pool *pool = state_pool_by_key(m->state, key);
     if (pool) {
         adopt_pool(op, pool);
         return;

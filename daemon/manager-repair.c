@@ -383,14 +383,12 @@ static void on_listed(void *data) {
     Op *op = data;
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
-    sd_id128_t uuid;
 
     if (!op->listing) {
         op_finish(op, SD_ID128_NULL, op->error);
         return;
     }
-    Pool *pool =
-        pmemd_uuid_parse(op->key, &uuid) ? state_pool_by_uuid(m->state, uuid) : state_pool_by_name(m->state, op->key);
+    Pool *pool = state_pool_by_key(m->state, op->key);
     if (!pool) {
         error = g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
                             "there is no management region %s (pmemctl list --mgmt)", op->key);

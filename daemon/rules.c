@@ -315,8 +315,7 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
 
 /* The pool that the request names. */
 static Pool *find_named_pool(const State *state, const char *text, GError **error) {
-    sd_id128_t uuid;
-    Pool *pool = pmemd_uuid_parse(text, &uuid) ? state_pool_by_uuid(state, uuid) : state_pool_by_name(state, text);
+    Pool *pool = state_pool_by_key(state, text);
 
     if (!pool) {
         g_autofree char *start = g_strndup(text, PMEMD_NAME_MAX);

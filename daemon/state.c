@@ -435,6 +435,12 @@ Pool *state_pool_by_name(const State *state, const char *name) {
     return NULL;
 }
 
+Pool *state_pool_by_key(const State *state, const char *key) {
+    sd_id128_t uuid;
+
+    return pmemd_uuid_parse(key, &uuid) ? state_pool_by_uuid(state, uuid) : state_pool_by_name(state, key);
+}
+
 Pool *state_pool_for(const State *state, FrameRange range) {
     for (guint i = 0; i < state->pools->len; i++) {
         Pool *pool = g_ptr_array_index(state->pools, i);

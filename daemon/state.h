@@ -259,6 +259,8 @@ void pool_set_path(Pool *pool, const char *path);
 GPtrArray *state_pools(const State *state); /* Pool *, by sb.range.start */
 Pool *state_pool_by_uuid(const State *state, sd_id128_t uuid);
 Pool *state_pool_by_name(const State *state, const char *name);
+/* By its uuid as text, or by its name (no name is shaped like a uuid). */
+Pool *state_pool_by_key(const State *state, const char *key);
 /* The pool whose [smfn, emfn) holds range whole, or NULL. */
 Pool *state_pool_for(const State *state, FrameRange range);
 
