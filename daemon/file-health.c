@@ -68,19 +68,6 @@ static bool refuse(const Group *g, const char *key, const char *value, const cha
     return false;
 }
 
-static bool keys_known(const Group *g, const char *known, GError **error) {
-    g_auto(GStrv) allowed = g_strsplit(known, ", ", -1);
-    g_auto(GStrv) keys = g_key_file_get_keys(g->file, g->name, NULL, NULL);
-
-    for (int i = 0; keys && keys[i]; i++)
-        if (!g_strv_contains((const char *const *) allowed, keys[i])) {
-            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "%s: [%s] %s: unknown key; allowed: %s",
-                        g->path, g->name, keys[i], known);
-            return false;
-        }
-    return true;
-}
-
 /* The words of a value; *ret_words = NULL when the key is not there. */
 static bool group_words(const Group *g, const char *key, char ***ret_words, GError **error) {
     g_autofree char *value = g_key_file_get_string(g->file, g->name, key, NULL);
@@ -119,7 +106,8 @@ static bool parse_region(const Group *g, FileHealth *health, GError **error) {
                     "%s: [%s]: is neither a raw region of regions.conf nor [dimm ID]", g->path, g->name);
         return false;
     }
-    if (!keys_known(g, "BadFrames", error) || !group_words(g, "BadFrames", &words, error))
+    if (!file_regions_check_keys(g->file, g->path, g->name, "BadFrames", error) ||
+        !group_words(g, "BadFrames", &words, error))
         return false;
     bad_frames_begin(&bad, region->range);
     for (int i = 0; words && words[i]; i++) {
@@ -191,7 +179,8 @@ static bool parse_dimm(const Group *g, FileHealth *health, GError **error) {
     }
     row->dimm = dimm_health_new(id, id);
     int64_t spares = DIMM_UNKNOWN, used = DIMM_UNKNOWN, celsius = DIMM_TEMPERATURE_UNKNOWN, shutdowns = -1;
-    if (!keys_known(g, "Regions, State, Flags, Spares, LifeUsed, Temperature, UnsafeShutdowns", error) ||
+    if (!file_regions_check_keys(g->file, g->path, g->name,
+                                 "Regions, State, Flags, Spares, LifeUsed, Temperature, UnsafeShutdowns", error) ||
         !parse_state(g, row->dimm, error) || !group_words(g, "Regions", &row->regions, error) ||
         !group_number(g, "Spares", 100, false, &spares, error) ||
         !group_number(g, "LifeUsed", 255, false, &used, error) ||

@@ -109,18 +109,22 @@ static bool group_zeroed(const Group *g, bool *ret_zeroed, GError **error) {
     return true;
 }
 
-static bool group_keys_known(const Group *g, GError **error) {
-    static const char known[] = "StartFrame, Bytes, Node, LocalNode, Alignment, Lead, Medium, Zeroed";
+bool file_regions_check_keys(GKeyFile *file, const char *path, const char *group, const char *known, GError **error) {
     g_auto(GStrv) allowed = g_strsplit(known, ", ", -1);
-    g_auto(GStrv) keys = g_key_file_get_keys(g->file, g->name, NULL, NULL);
+    g_auto(GStrv) keys = g_key_file_get_keys(file, group, NULL, NULL);
 
     for (int i = 0; keys && keys[i]; i++)
         if (!g_strv_contains((const char *const *) allowed, keys[i])) {
-            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "%s: [%s] %s: unknown key; allowed: %s",
-                        g->path, g->name, keys[i], known);
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "%s: [%s] %s: unknown key; allowed: %s", path,
+                        group, keys[i], known);
             return false;
         }
     return true;
+}
+
+static bool group_keys_known(const Group *g, GError **error) {
+    return file_regions_check_keys(g->file, g->path, g->name,
+                                   "StartFrame, Bytes, Node, LocalNode, Alignment, Lead, Medium, Zeroed", error);
 }
 
 static sd_id128_t region_cookie(const char *name, uint64_t start) {

@@ -51,3 +51,5 @@ void file_region_free(FileRegion *region);
 GPtrArray *file_regions_parse(const char *text, const char *path, GError **error);
 /* The region of that name in what file_regions_parse() gave, or NULL. */
 const FileRegion *file_regions_find(GPtrArray *regions, const char *name);
+/* Has the group no key but those? known: names with ", " between them. path: for the message, which names the first other. */
+bool file_regions_check_keys(GKeyFile *file, const char *path, const char *group, const char *known, GError **error);
