@@ -1152,6 +1152,9 @@ static char *describe(const Host *h) {
     for (guint i = 0; i < state_pools(state)->len; i++) {
         const Pool *pool = g_ptr_array_index(state_pools(state), i);
 
+        /* Somebody holds its device: its superblocks are gone, and the start that finds it let go removes the rest. */
+        if (pool->state == POOL_RELEASING)
+            continue;
         g_string_append_printf(text, "pool %s %s\n", pmemd_uuid_format(pool->sb.member_uuid, uuid),
                                pool_state_to_string(pool->state));
     }
