@@ -24,20 +24,13 @@ bool file_backend_destroy(Backend *backend, sd_id128_t uuid, const char *tag, Ba
         !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
         return false;
 
-    g_autoptr(FileRecord) record = file_record_read(b->dirfd, b->dir, name, &failure);
+    g_autoptr(FileRecord) record = file_backend_read_own(b, uuid, BACKEND_ROLE_NONE, tag, &failure);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return false;
     }
     if (!record)
         return true;
-    sd_id128_t named;
-    if (file_backend_role(record, name, &named) == BACKEND_ROLE_NONE || g_strcmp0(record->tag, tag) != 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL,
-                    "%s/%s: has the tag \"%s\", not \"%s\": it is another device and was left alone", b->dir, name,
-                    record->tag, tag);
-        return false;
-    }
 
     g_autofree char *image = file_backend_image_name(record->tag, uuid);
     g_autofree char *temp = file_io_temp_name(image);

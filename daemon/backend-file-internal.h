@@ -45,6 +45,10 @@ void file_backend_set_errno(GError **error, int r, const char *path, const char 
 /* The device that the description `name` tells of, as it is now. Any thread. */
 BackendDevice *file_backend_device(FileBackend *b, const char *name, const FileRecord *record, GError **error);
 
+/* The description of the device that an operation is about; the caller frees it. NULL without an error: there is none. Of
+ * a role that is not asked for (NONE: any of ours), or with another tag: an error, as it is another device. */
+FileRecord *file_backend_read_own(FileBackend *b, sd_id128_t uuid, BackendRole role, const char *tag, GError **error);
+
 /* Who has the image open or mapped: what the kernel knows of all descriptors, and whose they are. 0 or negative errno. */
 int file_backend_users(FileBackend *b, const char *image, FileImageUsers *ret_users, MapperList **ret_list);
 /* False with BUSY that names a process that has it. True and not FILE_IMAGE_ALONE: there may be descriptors that no

@@ -136,25 +136,18 @@ bool file_backend_renew(Backend *backend, sd_id128_t uuid, const char *tag, Back
     g_autoptr(GError) failure = NULL;
     FileImageUsers users;
     FileImageFacts facts;
-    sd_id128_t named;
 
     *ret_outcome = BACKEND_UNCHANGED;
     if (!file_fault_begin(b->dirfd, FILE_FAULT_RENEW, &fault, error) ||
         !file_fault_hit(fault, FILE_FAULT_BEFORE, error))
         return false;
-    g_autoptr(FileRecord) record = file_record_read(b->dirfd, b->dir, name, &failure);
+    g_autoptr(FileRecord) record = file_backend_read_own(b, uuid, BACKEND_ROLE_DATA, tag, &failure);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return false;
     }
     if (!record) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED, "%s/%s: no such device", b->dir, name);
-        return false;
-    }
-    if (file_backend_role(record, name, &named) != BACKEND_ROLE_DATA || g_strcmp0(record->tag, tag) != 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL,
-                    "%s/%s: has the tag \"%s\", not \"%s\": it is another device and was left alone", b->dir, name,
-                    record->tag, tag);
         return false;
     }
 

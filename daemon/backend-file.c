@@ -58,6 +58,23 @@ BackendRole file_backend_role(const FileRecord *record, const char *name, sd_id1
     return named && id == backend_tag_number(uuid) ? role : BACKEND_ROLE_NONE;
 }
 
+FileRecord *file_backend_read_own(FileBackend *b, sd_id128_t uuid, BackendRole role, const char *tag, GError **error) {
+    g_autofree char *name = file_backend_record_name(uuid);
+    g_autoptr(FileRecord) record = file_record_read(b->dirfd, b->dir, name, error);
+    sd_id128_t named;
+
+    if (!record)
+        return NULL;
+    BackendRole is = file_backend_role(record, name, &named);
+    if (is == BACKEND_ROLE_NONE || (role != BACKEND_ROLE_NONE && is != role) || g_strcmp0(record->tag, tag) != 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL,
+                    "%s/%s: has the tag \"%s\", not \"%s\": it is another device and was left alone", b->dir, name,
+                    record->tag, tag);
+        return NULL;
+    }
+    return g_steal_pointer(&record);
+}
+
 void file_backend_set_errno(GError **error, int r, const char *path, const char *format, ...) {
     g_autofree char *what = NULL;
     va_list ap;
