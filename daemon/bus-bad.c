@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus-bad.h"
 
+#include "daemon/bus-reply.h"
 #include "daemon/frame-set.h"
 
 int bus_bad_append_extents(sd_bus_message *reply, const GArray *extents) {
@@ -16,12 +17,10 @@ int bus_bad_append_extents(sd_bus_message *reply, const GArray *extents) {
 }
 
 int bus_bad_reply_lost(sd_bus_message *call, const GArray *lost) {
-    sd_bus_message *reply = NULL;
+    sd_bus_message *reply;
     char path[PMEMD_PATH_MAX];
 
-    int r = sd_bus_message_new_method_return(call, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "(ottt)");
+    int r = bus_reply_begin(call, 'a', "(ottt)", &reply);
     for (guint i = 0; r >= 0 && i < lost->len; i++) {
         const ManagerLost *one = &g_array_index(lost, ManagerLost, i);
 
@@ -29,12 +28,7 @@ int bus_bad_reply_lost(sd_bus_message *call, const GArray *lost) {
                                   sd_id128_is_null(one->region) ? "/" : pmemd_region_path(one->region, path),
                                   one->frames.start, one->frames.end, one->offset);
     }
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    sd_bus_message_unref(reply);
-    return r;
+    return bus_reply_end(reply, r);
 }
 
 static int append_dimm(sd_bus_message *reply, const Raw *raw, const DimmHealth *dimm, bool privileged) {
@@ -48,21 +42,14 @@ static int append_dimm(sd_bus_message *reply, const Raw *raw, const DimmHealth *
 
 int bus_bad_reply_dimms(const BusView *view, sd_bus_message *call, const Caller *caller) {
     const GPtrArray *raws = state_raws(manager_state(view->manager));
-    sd_bus_message *reply = NULL;
+    sd_bus_message *reply;
 
-    int r = sd_bus_message_new_method_return(call, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "(sssssiiit)");
+    int r = bus_reply_begin(call, 'a', "(sssssiiit)", &reply);
     for (guint i = 0; r >= 0 && i < raws->len; i++) {
         const Raw *raw = raws->pdata[i];
 
         for (guint k = 0; r >= 0 && raw->health && k < raw->health->len; k++)
             r = append_dimm(reply, raw, raw->health->pdata[k], bus_view_is_privileged(caller));
     }
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    sd_bus_message_unref(reply);
-    return r;
+    return bus_reply_end(reply, r);
 }

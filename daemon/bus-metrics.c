@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/bus-metrics.h"
 
+#include "daemon/bus-reply.h"
 #include "daemon/frame-set.h"
 #include "daemon/stats.h"
 
@@ -263,17 +264,10 @@ static void add_stats(Metrics *m, const Manager *manager, const Eraser *eraser) 
 int bus_metrics_reply(const BusView *view, const Eraser *eraser, sd_bus_message *call) {
     Metrics m = { 0 };
 
-    m.r = sd_bus_message_new_method_return(call, &m.reply);
-    if (m.r >= 0)
-        m.r = sd_bus_message_open_container(m.reply, 'a', "(sa{ss}d)");
+    m.r = bus_reply_begin(call, 'a', "(sa{ss}d)", &m.reply);
     add_totals(&m, view->manager);
     add_raws(&m, manager_state(view->manager));
     add_pools(&m, manager_state(view->manager));
     add_stats(&m, view->manager, eraser);
-    if (m.r >= 0)
-        m.r = sd_bus_message_close_container(m.reply);
-    if (m.r >= 0)
-        m.r = sd_bus_send(view->bus, m.reply, NULL);
-    sd_bus_message_unref(m.reply);
-    return m.r;
+    return bus_reply_end(m.reply, m.r);
 }

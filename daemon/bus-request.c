@@ -4,6 +4,7 @@
 
 #include "daemon/bus-error.h"
 #include "daemon/bus-options.h"
+#include "daemon/bus-reply.h"
 #include "proto/error.h"
 #include "proto/names.h"
 
@@ -415,14 +416,12 @@ int bus_request_reply_repair(sd_bus_message *call, const RepairReport *report) {
         { "Missing", report->missing }, { "Orphans", report->orphans },
     };
     g_autoptr(GString) text = g_string_new(NULL);
-    sd_bus_message *reply = NULL;
+    sd_bus_message *reply;
 
     for (guint i = 0; i < report->lines->len; i++)
         g_string_append_printf(text, "%s\n", (const char *) g_ptr_array_index(report->lines, i));
 
-    int r = sd_bus_message_new_method_return(call, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+    int r = bus_reply_begin(call, 'a', "{sv}", &reply);
     for (size_t i = 0; r >= 0 && i < G_N_ELEMENTS(numbers); i++)
         r = sd_bus_message_append(reply, "{sv}", numbers[i].key, "u", numbers[i].value);
     if (r >= 0)
@@ -430,12 +429,7 @@ int bus_request_reply_repair(sd_bus_message *call, const RepairReport *report) {
                                   (int) report->needed, "Evidence", "s", report->evidence ?: "");
     if (r >= 0)
         r = sd_bus_message_append(reply, "{sv}", "Report", "s", text->str);
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    sd_bus_message_unref(reply);
-    return r;
+    return bus_reply_end(reply, r);
 }
 
 int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {
@@ -462,12 +456,10 @@ int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {
     };
     bool is_data = plan->kind == REGION_KIND_DATA;
     size_t n_numbers = G_N_ELEMENTS(numbers) - (is_data ? 0 : 2);
-    sd_bus_message *reply = NULL;
+    sd_bus_message *reply;
     char pool[PMEMD_UUID_STRING_MAX];
 
-    int r = sd_bus_message_new_method_return(call, &reply);
-    if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+    int r = bus_reply_begin(call, 'a', "{sv}", &reply);
     for (size_t i = 0; r >= 0 && i < n_numbers; i++)
         r = sd_bus_message_append(reply, "{sv}", numbers[i].key, "t", numbers[i].value);
     if (r >= 0)
@@ -475,10 +467,5 @@ int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {
                                   (int32_t) plan->raw->local_node, "Raw", "s", plan->raw->id);
     if (r >= 0 && is_data)
         r = sd_bus_message_append(reply, "{sv}", "Pool", "s", pmemd_uuid_format(plan->pool->sb.member_uuid, pool));
-    if (r >= 0)
-        r = sd_bus_message_close_container(reply);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    sd_bus_message_unref(reply);
-    return r;
+    return bus_reply_end(reply, r);
 }

@@ -23,7 +23,7 @@ LEVELS = [
     ("below 0", {"frame-set"}),
     ("0", {"attribute-watch", "bad-frames", "dimm-health"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
-    ("0", {"file-io", "file-regions", "bus-descriptors", "bus-error", "audit", "conf-file", "manage-list", "mappers", "quota", "rate-limit"}),
+    ("0", {"file-io", "file-regions", "bus-descriptors", "bus-error", "bus-reply", "audit", "conf-file", "manage-list", "mappers", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
