@@ -13,19 +13,16 @@ import subprocess
 import unittest
 import xml.etree.ElementTree as ET
 
-import jsonschema
-
+import ctl_case
 import harness
 
+ERROR = "org.pmemd1.Error."
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 RELAXNG = "/usr/share/libvirt/schemas/domain.rng"
 NOBODY = 65534
 KIB = 1 << 10
 MIB = 1 << 20
 
-with open(SCHEMA, encoding="utf-8") as f:
-    VALIDATOR = jsonschema.Draft7Validator(json.load(f))
 
 def domain_of_manual():
     """(before, element, after): the domain that pmemctl(1) shows, around its <memory> element."""
@@ -94,7 +91,7 @@ class Qemu:
         self.process.communicate()
 
 
-class Domain(unittest.TestCase):
+class Domain(ctl_case.CtlCase):
     @classmethod
     def setUpClass(cls):
         cls.host = host = harness.Host().__enter__()
@@ -108,22 +105,7 @@ class Domain(unittest.TestCase):
     def run_ok(cls, *arguments, **options):
         result = cls.host.ctl("--json", *arguments, **options)
         assert (result.status, result.err) == (0, ""), result
-        document = json.loads(result.out)
-        VALIDATOR.validate(document)
-        return document
-
-    def text(self, *arguments):
-        result = self.host.ctl(*arguments)
-        self.assertEqual((result.status, result.err), (0, ""), result)
-        return result.out
-
-    def refused(self, name, *arguments, **options):
-        result = self.host.ctl("--json", *arguments, **options)
-        self.assertEqual((result.status, result.out), (1, ""), result)
-        document = json.loads(result.err)
-        VALIDATOR.validate(document)
-        self.assertEqual(document["error"]["name"], "org.pmemd1.Error." + name)
-        return document["error"]["message"]
+        return ctl_case.valid(result.out)
 
     def assert_valid(self, element, valid=True):
         """What libvirt's schema says of a domain with the element."""
@@ -201,14 +183,14 @@ class Domain(unittest.TestCase):
     def test_refused(self):
         odd = self.regions["odd"]
         for verb in "domain-xml", "qemu-args":
-            self.refused("NoSuchRegion", verb, "nothing")
-            self.assertIn("management region", self.refused("InvalidArgument", verb, "pool0"))
-            self.assertIn("--label-size", self.refused("InvalidArgument", verb, "small"))
-            message = self.refused("InvalidArgument", verb, "odd")
+            self.refused(ERROR + "NoSuchRegion", verb, "nothing")
+            self.assertIn("management region", self.refused(ERROR + "InvalidArgument", verb, "pool0"))
+            self.assertIn("--label-size", self.refused(ERROR + "InvalidArgument", verb, "small"))
+            message = self.refused(ERROR + "InvalidArgument", verb, "odd")
             self.assertIn(f"{odd['bytes']} bytes", message)
             self.assertIn(f"{odd['bytes'] % (2 * MIB)} beyond a multiple of 2097152", message)
             # Who may not see the path is told neither it nor anything made of it.
-            message = self.refused("NotAuthorized", verb, "guest0", user=NOBODY)
+            message = self.refused(ERROR + "NotAuthorized", verb, "guest0", user=NOBODY)
             self.assertIn("hidden from you", message)
 
     def test_usage(self):
@@ -227,7 +209,7 @@ class Domain(unittest.TestCase):
             f.write("[destroy]\nWhen=partial\nError=EIO\n")
         self.assertEqual(self.host.ctl("release", uuid, "--wait").status, 1)
         for verb in "domain-xml", "qemu-args":
-            self.assertIn("is quarantined", self.refused("Busy", verb, uuid))
+            self.assertIn("is quarantined", self.refused(ERROR + "Busy", verb, uuid))
 
 
 if __name__ == "__main__":

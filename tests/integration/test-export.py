@@ -12,45 +12,29 @@ import subprocess
 import unittest
 
 import dbus
-import jsonschema
 
+import ctl_case
 import harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 GOLDEN = os.path.join(HERE, "..", "golden", "export-1.json")
 NOBODY = 65534
 CLIENT = "org.pmemd1.Client."
 
-with open(SCHEMA, encoding="utf-8") as f:
-    VALIDATOR = jsonschema.Draft7Validator(json.load(f))
 
-
-class Case(unittest.TestCase):
+class Case(ctl_case.CtlCase):
     def setUp(self):
         self.host = harness.Host().__enter__()
         self.addCleanup(self.host.__exit__)
         self.file = os.path.join(self.host.folder, "export.json")
 
-    def ok(self, *arguments, **options):
-        result = self.host.ctl(*arguments, **options)
-        self.assertEqual((result.status, result.err), (0, ""), result)
-        return result.out
-
-    def json(self, *arguments):
-        document = json.loads(self.ok("--json", *arguments))
-        VALIDATOR.validate(document)
-        return document
-
     def plan(self, *arguments, status=0, file=None):
         """What import says, by uuid of the export."""
         result = self.host.ctl("--json", "import", file or self.file, *arguments)
         self.assertEqual(result.status, status, result)
-        document = json.loads(result.out)
-        VALIDATOR.validate(document)
+        document = ctl_case.valid(result.out)
         if status:
-            error = json.loads(result.err)
-            VALIDATOR.validate(error)
+            error = ctl_case.valid(result.err)
             self.assertEqual(error["error"]["name"], CLIENT + "Incomplete", result)
         return {region["uuid"]: region for region in document["import"]["regions"]}
 
@@ -65,14 +49,14 @@ class Case(unittest.TestCase):
                          ("allocate-data", "32M", "--node=3", "--mgmt=pool0"), \
                          ("allocate-data", "64M", "--name=guest1", "--node=4", "--mgmt=pool0"), \
                          ("set-owner", "guest0", str(NOBODY)):
-            self.ok(*arguments)
-        self.ok("export", "--output=" + self.file)
+            self.text(*arguments)
+        self.text("export", "--output=" + self.file)
         self.exported = self.read()
 
     def read(self):
         with open(self.file, encoding="utf-8") as f:
             document = json.load(f)
-        VALIDATOR.validate(document)
+        ctl_case.VALIDATOR.validate(document)
         return document["export"]
 
     def write(self, export):
@@ -82,13 +66,13 @@ class Case(unittest.TestCase):
     def empty(self):
         lists = self.json("list")
         for region in lists["data"]:
-            self.ok("release", region["uuid"], "--wait")
+            self.text("release", region["uuid"], "--wait")
         for region in lists["mgmt"]:
-            self.ok("release", region["uuid"])
+            self.text("release", region["uuid"])
 
     def facts(self, *keys):
         """What the export says again, without what is new for each region."""
-        self.ok("export", "--output=" + self.file + ".now")
+        self.text("export", "--output=" + self.file + ".now")
         with open(self.file + ".now", encoding="utf-8") as f:
             export = json.load(f)["export"]
         regions = [r for pool in export["pools"] for r in [pool, *pool["data"]]]
@@ -118,17 +102,17 @@ class SameHost(Case):
         with open("/etc/machine-id", encoding="ascii") as f:
             self.assertEqual(self.exported["machine_id"], f.read().strip())
         # The same to the letter, and the file keeps its time until something changes.
-        text = self.ok("export")
+        text = self.text("export")
         with open(self.file, encoding="utf-8") as f:
             self.assertEqual(f.read(), text)
         before = os.stat(self.file)
-        self.ok("export", "--output=" + self.file)
+        self.text("export", "--output=" + self.file)
         self.assertEqual(os.stat(self.file).st_ino, before.st_ino)
-        self.ok("rename", "guest1", "guest2")
-        self.ok("export", "--output=" + self.file)
+        self.text("rename", "guest1", "guest2")
+        self.text("export", "--output=" + self.file)
         self.assertNotEqual(os.stat(self.file).st_ino, before.st_ino)
         # One pool alone, by any name it has.
-        self.assertEqual(len(json.loads(self.ok("export", "pool0"))["export"]["pools"]), 1)
+        self.assertEqual(len(json.loads(self.text("export", "pool0"))["export"]["pools"]), 1)
         result = self.host.ctl("export", "guest0")
         self.assertEqual(result.status, 2, result)
         self.assertIn("a pool is exported as a whole", result.err)
@@ -151,7 +135,7 @@ class SameHost(Case):
         self.assertEqual({r["result"] for r in self.plan("--apply").values()}, {"there"})
         self.assertEqual(self.facts(*KEYS), before)
         # Released and made again, though the request-ids of the first time were answered.
-        self.ok("release", "pool0/guest0", "--wait")
+        self.text("release", "pool0/guest0", "--wait")
         again = self.plan("--apply")
         self.assertEqual(sorted(r["result"] for r in again.values()), ["same", "there", "there", "there", "there"])
         self.assertEqual(self.facts(*KEYS), before)
@@ -159,13 +143,13 @@ class SameHost(Case):
     def test_table(self):
         self.fill()
         self.empty()
-        out = self.ok("import", self.file)
+        out = self.text("import", self.file)
         self.assertIn("Nothing was done: --apply does it. Content does not come back", out)
         self.assertRegex(out, r"raw0 +0x480000 +0x4c0000 +raw0 +0x480000 +0x4c0000 +cookie\n")
         self.assertRegex(out, r"data +pool0 +guest0 +0x490000 +0x491000 +16.0 MiB +same +0x490000 +0x491000 +nobody")
-        self.assertEqual(self.ok("import", self.file, "--no-legend", "--columns=name,result").split(),
+        self.assertEqual(self.text("import", self.file, "--no-legend", "--columns=name,result").split(),
                          ["pool0", "same", "guest0", "same", "-", "same", "guest1", "same", "-", "same"])
-        out = self.ok("import", self.file, "--apply")
+        out = self.text("import", self.file, "--apply")
         old = self.exported["pools"][0]["data"][0]["uuid"]
         new = self.json("show", "guest0")["region"]["uuid"]
         self.assertIn(f"data region {old} guest0 is made: {new}\ndata region {old} guest0 is given to nobody\n", out)
@@ -185,7 +169,7 @@ class SameHost(Case):
                     break
         self.host.daemon.kill()
         self.host.daemon.start()
-        self.assertIn(made, self.ok("list", "--mgmt"))
+        self.assertIn(made, self.text("list", "--mgmt"))
         results = [r["result"] for r in self.plan("--apply").values()]
         self.assertIn("there", results)
         self.assertEqual(set(results), {"there", "same"})
@@ -194,7 +178,7 @@ class SameHost(Case):
     def test_owner_after_a_crash(self):
         """Made, and not yet given away when the import ended."""
         self.fill()
-        self.ok("set-owner", "guest0", "0")
+        self.text("set-owner", "guest0", "0")
         region = self.plan()[self.exported["pools"][0]["data"][0]["uuid"]]
         self.assertEqual((region["result"], region["owner"]), ("there", "nobody"))
         self.plan("--apply")
@@ -224,10 +208,10 @@ class SameHost(Case):
         self.empty()
         # Somebody else's region where guest0 was, and the name of guest1 taken by a smaller one.
         self.plan("--apply")
-        self.ok("release", "guest0", "--wait")
-        self.ok("release", "guest1", "--wait")
-        self.ok("allocate-data", "4M", "--name=other", "--node=3")
-        self.ok("allocate-data", "4M", "--name=guest1", "--mgmt=pool0", "--node=4")
+        self.text("release", "guest0", "--wait")
+        self.text("release", "guest1", "--wait")
+        self.text("allocate-data", "4M", "--name=other", "--node=3")
+        self.text("allocate-data", "4M", "--name=guest1", "--mgmt=pool0", "--node=4")
         self.assertEqual(self.json("show", "other")["region"]["start_frame"], data[0]["start_frame"])
         out = self.plan(status=1)
         guest0, guest1 = out[data[0]["uuid"]], out[data[2]["uuid"]]
@@ -335,7 +319,7 @@ class Files(Case):
     def test_first_version(self):
         """The first version is read for ever. It is of another machine whose raw regions are not here."""
         with open(GOLDEN, encoding="utf-8") as f:
-            VALIDATOR.validate(json.load(f))
+            ctl_case.VALIDATOR.validate(json.load(f))
         out = self.plan(status=1, file=GOLDEN)
         self.assertEqual({r["result"] for r in out.values()}, {"impossible"})
         out = self.plan("--map=region0=raw0,region1=raw1", "--apply", file=GOLDEN)
@@ -357,21 +341,13 @@ class Content(Case):
 
     def setUp(self):
         super().setUp()
-        self.ok("allocate-mgmt", "64M", "--name=pool0")
-        self.ok("allocate-data", str(self.SIZE), "--name=guest0")
-        self.ok("allocate-data", str(self.SIZE), "--name=guest1")
+        self.text("allocate-mgmt", "64M", "--name=pool0")
+        self.text("allocate-data", str(self.SIZE), "--name=guest0")
+        self.text("allocate-data", str(self.SIZE), "--name=guest1")
         # A page at the start, one in the middle, one at the end; else zeros.
         self.content = bytearray(self.SIZE)
         for at in 0, 3 << 20, self.SIZE - 4096:
             self.content[at:at + 4096] = os.urandom(4096)
-
-    def refused(self, name, *arguments, **options):
-        result = self.host.ctl("--json", *arguments, **options)
-        self.assertEqual((result.status, result.out), (1, ""), result)
-        error = json.loads(result.err)
-        VALIDATOR.validate(error)
-        self.assertEqual(error["error"]["name"], name, result)
-        return error["error"]["message"]
 
     def write_content(self, content):
         with open(self.file, "wb") as f:
@@ -394,7 +370,7 @@ class Content(Case):
         self.assertEqual(self.content_of("guest0"), self.content)
         # By a file, which has holes, into another region through a pipe.
         copy = os.path.join(self.host.folder, "copy")
-        self.ok("export-data", "guest0", copy)
+        self.text("export-data", "guest0", copy)
         with open(copy, "rb") as f:
             self.assertEqual(f.read(), self.content)
         self.assertLess(os.stat(copy).st_blocks * 512, self.SIZE // 2)
@@ -409,11 +385,11 @@ class Content(Case):
         self.assertEqual(self.content_of("guest1"), bytes(self.SIZE))
         # No lease is left.
         for name in "guest0", "guest1":
-            self.ok("release", name, "--wait")
+            self.text("release", name, "--wait")
 
     def test_sizes(self):
         self.write_content(self.content)
-        self.ok("import-data", "guest0", self.file)
+        self.text("import-data", "guest0", self.file)
         for wrong in self.content[:-1], self.content + b"x":
             self.write_content(wrong)
             message = self.refused(CLIENT + "Input", "import-data", "guest0", self.file)
@@ -431,7 +407,7 @@ class Content(Case):
     def test_bad_frames(self):
         """What can be read is saved: bad frames are zeros in the copy, and are told."""
         self.write_content(self.content)
-        self.ok("import-data", "guest0", self.file)
+        self.text("import-data", "guest0", self.file)
         start = self.json("show", "guest0")["region"]["start_frame"]
         raw = next(r for r in self.json("list", "--raw")["raw"] if r["start_frame"] <= start < r["end_frame"])
         bad = [(3 << 8, 1), (self.SIZE // 4096 - 1, 1), (600, 100)]
@@ -443,8 +419,7 @@ class Content(Case):
         self.refused("org.pmemd1.Error.Degraded", "export-data", "guest0", copy)
         result = self.host.ctl("--json", "export-data", "guest0", copy, "--allow-degraded")
         self.assertEqual(result.status, 0, result)
-        document = json.loads(result.out)
-        VALIDATOR.validate(document)
+        document = ctl_case.valid(result.out)
         self.assertEqual(document["content"]["unreadable_bytes"], 102 * 4096)
         self.assertEqual(len(result.err.splitlines()), 3, result)
         self.assertIn(f"4096 bytes at offset 0x{3 << 20:x} cannot be read", result.err)

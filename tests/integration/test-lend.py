@@ -13,12 +13,10 @@ import time
 import unittest
 import xml.etree.ElementTree as ET
 
-import jsonschema
-
+import ctl_case
 import harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 RELAXNG = "/usr/share/libvirt/schemas/domain.rng"
 NOBODY = 65534
 MIB = 1 << 20
@@ -33,36 +31,13 @@ print(bytes(memory[:8]).strip(bytes(1)).decode(), os.environ["PMEMD_REGION"])
 memory[:8] = sys.argv[1].encode().ljust(8, bytes(1))
 """
 
-with open(SCHEMA, encoding="utf-8") as f:
-    VALIDATOR = jsonschema.Draft7Validator(json.load(f))
 
-
-class Lend(unittest.TestCase):
+class Lend(ctl_case.CtlCase):
     def setUp(self):
         self.host = harness.Host().__enter__()
         self.addCleanup(self.host.__exit__)
         self.json("allocate-mgmt", "256M", "--name=pool0")
         self.region = self.json("allocate-data", "16M", "--name=vol0")["region"]
-
-    def json(self, *arguments, **options):
-        result = self.host.ctl("--json", *arguments, **options)
-        self.assertEqual((result.status, result.err), (0, ""), result)
-        document = json.loads(result.out)
-        VALIDATOR.validate(document)
-        return document
-
-    def text(self, *arguments):
-        result = self.host.ctl(*arguments)
-        self.assertEqual((result.status, result.err), (0, ""), result)
-        return result.out
-
-    def refused(self, name, *arguments, **options):
-        result = self.host.ctl("--json", *arguments, **options)
-        self.assertEqual((result.status, result.out), (1, ""), result)
-        document = json.loads(result.err)
-        VALIDATOR.validate(document)
-        self.assertEqual(document["error"]["name"], name, result)
-        return document["error"]["message"]
 
     def leases(self):
         return self.json("leases")["leases"]
@@ -112,7 +87,7 @@ class Lend(unittest.TestCase):
         self.refused("org.pmemd1.Error.NotAuthorized", "detach", "vol0", "--owner=vm 1", user=NOBODY)
         # Others see that it is lent, and not to whom.
         done = self.host.ctl("leases", "--json", user=NOBODY)
-        VALIDATOR.validate(done.json())
+        ctl_case.valid(done.out)
         self.assertNotIn("vm 1", done.out)
         changed = self.json("detach", "vol0", "--owner=vm 1")["region"]
         self.assertEqual((changed["lease_owner"], changed["lease_guest_frame"]), ("", -1))

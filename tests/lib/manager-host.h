@@ -12,7 +12,9 @@
 #include "proto/error.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define BASE UINT64_C(0x100000)
 #define RAW_FRAMES (UINT64_C(256) * 256) /* 256 MiB */
@@ -304,4 +306,16 @@ static inline void host_let_go(Host *host) {
     g_autofree char *path = host_file(host, "hold");
 
     g_assert_cmpint(g_remove(path), ==, 0);
+}
+
+/* Writes past the first page fail from here on. Returns the limit to restore. */
+static inline struct rlimit host_forbid_writes(void) {
+    struct rlimit before, none;
+
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    none = before;
+    none.rlim_cur = 4096;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    return before;
 }

@@ -304,25 +304,13 @@ static guint count_images(const Host *host) {
     return n;
 }
 
-/* Writes past the first page fail from here on. Returns the limit to restore. */
-static struct rlimit forbid_writes(void) {
-    struct rlimit before, none;
-
-    signal(SIGXFSZ, SIG_IGN);
-    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
-    none = before;
-    none.rlim_cur = 4096;
-    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
-    return before;
-}
-
 /* The release is journalled, and that each byte is to be read back is not: both are told, and nothing is erased. */
 static void test_verify_not_written(void) {
     g_autoptr(Host) host = host_new("file");
     sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
     ManagerRequest request = target(MANAGER_RELEASE_DATA, region);
     const Pool *p = find_pool(host, pool);
-    struct rlimit before = forbid_writes(), one = before;
+    struct rlimit before = host_forbid_writes(), one = before;
 
     one.rlim_cur = p->sb.geo.area_off[0] + p->sb.geo.area_len - journal_log_bytes(p->journal) + p->sb.geo.stride;
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &one), ==, 0);
@@ -345,7 +333,7 @@ static void test_change_not_written(void) {
     for (int i = 0; i < 3; i++) {
         g_autoptr(Host) host = host_new("file");
         sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
-        struct rlimit before = forbid_writes();
+        struct rlimit before = host_forbid_writes();
         int code = i == 0   ? ask_target(host, MANAGER_RENAME, region, "other")
                    : i == 1 ? ask_target(host, MANAGER_SET_OWNER, region, "")
                             : ask_target(host, MANAGER_RELEASE_DATA, region, "");
@@ -377,7 +365,7 @@ static void test_medium_fails(void) {
     manager_submit(host->manager, &data, 1, on_reply, &reply);
     while (count_images(host) < 2)
         g_assert_cmpint(sd_event_run(host->event, 1000), >=, 0);
-    struct rlimit before = forbid_writes();
+    struct rlimit before = host_forbid_writes();
     host_let_go(host);
     while (!reply.done)
         host_run(host);
@@ -449,7 +437,7 @@ static void test_intent_not_written(void) {
 
     g_assert_cmpint(host_ask(host, &second).code, ==, -1);
     data.data.pool = "pool";
-    struct rlimit before = forbid_writes();
+    struct rlimit before = host_forbid_writes();
     int code = host_ask(host, &data).code;
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
     g_assert_cmpint(code, ==, PMEMD_ERROR_HARDWARE);

@@ -495,18 +495,6 @@ static void test_failures(void) {
     g_assert_true(lease_is_of(lease_of(host, region), "vm2", 0));
 }
 
-/* Writes past the first page fail from here on. Returns the limit to restore. */
-static struct rlimit forbid_writes(void) {
-    struct rlimit before, none;
-
-    signal(SIGXFSZ, SIG_IGN);
-    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
-    none = before;
-    none.rlim_cur = 4096;
-    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
-    return before;
-}
-
 static void test_not_written(void) {
     for (int i = 0; i < 2; i++) {
         g_autoptr(Host) host = host_new("file");
@@ -516,7 +504,7 @@ static void test_not_written(void) {
         if (held)
             g_assert_cmpint(attach(host, region, "vm1", 0), ==, -1);
         guint descriptors = count_descriptors();
-        struct rlimit before = forbid_writes();
+        struct rlimit before = host_forbid_writes();
         int code = held ? detach(host, region, "vm1", 0, false) : attach(host, region, "vm1", 0);
 
         g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
