@@ -1,23 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
-#include "daemon/bus.h"
+#include "daemon/bus-internal.h"
 
-#include "daemon/bus-authorize.h"
-#include "daemon/bus-bad.h"
-#include "daemon/bus-descriptors.h"
-
-#include "daemon/bus-error.h"
-#include "daemon/bus-find.h"
-#include "daemon/bus-hold.h"
-#include "daemon/bus-job.h"
-#include "daemon/bus-lease.h"
-#include "daemon/bus-list.h"
-#include "daemon/bus-locate.h"
-#include "daemon/bus-metrics.h"
-#include "daemon/bus-region.h"
-#include "daemon/bus-request.h"
-#include "daemon/bus-turns.h"
-#include "daemon/bus-view.h"
 #include "daemon/log.h"
 #include "proto/error.h"
 #include "proto/names.h"
@@ -26,375 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* At most, about: of an answer that is no list, and of an object in Introspect's. */
-#define ANSWER_BYTES 4096u
-#define NODE_BYTES 128u
-
 #define SYSTEM_BUS_ADDRESS "unix:path=/run/dbus/system_bus_socket"
-
-/* The properties of the Manager object. */
-typedef struct {
-    const char *version, *backend, *state, *state_reason;
-    char machine_id[SD_ID128_STRING_MAX];
-    uint32_t raw_regions, mgmt_regions, data_regions, foreign_devices, queued_requests;
-    StateTotals totals;
-} ManagerFacts;
-
-struct Bus {
-    BusView view;
-    BusDefaults defaults;
-    BusEvents events;
-    void *events_data;
-    BusAuthority *authority;
-    BusHold *hold;
-    BusRegion *regions;
-    BusJob *jobs;
-    BusLease *leases;
-    BusDescriptors *descriptors;
-    BusTurns *lists;      /* calls of the List methods, and LocateList */
-    const Eraser *eraser; /* NULL: not yet, or no longer */
-    sd_bus_slot *object, *object_manager, *name_lost, *disconnected;
-    ManagerFacts facts; /* filled by find() before its properties are read */
-    ManagerFacts told;  /* as of the last PropertiesChanged; strings are static, but for state_reason */
-};
-
-/* A change under way: whom to answer. */
-typedef struct {
-    const BusView *view;
-    BusLease *leases;
-    sd_bus_message *call;
-    ManagerMethod method;
-    Caller caller; /* may be gone when it is done */
-    BusAuditRegion before;
-    sd_id128_t request_id;
-    GArray *lost;         /* ManagerLost, of ClearBadFrames; else NULL */
-    RepairReport *report; /* of Repair; else NULL */
-} Pending;
-
-/* --- methods --- */
-
-static void on_change_done(void *data, sd_id128_t result, const GError *error) {
-    Pending *pending = data;
-    int r = 0;
-
-    if (pending->method == MANAGER_ATTACH)
-        r = bus_lease_reply(pending->leases, pending->call, &pending->caller, result, error);
-    if (error) {
-        bus_view_refuse(pending->view, pending->call, error);
-    } else {
-        bus_audit_done(pending->view->audit, pending->call, &pending->caller, &pending->before, result,
-                       pending->request_id);
-        if (pending->lost)
-            r = bus_bad_reply_lost(pending->call, pending->lost);
-        else if (pending->report)
-            r = bus_request_reply_repair(pending->call, pending->report);
-        else if (pending->method != MANAGER_ATTACH)
-            r = bus_request_reply(pending->call, pending->method, result);
-        bus_view_answered(pending->view, pending->call, r);
-    }
-    if (pending->lost)
-        g_array_unref(pending->lost);
-    repair_report_free(pending->report);
-    sd_bus_message_unref(pending->call);
-    g_free(pending);
-}
-
-static bool describe_change(void *data, sd_bus_message *call, const Caller *caller, BusPurpose *purpose,
-                            GError **error) {
-    const Bus *bus = data;
-    BusRequest request;
-
-    if (!bus_request_read(call, caller, &bus->defaults, &request, error))
-        return false;
-    bus_request_purpose(&request, purpose);
-    return true;
-}
-
-/* ClearBadFrames with dry-run changes nothing and waits for nothing. */
-static bool run_clear_plan(const Bus *bus, sd_bus_message *call, const BusRequest *request, GError **error) {
-    g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(ManagerLost));
-
-    if (!manager_plan_clear(bus->view.manager, &request->manager, lost, error))
-        return false;
-    bus_view_answered(&bus->view, call, bus_bad_reply_lost(call, lost));
-    return true;
-}
-
-static bool run_change(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    Bus *bus = data;
-    BusRequest request;
-
-    if (!bus_request_read(call, caller, &bus->defaults, &request, error))
-        return false;
-    request.manager.others = others;
-    if (request.dry_run)
-        return run_clear_plan(bus, call, &request, error);
-    Pending *pending = g_new(Pending, 1);
-    *pending = (Pending){
-        .view = &bus->view,
-        .leases = bus->leases,
-        .call = sd_bus_message_ref(call),
-        .method = request.manager.method,
-        .caller = *caller,
-        .before = bus_audit_before(bus->view.audit, call),
-        .request_id = request.manager.request_id,
-    };
-    if (request.manager.method == MANAGER_SET_OWNER)
-        request.manager.target.owner_user = request.owner_user;
-    else if (request.manager.method == MANAGER_ADOPT)
-        request.manager.repair.owner_user = request.owner_user;
-    else if (request.manager.method == MANAGER_REPAIR)
-        request.manager.repair.report = pending->report = repair_report_new();
-    if (request.manager.method == MANAGER_ATTACH) {
-        request.manager.lease.sender = sd_bus_message_get_sender(call);
-        request.manager.lease.bus_id = bus_lease_bus_id(bus->leases);
-    }
-    if (request.manager.method == MANAGER_CLEAR_BAD_FRAMES)
-        request.manager.target.lost = pending->lost = g_array_new(FALSE, FALSE, sizeof(ManagerLost));
-    manager_submit(bus->view.manager, &request.manager, request.hash, on_change_done, pending);
-    return true;
-}
-
-/* Few answers with descriptors at a time: see bus-lease. */
-static bool run_attach(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    Bus *bus = data;
-
-    return bus_lease_add(bus->leases, call, caller, others, error);
-}
-
-static void submit_attach(void *data, sd_bus_message *call, const Caller *caller, bool others) {
-    Bus *bus = data;
-    g_autoptr(GError) error = NULL;
-
-    sd_bus_message_rewind(call, true);
-    if (run_change(bus, call, caller, others, &error))
-        return;
-    (void) bus_lease_reply(bus->leases, call, caller, SD_ID128_NULL, error); /* it is none: nothing is sent */
-    bus_view_refuse(&bus->view, call, error);
-}
-
-static int handle_attach(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = {
-        .interface = PMEMD_IFACE_MANAGER,
-        .describe = describe_change,
-        .run = run_attach,
-    };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static int handle_change(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = {
-        .interface = PMEMD_IFACE_MANAGER,
-        .describe = describe_change,
-        .run = run_change,
-    };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static bool describe_plan(void *data, sd_bus_message *call, const Caller *caller, BusPurpose *purpose, GError **error) {
-    const Bus *bus = data;
-    BusRequest request;
-
-    if (!bus_request_read_plan(call, caller, &bus->defaults, &request, error))
-        return false;
-    bus_request_purpose(&request, purpose);
-    return true;
-}
-
-static bool run_plan(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-    BusRequest request;
-    RegionPlan plan;
-
-    if (!bus_request_read_plan(call, caller, &bus->defaults, &request, error) ||
-        !manager_plan(bus->view.manager, &request.manager, &plan, error))
-        return false;
-    bus_view_answered(&bus->view, call, bus_request_reply_plan(call, &plan));
-    return true;
-}
-
-static int handle_plan(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = {
-        .interface = PMEMD_IFACE_MANAGER,
-        .describe = describe_plan,
-        .run = run_plan,
-    };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static bool unreadable(int r, GError **error) {
-    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "the arguments cannot be read: %s", g_strerror(-r));
-    return false;
-}
-
-static bool run_count(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-    const State *state = manager_state(bus->view.manager);
-    const char *kind;
-    guint count;
-
-    int r = sd_bus_message_read_basic(call, 's', &kind);
-    if (r < 0)
-        return unreadable(r, error);
-    if (g_str_equal(kind, "raw")) {
-        count = state_raws(state)->len;
-    } else if (g_str_equal(kind, "mgmt")) {
-        count = state_pools(state)->len;
-    } else if (g_str_equal(kind, "data")) {
-        count = state_count_regions(state);
-    } else if (g_str_equal(kind, "foreign")) {
-        count = state_foreigns(state)->len;
-    } else {
-        g_autofree char *quoted = bus_quote(kind);
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT, "kind '%s' is none of raw, mgmt, data, foreign",
-                    quoted);
-        return false;
-    }
-    bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "u", (uint32_t) count));
-    return true;
-}
-
-static int handle_count(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_count };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static bool run_list(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const char *member = sd_bus_message_get_member(call);
-    const Bus *bus = data;
-    BusList list = g_str_equal(member, "ListRaw")      ? BUS_LIST_RAW
-                   : g_str_equal(member, "ListMgmt")   ? BUS_LIST_MGMT
-                   : g_str_equal(member, "ListData")   ? BUS_LIST_DATA
-                   : g_str_equal(member, "ListLeases") ? BUS_LIST_LEASES
-                                                       : BUS_LIST_FOREIGN;
-
-    if (!bus_list_reply(&bus->view, list, call, caller, error))
-        return false;
-    bus_view_answered(&bus->view, call, 1);
-    return true;
-}
-
-static bool run_locate(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-
-    if (!bus_locate_reply(&bus->view, call, caller, error))
-        return false;
-    bus_view_answered(&bus->view, call, 1);
-    return true;
-}
-
-static int handle_locate(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_locate };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static bool run_locate_list(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-
-    if (!bus_locate_reply_list(&bus->view, call, caller, error))
-        return false;
-    bus_view_answered(&bus->view, call, 1);
-    return true;
-}
-
-/* When its turn has come. */
-static void answer_list(void *data, sd_bus_message *call) {
-    static const BusOperation list = { .interface = PMEMD_IFACE_MANAGER, .run = run_list };
-    static const BusOperation locate = { .interface = PMEMD_IFACE_MANAGER, .run = run_locate_list };
-    bool is_locate = g_str_equal(sd_bus_message_get_member(call), "LocateList");
-    Bus *bus = data;
-
-    if (bus_unread_pass(bus->view.unread, call))
-        /* Which answers whatever comes of it. */
-        (void) bus_authorize(bus->authority, call, is_locate ? &locate : &list, bus);
-}
-
-static int handle_list(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    const Bus *bus = userdata;
-
-    bus_turns_add(bus->lists, call);
-    return 1;
-}
-
-static bool run_get_region(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-    char path[PMEMD_PATH_MAX];
-    sd_id128_t uuid;
-    const char *key;
-
-    int r = sd_bus_message_read_basic(call, 's', &key);
-    if (r < 0)
-        return unreadable(r, error);
-    if (!bus_find_region(manager_state(bus->view.manager), key, caller, &uuid, error))
-        return false;
-    bus_view_answered(&bus->view, call, sd_bus_reply_method_return(call, "o", pmemd_region_path(uuid, path)));
-    return true;
-}
-
-/* Its sender has read: its turn again. */
-static void go_on_with_list(void *data, sd_bus_message *call) {
-    const Bus *bus = data;
-
-    bus_turns_add(bus->lists, call);
-}
-
-/* Of lists, what comes besides entries. */
-static uint64_t cost_of(void *data, sd_bus_message *call) {
-    const Bus *bus = data;
-    const State *state = manager_state(bus->view.manager);
-    uint64_t objects = state_pools(state)->len + state_count_regions(state);
-
-    if (sd_bus_message_is_method_call(call, NULL, "GetManagedObjects") > 0)
-        return MIN(objects, BUS_OBJECTS_MAX) * BUS_OBJECT_BYTES + ANSWER_BYTES;
-    if (sd_bus_message_is_method_call(call, NULL, "Introspect") > 0)
-        return MIN(objects, BUS_OBJECTS_MAX) * NODE_BYTES + ANSWER_BYTES;
-    return ANSWER_BYTES;
-}
-
-static int handle_get_region(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_get_region };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static bool run_get_metrics(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-
-    bus_view_answered(&bus->view, call, bus_metrics_reply(&bus->view, bus->eraser, call));
-    return true;
-}
-
-static int handle_get_metrics(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_get_metrics };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
-
-static bool run_list_dimms(void *data, sd_bus_message *call, const Caller *caller, bool others, GError **error) {
-    const Bus *bus = data;
-
-    bus_view_answered(&bus->view, call, bus_bad_reply_dimms(&bus->view, call, caller));
-    return true;
-}
-
-static int handle_list_dimms(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
-    static const BusOperation operation = { .interface = PMEMD_IFACE_MANAGER, .run = run_list_dimms };
-    Bus *bus = userdata;
-
-    return bus_authorize(bus->authority, call, &operation, bus);
-}
 
 /* --- the object --- */
 
@@ -410,56 +26,58 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 static const sd_bus_vtable manager_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD_WITH_ARGS("SetupMgmt", SD_BUS_ARGS("t", smfn, "t", emfn, "a{sv}", options),
-                            SD_BUS_RESULT("o", region), handle_change, ANYONE),
+                            SD_BUS_RESULT("o", region), bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("SetupData",
                             SD_BUS_ARGS("t", smfn, "t", emfn, "t", mgmt_smfn, "t", mgmt_emfn, "a{sv}", options),
-                            SD_BUS_RESULT("o", region), handle_change, ANYONE),
+                            SD_BUS_RESULT("o", region), bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("AllocateMgmt", SD_BUS_ARGS("t", bytes, "a{sv}", options), SD_BUS_RESULT("o", region),
-                            handle_change, ANYONE),
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("AllocateData", SD_BUS_ARGS("t", bytes, "a{sv}", options), SD_BUS_RESULT("o", region),
-                            handle_change, ANYONE),
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("s", operation, "a{sv}", arguments), SD_BUS_RESULT("a{sv}", plan),
-                            handle_plan, ANYONE),
+                            bus_handle_plan, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ReleaseData", SD_BUS_ARGS("o", region, "a{sv}", options), SD_BUS_RESULT("o", job),
-                            handle_change, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("ReleaseMgmt", SD_BUS_ARGS("o", region, "a{sv}", options), SD_BUS_NO_RESULT, handle_change,
-                            ANYONE),
+                            bus_handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ReleaseMgmt", SD_BUS_ARGS("o", region, "a{sv}", options), SD_BUS_NO_RESULT,
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Rename", SD_BUS_ARGS("o", region, "s", name, "a{sv}", options), SD_BUS_NO_RESULT,
-                            handle_change, ANYONE),
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("SetOwner", SD_BUS_ARGS("o", region, "u", uid, "a{sv}", options), SD_BUS_NO_RESULT,
-                            handle_change, ANYONE),
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Attach", SD_BUS_ARGS("o", region, "s", owner, "a{sv}", options),
-                            SD_BUS_RESULT("h", fd, "a{sv}", details), handle_attach, ANYONE),
+                            SD_BUS_RESULT("h", fd, "a{sv}", details), bus_handle_attach, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Detach", SD_BUS_ARGS("o", region, "s", owner, "a{sv}", options), SD_BUS_NO_RESULT,
-                            handle_change, ANYONE),
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListLeases", SD_BUS_ARGS("s", after, "u", max),
-                            SD_BUS_RESULT("a(ssssustsbt)", leases, "s", next), handle_list, ANYONE),
+                            SD_BUS_RESULT("a(ssssustsbt)", leases, "s", next), bus_handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ClearBadFrames", SD_BUS_ARGS("o", region, "a{sv}", options),
-                            SD_BUS_RESULT("a(ottt)", lost), handle_change, ANYONE),
+                            SD_BUS_RESULT("a(ottt)", lost), bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Adopt", SD_BUS_ARGS("s", device, "a{sv}", options), SD_BUS_RESULT("o", region),
-                            handle_change, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_ARGS("s", what, "a{sv}", options), SD_BUS_RESULT("o", job), handle_change,
-                            ANYONE),
+                            bus_handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Forget", SD_BUS_ARGS("s", what, "a{sv}", options), SD_BUS_RESULT("o", job),
+                            bus_handle_change, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Repair", SD_BUS_ARGS("s", pool, "a{sv}", options), SD_BUS_RESULT("a{sv}", report),
-                            handle_change, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("CountRegions", SD_BUS_ARGS("s", kind), SD_BUS_RESULT("u", count), handle_count, ANYONE),
+                            bus_handle_change, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("CountRegions", SD_BUS_ARGS("s", kind), SD_BUS_RESULT("u", count), bus_handle_count,
+                            ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListRaw", SD_BUS_ARGS("s", after, "u", max),
-                            SD_BUS_RESULT("a(sttiitttttsss)", regions, "s", next), handle_list, ANYONE),
+                            SD_BUS_RESULT("a(sttiitttttsss)", regions, "s", next), bus_handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListMgmt", SD_BUS_ARGS("s", after, "u", max),
-                            SD_BUS_RESULT("a(ssttttiiussuss)", regions, "s", next), handle_list, ANYONE),
+                            SD_BUS_RESULT("a(ssttttiiussuss)", regions, "s", next), bus_handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListData", SD_BUS_ARGS("s", after, "u", max),
-                            SD_BUS_RESULT("a(ssttsttiisbuss)", regions, "s", next), handle_list, ANYONE),
+                            SD_BUS_RESULT("a(ssttsttiisbuss)", regions, "s", next), bus_handle_list, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListForeign", SD_BUS_ARGS("s", after, "u", max),
-                            SD_BUS_RESULT("a(sttsss)", devices, "s", next), handle_list, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("ListDimms", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssssiiit)", dimms), handle_list_dimms,
+                            SD_BUS_RESULT("a(sttsss)", devices, "s", next), bus_handle_list, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ListDimms", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sssssiiit)", dimms), bus_handle_list_dimms,
                             ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("GetRegion", SD_BUS_ARGS("s", key), SD_BUS_RESULT("o", region), handle_get_region, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sa{ss}d)", metrics), handle_get_metrics,
+    SD_BUS_METHOD_WITH_ARGS("GetRegion", SD_BUS_ARGS("s", key), SD_BUS_RESULT("o", region), bus_handle_get_region,
                             ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("Locate", SD_BUS_ARGS("t", frame), SD_BUS_RESULT("(sota{sv})", location), handle_locate,
+    SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sa{ss}d)", metrics), bus_handle_get_metrics,
+                            ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Locate", SD_BUS_ARGS("t", frame), SD_BUS_RESULT("(sota{sv})", location), bus_handle_locate,
                             ANYONE),
     SD_BUS_METHOD_WITH_ARGS("LocateList", SD_BUS_ARGS("at", frames), SD_BUS_RESULT("a(sota{sv})", locations),
-                            handle_list, ANYONE),
+                            bus_handle_list, ANYONE),
     SD_BUS_SIGNAL_WITH_ARGS("JobRemoved", SD_BUS_ARGS("o", job, "o", region, "s", result, "s", message), 0),
     SD_BUS_SIGNAL_WITH_ARGS("HealthChanged", SD_BUS_ARGS("o", region, "s", old, "s", new, "s", reason), 0),
     SD_BUS_PROPERTY("Version", "s", NULL, FACT(version), SD_BUS_VTABLE_PROPERTY_CONST),
@@ -678,7 +296,7 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->view.news = bus_news_new(bus->view.bus, event, error);
     if (!bus->view.news)
         return NULL;
-    bus->lists = bus_turns_new(event, answer_list, bus, error);
+    bus->lists = bus_turns_new(event, bus_answer_list, bus, error);
     if (!bus->lists)
         return NULL;
     bus->authority = bus_authority_new(&bus->view, error);
@@ -690,10 +308,10 @@ Bus *bus_new(sd_event *event, const char *address, Manager *manager, const BusDe
     bus->descriptors = bus_descriptors_new(bus->view.bus, error);
     if (!bus->descriptors)
         return NULL;
-    bus->view.unread = bus_unread_new(bus->view.bus, go_on_with_list, cost_of, bus, error);
+    bus->view.unread = bus_unread_new(bus->view.bus, bus_go_on_with_list, bus_cost_of, bus, error);
     if (!bus->view.unread)
         return NULL;
-    bus->leases = bus_lease_new(&bus->view, submit_attach, bus, error);
+    bus->leases = bus_lease_new(&bus->view, bus_submit_attach, bus, error);
     if (!bus->leases)
         return NULL;
     /* Behind all that listens to the manager: from there on nothing may fail. */
