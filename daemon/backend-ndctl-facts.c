@@ -290,6 +290,10 @@ static void add_dax_facts(BackendDevice *d, struct ndctl_namespace *ndns, struct
 
     d->path = g_strconcat("/dev/", daxctl_dev_get_devname(dev), NULL);
     d->held = ram || nd_busy_char(busy, number);
+    if (ram) {
+        g_free(d->mode);
+        d->mode = g_strdup("system-ram");
+    }
     if (ram || !daxctl_dev_is_enabled(dev))
         return;
 

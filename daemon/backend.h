@@ -79,7 +79,7 @@ typedef struct {
     char *raw_id;      /* BackendRaw.id it lies in */
     char *tag;         /* alt_name, "" if none */
     BackendRole role;  /* parsed from tag; NONE = foreign */
-    char *mode;        /* "devdax", "fsdax", "sector", "raw", "file" */
+    char *mode;        /* "devdax", "system-ram", "fsdax", "sector", "raw", "file" */
     FrameRange device; /* device range D it occupies */
     FrameRange usable; /* frames a map of it shows; empty when not COMPLETE */
     BackendDeviceState state;

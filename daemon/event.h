@@ -10,7 +10,8 @@
 typedef enum {
     EVENT_NONE,                  /* a message without id */
     EVENT_JOURNAL_WRITE_FAILED,  /* a pool's journal could not be written: the pool is read-only now */
-    EVENT_JOURNAL_REMOVED,       /* the file that holds a pool's journal was removed or cut while in use */
+    EVENT_JOURNAL_REMOVED,       /* the file or device that holds a pool's journal went away while in use */
+    EVENT_JOURNAL_BACK,          /* it is back: the pool is what it was */
     EVENT_POOL_CORRUPT,          /* a journal, or what it says, is damaged */
     EVENT_POOL_READ_ONLY,        /* the pool can be read, not changed, for another reason */
     EVENT_POOL_OTHER_MACHINE,    /* the pool was last used on another machine */
@@ -19,6 +20,7 @@ typedef enum {
     EVENT_POOL_REFUSED,          /* a device tagged as a mgmt region's is not used as one */
     EVENT_REGION_MISSING,        /* the device of a data region is not on the platform */
     EVENT_REGION_DISPLACED,      /* it is there, but moved, changed or taken over by another tool */
+    EVENT_REGION_BACK,           /* a missing region's device is in its place again */
     EVENT_REGION_UNSETTLED,      /* what became of an operation that was cut off is not known */
     EVENT_RELEASE_WAITS,         /* a released region cannot be erased yet: somebody holds it */
     EVENT_ERASE_FAILED,          /* a region could not be erased: it stays quarantined, or is lent to nobody */

@@ -3,7 +3,8 @@
 /*
  * What the files of the manager share: the queue's element (Op) and the steps that more than one kind of operation
  * takes. manager.c is the queue and the public face; manager-limits.c its bounds; manager-journal.c the journals;
- * manager-bad.c keeps bad frames; manager-start.c recovers; manager-listing.c takes in what the platform shows;
+ * manager-bad.c keeps bad frames; manager-start.c recovers; manager-listing.c takes in what the platform shows,
+ * manager-follow.c what became of the pools' own devices meanwhile;
  * manager-backend.c calls the backend; manager-create.c, manager-pool.c, manager-release.c, manager-erase.c,
  * manager-lease.c, manager-adopt.c, manager-forget.c and manager-repair.c are the operations. Nobody else includes it.
  */
@@ -88,13 +89,16 @@ struct Op {
     MapperList *mappers; /* who has the device mapped */
     ManagerContentDone content_done;
     void *content_data;
-    GPtrArray *media;        /* start: FoundMedium * */
-    GArray *doomed;          /* start: Doomed, devices to be destroyed */
-    GArray *kept;            /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
-    guint next;              /* start: index into doomed */
-    GArray *bad;             /* frame-set: to be cleared */
-    GArray *cleared;         /* frame-set: what was */
-    void (*settled)(Op *op); /* op_settle(): what comes after it */
+    GPtrArray *media;         /* start: FoundMedium * */
+    GArray *doomed;           /* start: Doomed, devices to be destroyed */
+    GArray *kept;             /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
+    GArray *tried;            /* refresh: sd_id128_t, pools whose journal was opened again, or not */
+    JfVerdict verdict;        /* refresh: of the superblock found */
+    guint next;               /* start: index into doomed */
+    GArray *bad;              /* frame-set: to be cleared */
+    GArray *cleared;          /* frame-set: what was */
+    void (*settled)(Op *op);  /* op_settle(): what comes after it */
+    void (*reopened)(Op *op); /* op_reopen_pools(): what comes after it */
 };
 
 /* manager.c */
@@ -128,12 +132,19 @@ void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, Event event
 /* manager-journal.c: persist, then apply. A failed write turns the pool read-only. */
 bool manager_append(Manager *m, Pool *pool, uint16_t type, uint64_t txid, const uint8_t *payload, size_t len,
                     GError **error);
+/* Whether what is acknowledged would be found again. false: the pool is read-only, as its file was removed or cut. */
+bool manager_check_intact(Manager *m, Pool *pool, GError **error);
 bool manager_append_commit(Manager *m, Region *region, FrameRange device, GError **error);
 bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError **error);
 /* Takes medium over on success: replays its journal into a new pool of the state. The superblock has been probed and
  * checked. */
 Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error);
 void manager_close_pool(Pool *pool);
+/* What the journal that was just opened says of the pool's own state; of one that may be written: the mark of a start. */
+void manager_take_verdict(Manager *m, Pool *pool);
+/* Replays the journal on medium in old's place, as a start does, and tells of it; takes medium over. NULL: the pool is
+ * gone. What the platform has of it is to be listed again. */
+Pool *manager_replace_pool(Manager *m, Pool *old, Medium *medium, GError **error);
 /* ERASE_PROGRESS of the region. */
 bool manager_append_erase(Manager *m, Region *region, const Erase *erase, GError **error);
 /* Keeps a copy of the journal, once for each state of it; where. */
@@ -193,6 +204,16 @@ void start_op_begin(Op *op);
  * settled. */
 void op_settle(Op *op, Pool *pool, void (*settled)(Op *op));
 
+/* An erase before the first guest that was cut off, or had not begun, goes on. */
+void manager_tell_if_to_erase(Manager *m, const Region *region);
+
+/* manager-follow.c: while pmemd runs, devices of its own go and come back. */
+/* Takes in what the listing shows of all regions and pools: missing, or as they were; a pool whose device is gone is
+ * read-only, and its journal closed. */
+void manager_follow(Manager *m, const BackendListing *listing);
+/* After it: opens the journals of pools whose device is back, by op->listing; then calls settled. */
+void op_reopen_pools(Op *op, void (*settled)(Op *op));
+
 /* manager-adopt.c */
 /* The device that is no region's or pool's, by its name or uuid. */
 Foreign *manager_find_device(Manager *m, const char *key, GError **error);
@@ -216,6 +237,18 @@ void op_drop_listing(Op *op);
 /* A leftover that only its tag makes ours: deleted without being asked for where all is ours to use alone. */
 bool manager_may_clean(const Manager *m, const BackendDevice *device);
 const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid);
+/* Why there is no device at these frames of raw (NULL: not on the platform), in words; the caller's. */
+char *listing_describe_absent(const BackendListing *listing, FrameRange device, const Raw *raw);
+/* A listing's devices by uuid. Several may have one, when labels were copied. Borrows them. */
+typedef struct {
+    GHashTable *first;  /* sd_id128_t * -> BackendDevice * */
+    GHashTable *others; /* sd_id128_t * -> GPtrArray of BackendDevice *: those behind the first */
+} DeviceTable;
+void device_table_fill(DeviceTable *table, const BackendListing *listing);
+void device_table_clear(DeviceTable *table);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DeviceTable, device_table_clear)
+/* The one at these frames, else the first: a copy elsewhere does not make the region's own one go missing. NULL: none. */
+const BackendDevice *device_table_find(const DeviceTable *table, sd_id128_t uuid, FrameRange device);
 
 /* manager-bad.c: bad frames that the platform shows are journalled with the regions that have them, and news of them
  * told. */

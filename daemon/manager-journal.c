@@ -37,13 +37,13 @@ bool manager_checkpoint(Manager *m, Pool *pool, GError **error) {
 }
 
 /* What is durable in a file that somebody removed or cut is lost all the same: nothing of it may be acknowledged. */
-static bool check_intact(Manager *m, Pool *pool, GError **error) {
+bool manager_check_intact(Manager *m, Pool *pool, GError **error) {
     int r = medium_intact(pool->medium);
 
     if (r == 0)
         return true;
-    g_autofree char *reason = g_strdup_printf(
-        "the file of its journal was removed or cut (%s); bring it back and restart pmemd", g_strerror(-r));
+    g_autofree char *reason =
+        g_strdup_printf("the file of its journal was removed or cut (%s); bring it back", g_strerror(-r));
     manager_set_pool_state(m, pool, POOL_READ_ONLY, EVENT_JOURNAL_REMOVED, reason);
     g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, reason);
     return false;
@@ -58,7 +58,7 @@ static void after_failed_write(Manager *m, Pool *pool, GError **error) {
 
     if (!journal_failed(pool->journal))
         return;
-    if (!check_intact(m, pool, &gone)) {
+    if (!manager_check_intact(m, pool, &gone)) {
         g_clear_error(error);
         *error = g_steal_pointer(&gone);
         return;
@@ -87,12 +87,12 @@ static bool append_record(Manager *m, Pool *pool, uint16_t type, uint64_t txid, 
         g_clear_error(&local);
     }
     if (journal_append(pool->journal, type, txid, payload, len, NULL, &local))
-        return check_intact(m, pool, error);
+        return manager_check_intact(m, pool, error);
     if (g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)) {
         g_clear_error(&local);
         if (manager_checkpoint(m, pool, &local) &&
             journal_append(pool->journal, type, txid, payload, len, NULL, &local))
-            return check_intact(m, pool, error);
+            return manager_check_intact(m, pool, error);
     }
     after_failed_write(m, pool, &local);
     g_propagate_error(error, g_steal_pointer(&local));
@@ -216,7 +216,7 @@ bool manager_is_other_machines(const Manager *m, const Pool *pool) {
            !sd_id128_is_null(last) && !sd_id128_is_null(m->machine_id) && !sd_id128_equal(last, m->machine_id);
 }
 
-static void take_verdict(Manager *m, Pool *pool) {
+void manager_take_verdict(Manager *m, Pool *pool) {
     g_autoptr(GError) error = NULL;
 
     switch (journal_verdict(pool->journal)) {
@@ -267,7 +267,42 @@ Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, Fram
         manager_set_pool_state(m, pool, POOL_CORRUPT, EVENT_POOL_CORRUPT,
                                conflict->message); /* not even this start is journalled */
     else
-        take_verdict(m, pool);
+        manager_take_verdict(m, pool);
+    return pool;
+}
+
+static void tell_pool_gone(Manager *m, Pool *pool) {
+    g_autoptr(GArray) uuids = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
+    sd_id128_t pool_uuid = pool->sb.member_uuid;
+
+    manager_tell_removing(m);
+    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
+        if (region->pool == pool)
+            g_array_append_val(uuids, region->uuid);
+    state_remove_pool(m->state, pool);
+    for (guint i = 0; i < uuids->len; i++)
+        manager_tell_region_removed(m, g_array_index(uuids, sd_id128_t, i), pool_uuid);
+    manager_tell_pool_removed(m, pool_uuid);
+}
+
+Pool *manager_replace_pool(Manager *m, Pool *old, Medium *medium, GError **error) {
+    g_autofree char *path = g_strdup(old->path);
+    JfSuperblock sb = old->sb;
+    FrameRange device = old->occupant.entry.range;
+
+    manager_close_pool(old);
+    tell_pool_gone(m, old);
+    state_clear_foreign(m->state); /* an orphan may be what the pool has now */
+    Pool *pool = manager_open_pool(m, medium, &sb, device, error);
+    if (!pool) {
+        medium_free(medium);
+        return NULL;
+    }
+    pool_set_path(pool, path);
+    manager_tell_pool_added(m, pool);
+    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
+        if (region->pool == pool)
+            manager_tell_region_added(m, region);
     return pool;
 }
 

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <malloc.h>
+#include <string.h>
 
 const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid) {
     for (guint i = 0; i < listing->devices->len; i++) {
@@ -19,6 +20,63 @@ const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid
             return device;
     }
     return NULL;
+}
+
+char *listing_describe_absent(const BackendListing *listing, FrameRange device, const Raw *raw) {
+    if (!raw)
+        return g_strdup("its raw region is not on the platform");
+    for (guint i = 0; i < listing->devices->len; i++) {
+        const BackendDevice *other = g_ptr_array_index(listing->devices, i);
+
+        if (frame_range_overlaps(other->device, device))
+            return g_strdup_printf("its device is not on the platform: %s (mode %s) took its frames 0x%" PRIx64
+                                   "-0x%" PRIx64,
+                                   other->name, other->mode, other->device.start, other->device.end);
+    }
+    return g_strdup_printf("its device is not on the platform; its frames stay reserved%s%s%s%s",
+                           raw->unusable ? " (raw region " : "", raw->unusable ? raw->id : "",
+                           raw->unusable ? ": " : "", raw->unusable ? raw->unusable : "");
+}
+
+void device_table_clear(DeviceTable *table) {
+    g_clear_pointer(&table->first, g_hash_table_unref);
+    g_clear_pointer(&table->others, g_hash_table_unref);
+}
+
+void device_table_fill(DeviceTable *table, const BackendListing *listing) {
+    table->first = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+    table->others = g_hash_table_new_full(pmemd_uuid_hash, pmemd_uuid_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
+    for (guint i = 0; i < listing->devices->len; i++) {
+        BackendDevice *device = g_ptr_array_index(listing->devices, i);
+
+        if (sd_id128_is_null(device->uuid))
+            continue;
+        if (!g_hash_table_contains(table->first, &device->uuid)) {
+            g_hash_table_insert(table->first, &device->uuid, device);
+            continue;
+        }
+        GPtrArray *others = g_hash_table_lookup(table->others, &device->uuid);
+        if (!others) {
+            others = g_ptr_array_new();
+            g_hash_table_insert(table->others, &device->uuid, others);
+        }
+        g_ptr_array_add(others, device);
+    }
+}
+
+const BackendDevice *device_table_find(const DeviceTable *table, sd_id128_t uuid, FrameRange device) {
+    const BackendDevice *first = g_hash_table_lookup(table->first, &uuid);
+    GPtrArray *others = g_hash_table_lookup(table->others, &uuid);
+
+    if (first && frame_range_equal(first->device, device))
+        return first;
+    for (guint i = 0; others && i < others->len; i++) {
+        const BackendDevice *other = g_ptr_array_index(others, i);
+
+        if (frame_range_equal(other->device, device))
+            return other;
+    }
+    return first;
 }
 
 static void take_raw(Manager *m, const BackendRaw *found) {
@@ -108,9 +166,26 @@ static bool hint_pending(Manager *m, sd_id128_t uuid) {
     return hints_has(m->state_dir, HINT_SETUP, uuid) || hints_has(m->state_dir, HINT_RELEASE, uuid);
 }
 
+static bool is_listed(const BackendListing *listing, const Raw *raw) {
+    for (guint i = 0; i < listing->raws->len; i++)
+        if (strcmp(((const BackendRaw *) g_ptr_array_index(listing->raws, i))->id, raw->id) == 0)
+            return true;
+    return false;
+}
+
 void manager_take_raws(Manager *m, const BackendListing *listing) {
+    const GPtrArray *raws = state_raws(m->state);
+
     for (guint i = 0; i < listing->raws->len; i++)
         take_raw(m, g_ptr_array_index(listing->raws, i));
+    for (guint i = 0; i < raws->len; i++) {
+        Raw *raw = g_ptr_array_index(raws, i);
+
+        if (is_listed(listing, raw))
+            continue;
+        g_free(raw->unusable);
+        raw->unusable = g_strdup("it is not on the platform now");
+    }
 }
 
 void manager_take_listing(Manager *m, const BackendListing *listing) {
@@ -132,8 +207,10 @@ void manager_take_listing(Manager *m, const BackendListing *listing) {
         RecoveryDeviceAction action = recovery_decide_device(device, hint_pending(m, device->uuid));
         take_foreign(m, device, manager_may_clean(m, device) ? kinds[action] : FOREIGN_ORPHAN);
     }
-    if (!m->recovering)
+    if (!m->recovering) {
+        manager_follow(m, listing);
         manager_take_bad(m);
+    }
     manager_tell_platform(m);
 }
 
@@ -151,12 +228,19 @@ void op_drop_listing(Op *op) {
     (void) malloc_trim(0);
 }
 
+static void refresh_done(Op *op) {
+    op_drop_listing(op);
+    op_finish(op, SD_ID128_NULL, NULL);
+}
+
 static void on_refreshed(void *data) {
     Op *op = data;
 
     op_take_listing(op);
-    op_drop_listing(op);
-    op_finish(op, SD_ID128_NULL, NULL);
+    if (op->listing)
+        op_reopen_pools(op, refresh_done);
+    else
+        refresh_done(op);
 }
 
 void refresh_start(Op *op) {

@@ -289,20 +289,6 @@ static bool keep_evidence(Op *op, const Pool *pool, GError **error) {
     return false;
 }
 
-static void tell_pool_gone(Manager *m, Pool *pool) {
-    g_autoptr(GArray) uuids = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
-    sd_id128_t pool_uuid = pool->sb.member_uuid;
-
-    manager_tell_removing(m);
-    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
-        if (region->pool == pool)
-            g_array_append_val(uuids, region->uuid);
-    state_remove_pool(m->state, pool);
-    for (guint i = 0; i < uuids->len; i++)
-        manager_tell_region_removed(m, g_array_index(uuids, sd_id128_t, i), pool_uuid);
-    manager_tell_pool_removed(m, pool_uuid);
-}
-
 static void append_note(Manager *m, Pool *pool, const RepairReport *report) {
     g_autofree char *text = g_strdup_printf("repaired: %u data regions kept, %u dropped; evidence: %s", report->kept,
                                             report->lost, report->evidence ?: "none");
@@ -331,29 +317,16 @@ static void on_settled(Op *op) {
 static void open_again(Op *op, Pool *old) {
     Manager *m = op->m;
     g_autoptr(GError) error = NULL;
-    g_autofree char *path = g_strdup(old->path);
-    JfSuperblock sb = old->sb;
-    FrameRange device = old->occupant.entry.range;
-    Medium *medium = g_steal_pointer(&old->medium);
+    Pool *pool = manager_replace_pool(m, old, g_steal_pointer(&old->medium), &error);
 
-    journal_free(g_steal_pointer(&old->journal));
-    tell_pool_gone(m, old);
-    state_clear_foreign(m->state); /* an orphan may be what the pool has now: listed again below */
-    Pool *pool = manager_open_pool(m, medium, &sb, device, &error);
     if (!pool) {
-        medium_free(medium);
         g_prefix_error(&error, "the journal was repaired, but the pool cannot be opened; restart pmemd: ");
         manager_take_listing(m, op->listing);
         op_finish(op, SD_ID128_NULL, error);
         return;
     }
-    pool_set_path(pool, path);
     append_note(m, pool, op->request.repair.report);
     op->request.repair.report->applied = true;
-    manager_tell_pool_added(m, pool);
-    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
-        if (region->pool == pool)
-            manager_tell_region_added(m, region);
     manager_take_listing(m, op->listing);
     op_settle(op, pool, on_settled);
 }

@@ -145,8 +145,7 @@ static void doom(Op *op, sd_id128_t uuid, const char *tag, sd_id128_t region, bo
     g_array_append_val(op->doomed, doomed);
 }
 
-/* An erase before the first guest that was cut off, or had not begun. */
-static void tell_if_to_erase(Manager *m, const Region *region) {
+void manager_tell_if_to_erase(Manager *m, const Region *region) {
     Erase erase;
 
     if (region->pool->state == POOL_OK && state_erase(m->state, region, &erase))
@@ -161,10 +160,14 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
 
     region_set_path(region, device ? device->path : NULL);
     RecoveryAction action = recovery_decide_region(region, device, &reason);
+    if (action == RECOVERY_MISSING && !device) {
+        g_free(reason);
+        reason = listing_describe_absent(op->listing, region_device(region), region->occupant.raw);
+    }
     switch (action) {
     case RECOVERY_KEEP:
         manager_set_region_state(m, region, REGION_OK, EVENT_NONE, NULL);
-        tell_if_to_erase(m, region);
+        manager_tell_if_to_erase(m, region);
         return;
     case RECOVERY_MISSING:
         manager_set_region_state(m, region, REGION_MISSING, device ? EVENT_REGION_DISPLACED : EVENT_REGION_MISSING,
@@ -211,58 +214,9 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         manager_set_region_state(m, region, REGION_UNSETTLED, EVENT_REGION_UNSETTLED, error->message);
     else if (action == RECOVERY_COMMIT_CREATE) {
         manager_tell_region_changed(m, region);
-        tell_if_to_erase(m, region);
+        manager_tell_if_to_erase(m, region);
     } else if (action == RECOVERY_COMMIT_DELETE || action == RECOVERY_ABORT_CREATE)
         manager_tell_region_removed(m, uuid, pool_uuid);
-}
-
-/* A listing's devices by uuid. Several may have one, when labels were copied. */
-typedef struct {
-    GHashTable *first;  /* sd_id128_t * -> BackendDevice * */
-    GHashTable *others; /* sd_id128_t * -> GPtrArray of BackendDevice *: those behind the first */
-} DeviceTable;
-
-static void device_table_clear(DeviceTable *table) {
-    g_clear_pointer(&table->first, g_hash_table_unref);
-    g_clear_pointer(&table->others, g_hash_table_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DeviceTable, device_table_clear)
-
-static void device_table_fill(DeviceTable *table, const BackendListing *listing) {
-    table->first = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
-    table->others = g_hash_table_new_full(pmemd_uuid_hash, pmemd_uuid_equal, NULL, (GDestroyNotify) g_ptr_array_unref);
-    for (guint i = 0; i < listing->devices->len; i++) {
-        BackendDevice *device = g_ptr_array_index(listing->devices, i);
-
-        if (sd_id128_is_null(device->uuid))
-            continue;
-        if (!g_hash_table_contains(table->first, &device->uuid)) {
-            g_hash_table_insert(table->first, &device->uuid, device);
-            continue;
-        }
-        GPtrArray *others = g_hash_table_lookup(table->others, &device->uuid);
-        if (!others) {
-            others = g_ptr_array_new();
-            g_hash_table_insert(table->others, &device->uuid, others);
-        }
-        g_ptr_array_add(others, device);
-    }
-}
-
-/* The one in the region's place, else the first: a copy elsewhere does not make the region's own one go missing. */
-static const BackendDevice *device_table_find(const DeviceTable *table, const Region *region) {
-    const BackendDevice *first = g_hash_table_lookup(table->first, &region->device_uuid);
-    GPtrArray *others = g_hash_table_lookup(table->others, &region->device_uuid);
-
-    if (first && frame_range_equal(first->device, region_device(region)))
-        return first;
-    for (guint i = 0; others && i < others->len; i++) {
-        const BackendDevice *device = g_ptr_array_index(others, i);
-
-        if (frame_range_equal(device->device, region_device(region)))
-            return device;
-    }
-    return first;
 }
 
 /* pool NULL: of all pools. */
@@ -279,7 +233,7 @@ static void compare_regions(Op *op, const Pool *pool) {
     for (guint i = 0; i < regions->len; i++) {
         Region *region = g_ptr_array_index(regions, i);
 
-        settle_region(op, region, device_table_find(&devices, region));
+        settle_region(op, region, device_table_find(&devices, region->device_uuid, region_device(region)));
     }
 }
 

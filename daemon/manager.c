@@ -98,14 +98,17 @@ void manager_set_region_state(Manager *m, Region *region, RegionState state, Eve
 
 void manager_set_pool_state(Manager *m, Pool *pool, PoolState state, Event event, const char *reason) {
     const char *old = pool_state_text(pool), *now;
+    bool same_reason = g_strcmp0(pool->reason, reason) == 0;
 
     state_set_pool_state(m->state, pool, state, reason);
     now = pool_state_text(pool);
-    if (strcmp(old, now) == 0)
+    if (strcmp(old, now) == 0 && same_reason)
         return;
     if (event != EVENT_NONE)
         log_state(event, pool, NULL, old, now, reason);
     TELL(m, pool_changed, pool)
+    if (strcmp(old, now) == 0)
+        return;
     TELL(m, health_changed, pool->sb.member_uuid, old, now, reason ? reason : "")
 }
 
@@ -224,6 +227,7 @@ static void op_free(Op *op) {
     g_clear_pointer(&op->media, g_ptr_array_unref);
     g_clear_pointer(&op->doomed, g_array_unref);
     g_clear_pointer(&op->kept, g_array_unref);
+    g_clear_pointer(&op->tried, g_array_unref);
     g_clear_pointer(&op->bad, g_array_unref);
     g_clear_pointer(&op->cleared, g_array_unref);
     g_array_unref(op->waiters);

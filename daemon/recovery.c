@@ -98,8 +98,13 @@ RecoveryAction recovery_decide_region(const Region *region, const BackendDevice 
     if (!is_region_device(region, device, ret_reason) || !is_in_place(region, device, ret_reason))
         return RECOVERY_MISSING;
     if (device->state != BACKEND_DEVICE_COMPLETE) {
-        *ret_reason = g_strdup_printf("device %s (mode %s) is not whole: it is disabled, or its setup was cut off",
-                                      device->name, device->mode);
+        *ret_reason =
+            device->path
+                ? g_strdup_printf("device %s is not as pmemd made it: its mode is %s; another tool took it, or "
+                                  "its setup was cut off",
+                                  device->name, device->mode)
+                : g_strdup_printf("device %s (mode %s) is not whole: it is disabled, or its setup was cut off",
+                                  device->name, device->mode);
         return RECOVERY_MISSING;
     }
     if (!frame_range_equal(device->usable, region->range)) {

@@ -24,6 +24,7 @@ struct Watch {
     sd_device_monitor *monitor;
     AttributeWatch *attributes;
     sd_event_source *inotify;
+    char *dir; /* that it is about; NULL: none */
     sd_event_source *timer;
     sd_event_source *poll_timer;
     uint64_t since; /* of the first event that is not yet looked at; 0: none */
@@ -72,10 +73,36 @@ static int on_device(sd_device_monitor *monitor, sd_device *device, void *data) 
     return 0;
 }
 
+/* Is something of pmemd's not where it should be, so that any new file may be it? */
+static bool misses_something(const State *state) {
+    GPtrArray *pools = state_pools(state);
+
+    for (guint i = 0; i < pools->len; i++)
+        if (((const Pool *) g_ptr_array_index(pools, i))->state == POOL_READ_ONLY)
+            return true;
+    return state_count_regions_in(state, REGION_MISSING) > 0;
+}
+
+/* Files come and go with each change of pmemd's own, and a look at all takes long: only what concerns a region or pool
+ * that nothing is being done with. */
+static bool concerns(const Watch *watch, const struct inotify_event *event) {
+    const State *state = manager_state(watch->manager);
+    g_autofree char *path = g_build_filename(watch->dir, event->name, NULL);
+    Region *region = NULL;
+    Pool *pool = NULL;
+
+    if (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO) && misses_something(state))
+        return true;
+    if (!(event->mask & (IN_DELETE | IN_MOVED_FROM | IN_CLOSE_WRITE)) || !state_find_path(state, path, &region, &pool))
+        return false;
+    return pool ? pool->state == POOL_OK : !(event->mask & IN_CLOSE_WRITE) && !region->intent;
+}
+
 static int on_file(sd_event_source *source, const struct inotify_event *event, void *data) {
     (void) source;
     /* An overflow may have swallowed it. */
-    if (event->mask & IN_Q_OVERFLOW || (event->len > 0 && g_str_equal(event->name, FILE_HEALTH_NAME)))
+    if (event->mask & IN_Q_OVERFLOW ||
+        (event->len > 0 && (g_str_equal(event->name, FILE_HEALTH_NAME) || concerns(data, event))))
         on_change(data);
     return 0;
 }
@@ -126,6 +153,7 @@ Watch *watch_file_new(sd_event *event, Manager *manager, const char *dir, GError
     int r;
     g_autoptr(Watch) watch = watch_new(event, manager, &r);
 
+    watch->dir = g_strdup(dir);
     if (r >= 0)
         r = sd_event_add_inotify(event, &watch->inotify, dir,
                                  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR, on_file, watch);
@@ -155,5 +183,6 @@ void watch_free(Watch *watch) {
     sd_event_source_disable_unref(watch->timer);
     sd_event_source_disable_unref(watch->poll_timer);
     sd_event_unref(watch->event);
+    g_free(watch->dir);
     g_free(watch);
 }

@@ -77,6 +77,7 @@ PARTS = {
     "daemon/manager-adopt": "daemon/manager",
     "daemon/manager-bad": "daemon/manager",
     "daemon/manager-create": "daemon/manager",
+    "daemon/manager-follow": "daemon/manager",
     "daemon/manager-forget": "daemon/manager",
     "daemon/manager-internal": "daemon/manager",
     "daemon/manager-journal": "daemon/manager",
