@@ -13,6 +13,14 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Other tools make and delete namespaces at the same time, and nothing locks them out: what they disturbed is undone and
+ * tried again so often, after so long. */
+#define ATTEMPTS 4
+#define PAUSE_USEC 150000
+/* So long nothing is to happen to a namespace that is half configured before it counts as left behind. */
+#define ABANDONED_USEC 500000
+#define ABANDONED_LOOKS 10
+
 /* One namespace to be made. */
 typedef struct {
     sd_id128_t uuid;
@@ -45,12 +53,43 @@ static struct ndctl_namespace *idle_namespace(struct ndctl_region *region, GErro
     return NULL;
 }
 
+/* What the kernel has now, which libndctl does not read again. */
+static sd_id128_t uuid_now(struct ndctl_namespace *ndns) {
+    g_autofree char *text = nd_sysfs_read("bus/nd/devices/%s/uuid", ndctl_namespace_get_devname(ndns));
+    sd_id128_t uuid = SD_ID128_NULL;
+
+    return text && sd_id128_from_string(text, &uuid) >= 0 ? uuid : SD_ID128_NULL;
+}
+
+static uint64_t size_now(struct ndctl_namespace *ndns) {
+    g_autofree char *text = nd_sysfs_read("bus/nd/devices/%s/size", ndctl_namespace_get_devname(ndns));
+
+    return text ? g_ascii_strtoull(text, NULL, 0) : 0;
+}
+
+/* Somebody gave it a uuid and no size. Is he still at it? */
+static bool is_abandoned(struct ndctl_namespace *ndns, sd_id128_t uuid) {
+    if (backend_tag_parse(ndctl_namespace_get_alt_name(ndns), NULL, NULL) != BACKEND_ROLE_NONE)
+        return true; /* ours: there is but one of us */
+    for (int i = 0; i < ABANDONED_LOOKS; i++) {
+        g_usleep(ABANDONED_USEC / ABANDONED_LOOKS);
+        if (size_now(ndns) > 0 || !sd_id128_equal(uuid_now(ndns), uuid))
+            return false;
+    }
+    return true;
+}
+
 /* One that somebody stopped at after its uuid would refuse another. */
 static int reset_namespace(struct ndctl_region *region, struct ndctl_namespace **ndns, GError **error) {
-    uuid_t uuid;
+    sd_id128_t uuid = uuid_now(*ndns);
 
-    ndctl_namespace_get_uuid(*ndns, uuid);
-    if (!sd_id128_is_null(*(const sd_id128_t *) (const void *) uuid)) {
+    if (!sd_id128_is_null(uuid)) {
+        if (!is_abandoned(*ndns, uuid)) {
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "another tool is setting up %s in %s at the moment",
+                        ndctl_namespace_get_devname(*ndns), ndctl_region_get_devname(region));
+            *ndns = NULL;
+            return -EBUSY;
+        }
         int rc = ndctl_namespace_delete(*ndns);
 
         if (rc < 0)
@@ -89,13 +128,19 @@ static struct ndctl_namespace *allocate_namespace(NdContext *context, struct ndc
         step = "set the size";
         rc = ndctl_namespace_set_size(ndns, want.frames * PMEMD_FRAME_SIZE);
     }
-    if (rc >= 0)
+    sd_id128_t uuid = uuid_now(ndns);
+    bool ours = sd_id128_equal(uuid, want.uuid);
+    if (rc >= 0 && ours)
         return ndns;
 
-    nd_context_error(context, error, rc, "cannot %s of a namespace of %" PRIu64 " bytes in %s", step,
-                     want.frames * PMEMD_FRAME_SIZE, ndctl_region_get_devname(region));
-    /* The seed would keep the uuid, and refuse the next one. */
-    if (ndctl_namespace_delete(ndns) < 0)
+    if (rc >= 0)
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY, "another tool set up %s in %s at the same time",
+                    ndctl_namespace_get_devname(ndns), ndctl_region_get_devname(region));
+    else
+        nd_context_error(context, error, rc, "cannot %s of a namespace of %" PRIu64 " bytes in %s", step,
+                         want.frames * PMEMD_FRAME_SIZE, ndctl_region_get_devname(region));
+    /* The seed would keep the uuid, and refuse the next one. What has another's uuid by now is that tool's. */
+    if ((ours || sd_id128_is_null(uuid)) && size_now(ndns) == 0 && ndctl_namespace_delete(ndns) < 0)
         g_warning("%s: cannot reset a namespace, ignoring", ndctl_region_get_devname(region));
     return NULL;
 }
@@ -175,6 +220,28 @@ static BackendDevice *verify_device(const BackendCreate *req, GError **error) {
 
 /* --- regions with labels ------------------------------------------------------------------------------------------ */
 
+/* Whoever has some of it is named, as the message of the placement cannot. */
+static bool check_free(struct ndctl_region *region, FrameRange target, GError **error) {
+    struct ndctl_namespace *ndns;
+    char text[PMEMD_UUID_STRING_MAX];
+
+    ndctl_namespace_foreach(region, ndns) {
+        if (ndctl_namespace_get_size(ndns) == 0)
+            continue;
+        FrameRange range = nd_namespace_range(ndns);
+        const char *name = ndctl_namespace_get_alt_name(ndns);
+        if (!frame_range_overlaps(range, target))
+            continue;
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                    "%s%s%s%s (%s, mode %s) has frames 0x%" PRIx64 " - 0x%" PRIx64 " of 0x%" PRIx64 " - 0x%" PRIx64,
+                    ndctl_namespace_get_devname(ndns), name && name[0] ? " '" : "", name ? name : "",
+                    name && name[0] ? "'" : "", pmemd_uuid_format(nd_namespace_uuid(ndns), text), nd_facts_mode(ndns),
+                    range.start, range.end, target.start, target.end);
+        return false;
+    }
+    return true;
+}
+
 static GArray *plan_fillers(struct ndctl_region *region, uint64_t step, FrameRange target, GError **error) {
     g_autoptr(GArray) occupied = g_array_new(FALSE, FALSE, sizeof(FrameRange));
     struct ndctl_namespace *ndns;
@@ -220,7 +287,7 @@ static bool make_at(NdContext *context, struct ndctl_region *region, const Backe
         return false;
     FrameRange got = nd_namespace_range(ndns);
     if (!frame_range_equal(got, req->device)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE,
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
                     "the kernel placed %s at frames 0x%" PRIx64 " - 0x%" PRIx64 " instead of 0x%" PRIx64 " - 0x%" PRIx64
                     ": does another tool change %s?",
                     ndctl_namespace_get_devname(ndns), got.start, got.end, req->device.start, req->device.end,
@@ -256,7 +323,8 @@ static bool set_align(NdContext *context, struct ndctl_region *region, uint64_t 
 
 static BackendDevice *create_labelled(NdContext *context, struct ndctl_region *region, const BackendRaw *raw,
                                       const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
-    g_autoptr(GArray) fillers = plan_fillers(region, raw->step, req->device, error);
+    g_autoptr(GArray) fillers =
+        check_free(region, req->device, error) ? plan_fillers(region, raw->step, req->device, error) : NULL;
     g_autoptr(GArray) made = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
     g_autoptr(BackendDevice) device = NULL;
     g_autoptr(GError) undo = NULL;
@@ -376,7 +444,16 @@ static NdContext *look_at_region(const char *id, struct ndctl_region **ret_regio
     return g_steal_pointer(&context);
 }
 
-BackendDevice *nd_create(bool any_persistence, const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
+/* Whether nobody has any of it now. */
+static bool range_is_free(const BackendCreate *req) {
+    struct ndctl_region *region;
+    g_autoptr(NdContext) context = look_at_region(req->raw_id, &region, NULL);
+
+    return context && nd_region_has_labels(region) && check_free(region, req->device, NULL);
+}
+
+static BackendDevice *create_once(bool any_persistence, const BackendCreate *req, BackendOutcome *ret_outcome,
+                                  GError **error) {
     struct ndctl_region *region;
 
     *ret_outcome = BACKEND_UNCHANGED;
@@ -406,4 +483,22 @@ BackendDevice *nd_create(bool any_persistence, const BackendCreate *req, Backend
     }
     return raw->kind == BACKEND_RAW_LABELLED ? create_labelled(context, region, raw, req, ret_outcome, error)
                                              : create_unlabelled(context, region, raw, req, ret_outcome, error);
+}
+
+BackendDevice *nd_create(bool any_persistence, const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
+    for (int attempt = 1;; attempt++) {
+        g_autoptr(GError) local = NULL;
+        BackendDevice *device = create_once(any_persistence, req, ret_outcome, &local);
+
+        if (device)
+            return device;
+        /* What stands where the device was to be may go somewhere else alone, and that is the caller's to decide. */
+        bool disturbed = *ret_outcome == BACKEND_UNCHANGED && g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_BUSY) &&
+                         range_is_free(req);
+        if (!disturbed || attempt == ATTEMPTS) {
+            g_propagate_error(error, g_steal_pointer(&local));
+            return NULL;
+        }
+        g_usleep(PAUSE_USEC);
+    }
 }

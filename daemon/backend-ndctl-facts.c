@@ -314,6 +314,13 @@ static void add_dax_facts(BackendDevice *d, struct ndctl_namespace *ndns, struct
     }
 }
 
+const char *nd_facts_mode(struct ndctl_namespace *ndns) {
+    return ndctl_namespace_get_dax(ndns)   ? "devdax"
+           : ndctl_namespace_get_pfn(ndns) ? "fsdax"
+           : ndctl_namespace_get_btt(ndns) ? "sector"
+                                           : "raw";
+}
+
 BackendDevice *nd_facts_device(struct ndctl_namespace *ndns, const NdBusy *busy) {
     if (ndctl_namespace_get_size(ndns) == 0 || is_free_memory(ndns, busy))
         return NULL;
@@ -327,10 +334,7 @@ BackendDevice *nd_facts_device(struct ndctl_namespace *ndns, const NdBusy *busy)
     d->raw_id = g_strdup(ndctl_region_get_devname(ndctl_namespace_get_region(ndns)));
     d->tag = g_strdup(alt_name ? alt_name : "");
     d->role = backend_tag_parse(d->tag, NULL, NULL);
-    d->mode = g_strdup(ndctl_namespace_get_dax(ndns)   ? "devdax"
-                       : ndctl_namespace_get_pfn(ndns) ? "fsdax"
-                       : ndctl_namespace_get_btt(ndns) ? "sector"
-                                                       : "raw");
+    d->mode = g_strdup(nd_facts_mode(ndns));
     d->device = nd_namespace_range(ndns);
     d->state = BACKEND_DEVICE_PARTIAL;
     if (dev)

@@ -27,6 +27,9 @@ BackendRaw *nd_facts_raw(struct ndctl_region *region, bool any_persistence);
  * the remedy. */
 char *nd_facts_persistence_fault(struct ndctl_region *region);
 
+/* "devdax", "fsdax", "sector" or "raw": as what it was made. */
+const char *nd_facts_mode(struct ndctl_namespace *ndns);
+
 /* NULL: the namespace is no device (it has no size, or is the free memory of a region without labels). */
 BackendDevice *nd_facts_device(struct ndctl_namespace *ndns, const NdBusy *busy);
 

@@ -93,11 +93,13 @@ static void reset_idle(struct ndctl_region *region) {
     ndctl_namespace_foreach(region, ndns) {
         const char *name = ndctl_namespace_get_alt_name(ndns);
 
-        if (ndctl_namespace_get_id(ndns) != 0 || ndctl_namespace_get_size(ndns) != 0)
+        /* Another tool may be about to use it: what has its name is not ours to touch. */
+        if (ndctl_namespace_get_id(ndns) != 0 || ndctl_namespace_get_size(ndns) != 0 ||
+            backend_tag_parse(name, NULL, NULL) == BACKEND_ROLE_NONE)
             continue;
         if (ndctl_namespace_get_raw_mode(ndns) > 0 && ndctl_namespace_set_raw_mode(ndns, 0) < 0)
             g_warning("%s: cannot reset force_raw, ignoring", ndctl_namespace_get_devname(ndns));
-        if (name && name[0] && ndctl_namespace_set_alt_name(ndns, "") < 0)
+        if (ndctl_namespace_set_alt_name(ndns, "") < 0)
             g_warning("%s: cannot reset its name, ignoring", ndctl_namespace_get_devname(ndns));
     }
 }

@@ -192,6 +192,8 @@ void create_data_start(Op *op) {
     uint8_t buf[JF_PAYLOAD_MAX];
 
     if (!manager_decide_data(m, &op->request, &op->plan, &error)) {
+        if (op_look_again(op, error))
+            return;
         /* The second time, the first error may be the better one: it is what really stood in the way. */
         op_finish(op, SD_ID128_NULL, op->asked_error && error->code != PMEMD_ERROR_BUSY ? op->asked_error : error);
         return;

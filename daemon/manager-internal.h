@@ -60,6 +60,7 @@ struct Op {
     GArray *waiters;      /* Waiter: whoever asked, and who joined by request-id */
     uint64_t queued_usec; /* when it came in; 0: no caller waits for it */
     bool retried;
+    bool looked; /* the platform was listed because a refusal could be out of date */
 
     WorkerFunc work_done; /* of the step that the worker has */
 
@@ -234,6 +235,11 @@ void manager_take_listing(Manager *m, const BackendListing *listing);
 /* After op_run_list(): takes what it found; what cannot be read leaves the state as it was. */
 void op_take_listing(Op *op);
 void op_drop_listing(Op *op);
+/*
+ * A refusal for what others occupy may be out of date: they may be gone, and the event not come yet. true: the platform is
+ * listed, once an operation, and the operation started again; false: the refusal stands.
+ */
+bool op_look_again(Op *op, const GError *refusal);
 /* A leftover that only its tag makes ours: deleted without being asked for where all is ours to use alone. */
 bool manager_may_clean(const Manager *m, const BackendDevice *device);
 const BackendDevice *listing_find(const BackendListing *listing, sd_id128_t uuid);

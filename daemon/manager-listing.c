@@ -228,6 +228,24 @@ void op_drop_listing(Op *op) {
     (void) malloc_trim(0);
 }
 
+static void on_looked_again(void *data) {
+    Op *op = data;
+
+    op_take_listing(op);
+    op_drop_listing(op);
+    op->start(op);
+}
+
+bool op_look_again(Op *op, const GError *refusal) {
+    if (op->looked || state_foreigns(op->m->state)->len == 0 ||
+        (!g_error_matches(refusal, PMEMD_ERROR, PMEMD_ERROR_BUSY) &&
+         !g_error_matches(refusal, PMEMD_ERROR, PMEMD_ERROR_NO_SPACE)))
+        return false;
+    op->looked = true;
+    op_work(op, op_run_list, on_looked_again);
+    return true;
+}
+
 static void refresh_done(Op *op) {
     op_drop_listing(op);
     op_finish(op, SD_ID128_NULL, NULL);

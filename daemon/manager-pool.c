@@ -227,6 +227,8 @@ void create_mgmt_start(Op *op) {
     g_autoptr(GError) error = NULL;
 
     if (!manager_decide_mgmt(m, &op->request, &op->plan, &error) || !prepare_superblock(op, &error)) {
+        if (op_look_again(op, error))
+            return;
         op_finish(op, SD_ID128_NULL, error);
         return;
     }

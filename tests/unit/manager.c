@@ -352,6 +352,12 @@ static void test_foreign_made_meanwhile(void) {
     g_assert_cmpint(reply.code, ==, -1);
     g_assert_cmphex(find(host, reply.result)->range.start, ==, OTHER_BASE + 8192);
     g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 2);
+
+    /* What is gone meanwhile, and of which no event came, refuses nothing: it is looked at once more before that. */
+    g_assert_cmpint(g_remove(path), ==, 0);
+    reply = host_ask(host, &mgmt);
+    g_assert_cmpint(reply.code, ==, -1);
+    g_assert_cmpuint(state_foreigns(manager_state(host->manager))->len, ==, 1);
 }
 
 /* A journal whose file was removed takes no more changes: they would be gone at the next start. */
