@@ -10,12 +10,6 @@
 typedef struct ndctl_cmd NdCommand;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NdCommand, ndctl_cmd_unref)
 
-static struct ndctl_dimm *only_dimm(struct ndctl_region *region) {
-    struct ndctl_dimm *dimm = ndctl_region_get_first_dimm(region);
-
-    return dimm && !ndctl_region_get_next_dimm(region, dimm) ? dimm : NULL;
-}
-
 static bool command_is_blank(NdCommand *command, uint64_t size) {
     g_autofree uint8_t *bytes = g_malloc(size);
     ssize_t got = ndctl_cmd_cfg_read_get_data(command, bytes, (unsigned) size, 0);
@@ -44,11 +38,40 @@ NdLabelsState nd_labels_state(struct ndctl_region *region) {
     ndctl_dimm_foreach_in_region(region, dimm) {
         if (!ndctl_dimm_is_cmd_supported(dimm, ND_CMD_GET_CONFIG_DATA))
             continue;
-        if (!only_dimm(region) || !ndctl_dimm_is_cmd_supported(dimm, ND_CMD_SET_CONFIG_DATA) || !index_is_blank(dimm))
+        if (!ndctl_dimm_is_cmd_supported(dimm, ND_CMD_SET_CONFIG_DATA) || !index_is_blank(dimm))
             return ND_LABELS_BROKEN;
         state = ND_LABELS_BLANK;
     }
     return state;
+}
+
+/* Whether the kernel took what is in the DIMM's label area for labels when it started the DIMM. */
+static bool has_labels(struct ndctl_dimm *dimm) {
+    g_autofree char *flags = nd_sysfs_read("bus/nd/devices/%s/flags", ndctl_dimm_get_devname(dimm));
+    g_auto(GStrv) words = g_strsplit(flags ? flags : "", " ", -1);
+
+    return g_strv_contains((const char *const *) words, "label");
+}
+
+char *nd_labels_set_fault(struct ndctl_region *region) {
+    struct ndctl_dimm *dimm, *without = NULL;
+    bool any = false;
+
+    ndctl_dimm_foreach_in_region(region, dimm) {
+        if (has_labels(dimm))
+            any = true;
+        else
+            without = dimm;
+    }
+    /* Kernels before 5.12 say it of none. */
+    if (!any || !without)
+        return NULL;
+    const char *name = ndctl_dimm_get_devname(without);
+    return g_strdup_printf(
+        "%s has no labels that can be used, while other DIMMs of the set have: look at it with `ndctl "
+        "read-labels %s`, repair it or, if nothing in it is needed, give it new ones with `ndctl "
+        "init-labels -f %s` while the region is disabled",
+        name, name, name);
 }
 
 static bool whole_area_is_blank(struct ndctl_dimm *dimm) {
@@ -58,61 +81,85 @@ static bool whole_area_is_blank(struct ndctl_dimm *dimm) {
     return size > 0 && command_is_blank(command, (uint64_t) size);
 }
 
-/* Another region on the same DIMM would be cut off under its users. */
-static bool check_alone(NdContext *context, struct ndctl_region *region, struct ndctl_dimm *dimm, GError **error) {
+/* Another region on the same DIMM would be cut off under its users; one that is disabled has none. */
+static bool check_alone(struct ndctl_region *region, struct ndctl_dimm *dimm, GError **error) {
     struct ndctl_region *other;
 
     ndctl_region_foreach(ndctl_region_get_bus(region), other) {
         struct ndctl_dimm *d;
 
-        if (other == region)
+        if (other == region || !ndctl_region_is_enabled(other))
             continue;
         ndctl_dimm_foreach_in_region(other, d)
             if (d == dimm) {
                 g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
-                            "%s backs %s as well as %s: initialise its labels with ndctl while nothing uses either",
+                            "%s backs %s as well as %s: initialise its labels with ndctl while nothing uses either, or "
+                            "disable %s before",
                             ndctl_dimm_get_devname(dimm), ndctl_region_get_devname(other),
-                            ndctl_region_get_devname(region));
+                            ndctl_region_get_devname(region), ndctl_region_get_devname(other));
                 return false;
             }
     }
     return true;
 }
 
-bool nd_labels_init(NdContext *context, struct ndctl_region *region, GError **error) {
-    struct ndctl_dimm *dimm = only_dimm(region);
-    const char *name = ndctl_region_get_devname(region);
+/* All of them, before any is written to. */
+static bool check_dimms(struct ndctl_region *region, GError **error) {
+    bool blank = nd_labels_state(region) == ND_LABELS_BLANK;
+    struct ndctl_dimm *dimm;
 
-    if (nd_labels_state(region) != ND_LABELS_BLANK || !whole_area_is_blank(dimm)) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
-                    "the label area of %s is not blank: look at it with `ndctl read-labels`, and clear it with `ndctl "
-                    "zero-labels` "
-                    "only if nothing in it is needed",
-                    name);
+    ndctl_dimm_foreach_in_region(region, dimm) {
+        blank = blank && whole_area_is_blank(dimm);
+        if (!blank) {
+            const char *name = ndctl_dimm_get_devname(dimm);
+
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_SUPPORTED,
+                        "the label area of %s (%s) is not blank: look at it with `ndctl read-labels %s`, and clear it "
+                        "with `ndctl zero-labels %s` only if nothing in it is needed",
+                        name, ndctl_region_get_devname(region), name, name);
+            return false;
+        }
+        if (!check_alone(region, dimm, error))
+            return false;
+    }
+    return true;
+}
+
+/* Its region is disabled. */
+static bool init_dimm(NdContext *context, struct ndctl_dimm *dimm, GError **error) {
+    const char *name = ndctl_dimm_get_devname(dimm);
+    g_autoptr(NdCommand) index = ndctl_dimm_read_label_index(dimm);
+    int rc = index ? ndctl_dimm_init_labels(dimm, NDCTL_NS_VERSION_1_2) : -EIO;
+
+    if (rc < 0) {
+        nd_context_error(context, error, rc, "cannot write labels to %s", name);
         return false;
     }
-    if (!check_alone(context, region, dimm, error))
-        return false;
+    rc = ndctl_dimm_disable(dimm);
+    if (rc >= 0)
+        rc = ndctl_dimm_enable(dimm);
+    if (rc < 0)
+        nd_context_error(context, error, rc, "cannot restart %s with its new labels", name);
+    return rc >= 0;
+}
 
+bool nd_labels_init(NdContext *context, struct ndctl_region *region, GError **error) {
+    const char *name = ndctl_region_get_devname(region);
+    struct ndctl_dimm *dimm;
+    bool done = true;
+
+    if (!check_dimms(region, error))
+        return false;
     int rc = ndctl_region_disable_preserve(region);
     if (rc < 0) {
         nd_context_error(context, error, rc, "cannot disable %s to initialise its labels", name);
         return false;
     }
-
     /* Whatever fails from here on: the region must not stay disabled. */
-    g_autoptr(NdCommand) index = ndctl_dimm_read_label_index(dimm);
-    int written = index ? ndctl_dimm_init_labels(dimm, NDCTL_NS_VERSION_1_2) : -EIO;
-    int cycled = written >= 0 ? ndctl_dimm_disable(dimm) : 0;
-    if (written >= 0 && cycled >= 0)
-        cycled = ndctl_dimm_enable(dimm);
+    ndctl_dimm_foreach_in_region(region, dimm)
+        done = done && init_dimm(context, dimm, error);
     rc = ndctl_region_enable(region);
-
-    if (written < 0)
-        nd_context_error(context, error, written, "cannot write labels to %s", ndctl_dimm_get_devname(dimm));
-    else if (cycled < 0)
-        nd_context_error(context, error, cycled, "cannot restart %s with its new labels", ndctl_dimm_get_devname(dimm));
-    else if (rc < 0)
+    if (done && rc < 0)
         nd_context_error(context, error, rc, "cannot enable %s with its new labels", name);
-    return written >= 0 && cycled >= 0 && rc >= 0;
+    return done && rc >= 0;
 }
