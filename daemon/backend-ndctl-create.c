@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend-ndctl-create.h"
 
+#include "daemon/backend-ndctl-align.h"
 #include "daemon/backend-ndctl-context.h"
 #include "daemon/backend-ndctl-facts.h"
 #include "daemon/backend-ndctl-labels.h"
@@ -309,18 +310,6 @@ static bool check_slots(const BackendRaw *raw, guint n_fillers, GError **error) 
     return false;
 }
 
-/* The kernel forgets the align at every boot. It stays at the finest step: with a larger one, namespaces that are not
- * aligned to it would make the free size read 0 for everybody. */
-static bool set_align(NdContext *context, struct ndctl_region *region, uint64_t step, GError **error) {
-    if (ndctl_region_get_align(region) == step)
-        return true;
-    int rc = ndctl_region_set_align(region, step);
-    if (rc < 0)
-        nd_context_error(context, error, rc, "cannot set the align of %s to %" PRIu64 " bytes",
-                         ndctl_region_get_devname(region), step);
-    return rc >= 0;
-}
-
 static BackendDevice *create_labelled(NdContext *context, struct ndctl_region *region, const BackendRaw *raw,
                                       const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
     g_autoptr(GArray) fillers =
@@ -329,7 +318,7 @@ static BackendDevice *create_labelled(NdContext *context, struct ndctl_region *r
     g_autoptr(BackendDevice) device = NULL;
     g_autoptr(GError) undo = NULL;
 
-    if (!fillers || !check_slots(raw, fillers->len, error) || !set_align(context, region, raw->step, error)) {
+    if (!fillers || !check_slots(raw, fillers->len, error) || !nd_align_set(context, region, raw->step, error)) {
         *ret_outcome = BACKEND_UNCHANGED;
         return NULL;
     }

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend-ndctl.h"
 
+#include "daemon/backend-ndctl-align.h"
 #include "daemon/backend-ndctl-clear.h"
 #include "daemon/backend-ndctl-content.h"
 #include "daemon/backend-ndctl-context.h"
@@ -35,7 +36,11 @@ void backend_ndctl_allow_unknown_persistence(Backend *b, bool allow) {
 }
 
 static BackendListing *ndctl_backend_list(Backend *b, GError **error) {
-    return nd_facts_list(any_persistence(b), error);
+    BackendListing *listing = nd_facts_list(any_persistence(b), error);
+
+    if (listing)
+        nd_align_keep(listing);
+    return listing;
 }
 
 static BackendDevice *ndctl_backend_create(Backend *b, const BackendCreate *req, BackendOutcome *ret_outcome,
