@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # SPDX-FileCopyrightText: The pmemd authors
-"""Makes the manual page org.pmemd1(5) from proto/org.pmemd1.xml and proto/error.[ch], and their comments.
+"""Makes the manual page org.pmemd1(5) from proto/org.pmemd1.xml, proto/org.pmemd1.Libvirt.xml and proto/error.[ch], and their comments.
 
 usage: make-api-page.py PROTO > docs/man/org.pmemd1.5
 
@@ -118,10 +118,13 @@ def errors_page(header, table):
     return out
 
 
-def page(xml, error_h, error_c):
+def parse(xml):
+    return ElementTree.fromstring(xml, ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True)))
+
+
+def page(xml, libvirt_xml, error_h, error_c):
     prolog = [text_of(c) for c in re.findall(r"<!--(.*?)-->", xml.split("<node>", 1)[0], re.S)]
     introduction = re.search(r"<!--((?:(?!-->).)*)-->\s*<node>", xml, re.S)
-    root = ElementTree.fromstring(xml, ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True)))
     out = [HEAD.rstrip("\n"), ".SH DESCRIPTION"]
     assert text_of(introduction[1]) == prolog[-1]
     for number, paragraph in enumerate(re.split(r"\n\s*\n", introduction[1].strip())):
@@ -130,7 +133,7 @@ def page(xml, error_h, error_c):
             "value, o an object path, d a floating\\-point number, a{sv} a dictionary of options. An option that a method does not know is",
             "refused."]
     comment = None
-    for child in root:
+    for child in [*parse(xml), *parse(libvirt_xml)]:
         if child.tag is ElementTree.Comment:
             comment = text_of(child.text)
             continue
@@ -147,4 +150,4 @@ def read(name):
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(read("org.pmemd1.xml"), read("error.h"), read("error.c")))
+    sys.stdout.write(page(read("org.pmemd1.xml"), read("org.pmemd1.Libvirt.xml"), read("error.h"), read("error.c")))

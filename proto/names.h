@@ -13,3 +13,8 @@
 #define PMEMD_IFACE_MANAGER "org.pmemd1.Manager"
 #define PMEMD_IFACE_REGION "org.pmemd1.Region"
 #define PMEMD_IFACE_JOB "org.pmemd1.Job"
+
+/* Of pmemd-libvirt, the bridge to libvirt. */
+#define PMEMD_LIBVIRT_BUS_NAME "org.pmemd1.Libvirt"
+#define PMEMD_LIBVIRT_PATH "/org/pmemd1/Libvirt"
+#define PMEMD_LIBVIRT_IFACE "org.pmemd1.Libvirt1"

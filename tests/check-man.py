@@ -48,7 +48,7 @@ def check_api_page(root, _):
                           capture_output=True, text=True, check=True).stdout
     assert made == read(root, "docs/man/org.pmemd1.5"), "make it anew: docs/make-api-page.py proto > docs/man/org.pmemd1.5"
     text = text_of(root, "org.pmemd1.5")
-    members = re.findall(r'<(?:method|signal|property) name="(\w+)"', read(root, "proto/org.pmemd1.xml"))
+    members = re.findall(r'<(?:method|signal|property) name="(\w+)"', read(root, "proto/org.pmemd1.xml") + read(root, "proto/org.pmemd1.Libvirt.xml"))
     missing = [m for m in members if not re.search(rf"^ +{m} \(", text, re.M)]
     assert members and not missing, missing
 
