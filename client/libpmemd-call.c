@@ -34,12 +34,12 @@ static bool error_is(const sd_bus_error *e, const char *const *names) {
     return false;
 }
 
-static char *start_command(const PmemdClient *client) {
+static char *start_command(const PmemdClient *client, const char *program) {
     if (client->remote)
-        return g_strdup_printf("systemctl -H %s start pmemd", client->address);
+        return g_strdup_printf("systemctl -H %s start %s", client->address, program);
     if (strcmp(client->address, "system") == 0)
-        return g_strdup("systemctl start pmemd");
-    return g_strdup_printf("pmemd --bus=%s", client->address);
+        return g_strdup_printf("systemctl start %s", program);
+    return g_strdup_printf("%s --bus=%s", program, client->address);
 }
 
 /* Turns what a call left into a GError. The daemon's own words are passed on as they are. */
@@ -56,16 +56,17 @@ static void set_call_error(const PmemdClient *client, const PmemdReply *reply, c
     if (code >= 0)
         g_set_error_literal(error, PMEMD_ERROR, code, text);
     else if (error_is(e, absent) || (e->name && g_str_has_prefix(e->name, "org.freedesktop.DBus.Error.Spawn."))) {
-        g_autofree char *command = start_command(client);
+        g_autofree char *command = start_command(client, reply->program);
         g_set_error(error, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_UNREACHABLE,
-                    "pmemd is not running on %s: start it with '%s'", where, command);
+                    "%s is not running on %s: start it with '%s'", reply->program, where, command);
     } else if (error_is(e, lost) || errnum == ECONNRESET || errnum == ENOTCONN || errnum == EPIPE)
         g_set_error(error, PMEMD_CLIENT_ERROR, PMEMD_CLIENT_ERROR_LOST,
-                    "pmemd on %s went away during %s: it may have been done or not", where, reply->member);
+                    "%s on %s went away during %s: it may have been done or not", reply->program, where, reply->member);
     else if (error_is(e, denied))
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NOT_AUTHORIZED, "%s does not let you call %s: %s", where,
                     reply->member, text);
-    else if (sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_OBJECT) && strcmp(reply->path, PMEMD_ROOT_PATH) != 0)
+    else if (sd_bus_error_has_name(e, SD_BUS_ERROR_UNKNOWN_OBJECT) &&
+             g_str_has_prefix(reply->path, PMEMD_ROOT_PATH "/") && strcmp(reply->name, PMEMD_BUS_NAME) == 0)
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_REGION, "pmemd has no object %s", reply->path);
     else if (sd_bus_error_has_name(e, SD_BUS_ERROR_LIMITS_EXCEEDED))
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_LIMITS_EXCEEDED, "%s refused %s: %s", where, reply->member, text);
@@ -82,12 +83,14 @@ bool pmemd_reply_is_list(const PmemdReply *reply) {
 
 bool pmemd_reply_is_array(const PmemdReply *reply) {
     return pmemd_reply_is_list(reply) || reply->kind == REPLY_METRICS || reply->kind == REPLY_LOCATION_LIST ||
-           reply->kind == REPLY_DIMM_LIST || reply->kind == REPLY_LOST_LIST;
+           reply->kind == REPLY_DIMM_LIST || reply->kind == REPLY_LOST_LIST || reply->kind == REPLY_LIBVIRT_LIST;
 }
 
 void pmemd_reply_init(PmemdReply *reply, const PmemdCallSpec *spec) {
     *reply = (PmemdReply){
         .kind = spec->kind,
+        .program = spec->program ? spec->program : "pmemd",
+        .name = spec->name ? spec->name : PMEMD_BUS_NAME,
         .interface = spec->interface,
         .member = spec->member,
         .path = g_strdup(spec->path),
@@ -144,8 +147,8 @@ static sd_bus_message *make_message(PmemdClient *client, const PmemdReply *reply
                     "%s does not pass file descriptors on to this program: call %s on that host", where, reply->member);
         return NULL;
     }
-    int r = sd_bus_message_new_method_call(client->bus, &call, PMEMD_BUS_NAME, reply->path, reply->interface,
-                                           reply->member);
+    int r =
+        sd_bus_message_new_method_call(client->bus, &call, reply->name, reply->path, reply->interface, reply->member);
     if (r >= 0 && client->interactive)
         r = sd_bus_message_set_allow_interactive_authorization(call, true);
     if (r >= 0 && pmemd_reply_is_list(reply))

@@ -78,6 +78,7 @@ typedef enum {
     REPLY_DIMM_LIST,
     REPLY_LOST_LIST,
     REPLY_REPAIR,
+    REPLY_LIBVIRT_LIST,
 } ReplyKind;
 
 /* Appends the arguments; negative errno. */
@@ -86,7 +87,9 @@ typedef int (*PmemdFillFunc)(sd_bus_message *message, const void *arguments);
 /* What is called. fill is not used for lists, may be NULL: no arguments. */
 typedef struct {
     const char *path, *interface;
-    const char *member; /* static */
+    const char *program; /* static; that is asked, and has the bus name of its own; NULL: pmemd */
+    const char *name;    /* static; the bus name of program */
+    const char *member;  /* static */
     ReplyKind kind;
     PmemdFillFunc fill;
     const void *arguments;
@@ -98,9 +101,10 @@ typedef struct {
 
 struct PmemdReply {
     ReplyKind kind;
-    const char *interface; /* static */
-    const char *member;    /* static */
-    char *path;            /* the object called; of REPLY_PATH the result */
+    const char *program, *name; /* static: who is asked */
+    const char *interface;      /* static */
+    const char *member;         /* static */
+    char *path;                 /* the object called; of REPLY_PATH the result */
     GError *error;
     uint32_t count;
     void *result;     /* a struct, or a GPtrArray of structs; NULL: none, or taken */
@@ -185,6 +189,11 @@ int pmemd_attachment_read(PmemdReply *reply, sd_bus_message *message);
 
 /* Of PmemdRepair, by name. */
 extern const Field pmemd_repair_fields[];
+
+/* --- libpmemd-libvirt.c --- */
+
+/* Of PmemdLibvirtPool, by name. */
+extern const Field pmemd_libvirt_pool_fields[];
 
 /* --- libpmemd-methods.c --- */
 

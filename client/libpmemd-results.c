@@ -267,6 +267,7 @@ static const Layout *layout_of(ReplyKind kind) {
         [REPLY_STATUS] = STRUCT_LAYOUT(status_fields, PmemdStatus, pmemd_status_free),
         [REPLY_REPAIR] = STRUCT_LAYOUT(pmemd_repair_fields, PmemdRepair, pmemd_repair_free),
         [REPLY_PLAN] = STRUCT_LAYOUT(plan_fields, PmemdPlan, pmemd_plan_free),
+        [REPLY_LIBVIRT_LIST] = STRUCT_LAYOUT(pmemd_libvirt_pool_fields, PmemdLibvirtPool, pmemd_libvirt_pool_free),
         [REPLY_METRICS] = { NULL },
         [REPLY_LOCATION] = { NULL, 0, 0, 0, (GDestroyNotify) pmemd_location_free },
         [REPLY_LOCATION_LIST] = { NULL },
@@ -561,6 +562,23 @@ static int read_locations(PmemdReply *reply, sd_bus_message *message) {
     return r > 0 ? sd_bus_message_exit_container(message) : r < 0 ? r : -E2BIG;
 }
 
+/* An a{sv} each. 0 or negative errno; what does not fit sets error and gives 0. */
+static int read_dictionaries(PmemdReply *reply, sd_bus_message *message, const Layout *layout, GError **error) {
+    GPtrArray *entries = g_ptr_array_new_with_free_func(layout->free_func);
+    int r;
+
+    reply->result = entries;
+    r = sd_bus_message_enter_container(message, 'a', "a{sv}");
+    if (r <= 0)
+        return r < 0 ? r : -ENODATA;
+    while ((r = sd_bus_message_at_end(message, false)) == 0) {
+        g_ptr_array_add(entries, g_malloc0(layout->size));
+        if (!pmemd_fields_read(message, reply->member, layout->fields, entries->pdata[entries->len - 1], error))
+            return 0;
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
 /* --- replies --- */
 
 /* Where a region came from is no property of it. */
@@ -579,6 +597,14 @@ bool pmemd_reply_read(PmemdReply *reply, sd_bus_message *message, GError **error
     if (reply->kind == REPLY_DIMM_LIST || reply->kind == REPLY_LOST_LIST) {
         reply->result = g_ptr_array_new_with_free_func(layout->free_func);
         r = read_entries(message, layout, reply->result);
+    } else if (reply->kind == REPLY_LIBVIRT_LIST) {
+        GError *cause = NULL;
+
+        r = read_dictionaries(reply, message, layout, &cause);
+        if (cause) {
+            g_propagate_error(error, cause);
+            return false;
+        }
     } else if (pmemd_reply_is_list(reply))
         r = read_page(reply, message, layout);
     else if (reply->kind == REPLY_METRICS)

@@ -271,6 +271,16 @@ typedef struct PmemdLease {
     uint64_t guest_frame; /* first frame of the guest's that shows it; PMEMD_FRAME_UNKNOWN */
 } PmemdLease;
 
+/* A pool as pmemd-libvirt has it. */
+typedef struct PmemdLibvirtPool {
+    char *name, *uuid; /* of the management region */
+    char *directory;   /* where libvirt finds the volumes; "": not enabled */
+    char *libvirt;     /* "active", "inactive", "absent", "unreachable" */
+    char *problem;     /* and what to do about it; "": none */
+    bool enabled;      /* to be offered to libvirt */
+    bool mounted;      /* the directory */
+} PmemdLibvirtPool;
+
 /* A data region in the hands of its holder. */
 typedef struct PmemdAttachment {
     char *path;     /* of the device, by uuid where there is such a link: for who opens it by itself, as QEMU does */
@@ -380,6 +390,7 @@ void pmemd_metric_free(PmemdMetric *metric);
 void pmemd_repair_free(PmemdRepair *repair);
 void pmemd_location_free(PmemdLocation *location);
 void pmemd_lease_free(PmemdLease *lease);
+void pmemd_libvirt_pool_free(PmemdLibvirtPool *pool);
 void pmemd_dimm_free(PmemdDimm *dimm);
 void pmemd_lost_free(PmemdLost *lost);
 void pmemd_attachment_free(PmemdAttachment *attachment); /* the descriptor is not part of it */
@@ -391,6 +402,7 @@ void pmemd_foreign_list_free(PmemdForeign **list);
 void pmemd_metric_list_free(PmemdMetric **list);
 void pmemd_location_list_free(PmemdLocation **list);
 void pmemd_lease_list_free(PmemdLease **list);
+void pmemd_libvirt_pool_list_free(PmemdLibvirtPool **list);
 void pmemd_dimm_list_free(PmemdDimm **list);
 void pmemd_lost_list_free(PmemdLost **list);
 
@@ -411,6 +423,7 @@ int pmemd_reply_take_metric_list(PmemdReply *reply, PmemdMetric ***ret_list, siz
 int pmemd_reply_take_location(PmemdReply *reply, PmemdLocation **ret_location);
 int pmemd_reply_take_location_list(PmemdReply *reply, PmemdLocation ***ret_list, size_t *ret_n);
 int pmemd_reply_take_lease_list(PmemdReply *reply, PmemdLease ***ret_list, size_t *ret_n);
+int pmemd_reply_take_libvirt_pool_list(PmemdReply *reply, PmemdLibvirtPool ***ret_list, size_t *ret_n);
 int pmemd_reply_take_dimm_list(PmemdReply *reply, PmemdDimm ***ret_list, size_t *ret_n);
 int pmemd_reply_take_lost_list(PmemdReply *reply, PmemdLost ***ret_list, size_t *ret_n);
 /* Both may be NULL. A descriptor that nobody takes is closed with the reply. */
@@ -434,6 +447,18 @@ int pmemd_client_list_foreign_async(PmemdClient *client, PmemdReplyFunc func, vo
 /* Of data regions that are lent, in the order of their start frames. Free: pmemd_lease_list_free. */
 int pmemd_client_list_leases(PmemdClient *client, PmemdLease ***ret_list, size_t *ret_n);
 int pmemd_client_list_leases_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* --- libvirt: asks pmemd-libvirt, which is another program; Unreachable: that one does not run --- */
+
+/* All pools, and those that are enabled and gone, by name. Free: pmemd_libvirt_pool_list_free. */
+int pmemd_client_list_libvirt_pools(PmemdClient *client, PmemdLibvirtPool ***ret_list, size_t *ret_n);
+int pmemd_client_list_libvirt_pools_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
+
+/* Offers a pool, by name or uuid, to libvirt from now on, or takes it away. Again is fine. Errors: NoSuchMgmt,
+ * Exists (libvirt has another pool of its name), Hardware. */
+int pmemd_client_offer_libvirt_pool(PmemdClient *client, const char *pool, bool enable);
+int pmemd_client_offer_libvirt_pool_async(PmemdClient *client, const char *pool, bool enable, PmemdReplyFunc func,
+                                          void *data, PmemdCall **ret_call);
 
 /* kind: "raw", "mgmt", "data", "foreign". Errors: InvalidArgument. */
 int pmemd_client_count(PmemdClient *client, const char *kind, uint32_t *ret_count);

@@ -146,3 +146,12 @@ GPtrArray *ctl_list_leases(Ctl *ctl, GError **error) {
         return NULL;
     return array_from((void **) list, n, (GDestroyNotify) pmemd_lease_free);
 }
+
+GPtrArray *ctl_list_libvirt_pools(Ctl *ctl, GError **error) {
+    PmemdLibvirtPool **list = NULL;
+    size_t n = 0;
+
+    if (!ctl_check(ctl, pmemd_client_list_libvirt_pools(ctl->client, &list, &n), error))
+        return NULL;
+    return array_from((void **) list, n, (GDestroyNotify) pmemd_libvirt_pool_free);
+}

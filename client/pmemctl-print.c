@@ -311,6 +311,20 @@ const Column *columns_lease(void) {
     return columns;
 }
 
+const Column *columns_libvirt_pool(void) {
+    static const Column columns[] = {
+        { "name", "NAME", COLUMN_TEXT, offsetof(PmemdLibvirtPool, name), true },
+        { "uuid", "UUID", COLUMN_TEXT, offsetof(PmemdLibvirtPool, uuid), false },
+        { "enabled", "ENABLED", COLUMN_BOOL, offsetof(PmemdLibvirtPool, enabled), true },
+        { "libvirt", "LIBVIRT", COLUMN_TEXT, offsetof(PmemdLibvirtPool, libvirt), true },
+        { "directory", "DIRECTORY", COLUMN_TEXT, offsetof(PmemdLibvirtPool, directory), true },
+        { "mounted", "MOUNTED", COLUMN_BOOL, offsetof(PmemdLibvirtPool, mounted), false },
+        { "problem", "PROBLEM", COLUMN_TEXT, offsetof(PmemdLibvirtPool, problem), true },
+        { NULL },
+    };
+    return columns;
+}
+
 const Column *columns_attachment(void) {
     static const Column columns[] = {
         { "device_path", "Device", COLUMN_TEXT, offsetof(PmemdAttachment, path), true },

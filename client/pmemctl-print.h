@@ -49,6 +49,7 @@ const Column *columns_lost(void);
 const Column *columns_plan(bool data); /* with the columns that only data regions have, or without */
 const Column *columns_status(void);
 const Column *columns_lease(void);
+const Column *columns_libvirt_pool(void);
 const Column *columns_attachment(void);
 
 /* Those of the columns whose keys are given, in the order of the keys; keys NULL: those that tables usually have. Free:

@@ -80,6 +80,11 @@ static const Verb verbs[] = {
       1, 1, OPTION_OWNER | OPTION_FORCE, false, true, verb_detach, true },
     { "leases", "", "List who holds which data region", "", 0, 0, OPTION_COLUMNS | OPTION_NO_LEGEND, false, false,
       verb_leases },
+    { "pool", "list|enable|disable [POOL]", "Choose which pools libvirt has",
+      "enable has libvirt define and start a pool of type dir, whose name, uuid and volumes are those of the pool, now "
+      "and after each start of the host; disable takes it away from libvirt, and no volume with it. list shows the "
+      "pools, and what is wrong. Asks pmemd-libvirt.",
+      1, 2, OPTION_COLUMNS | OPTION_NO_LEGEND, false, false, verb_pool, true },
     { "domain-xml", "REGION", "Print a data region as libvirt's element of an NVDIMM",
       "<memory model='nvdimm'>, to be put into <devices> of a domain that has <maxMemory> and a NUMA cell. With "
       "--attach "

@@ -162,6 +162,7 @@ GPtrArray *ctl_list_foreign(Ctl *ctl, GError **error);
  * Free: g_ptr_array_unref. */
 GPtrArray *ctl_list_cookies(Ctl *ctl, const GPtrArray *raws, GError **error);
 GPtrArray *ctl_list_leases(Ctl *ctl, GError **error);
+GPtrArray *ctl_list_libvirt_pools(Ctl *ctl, GError **error);
 
 /* --- pmemctl-lease.c --- */
 
@@ -200,6 +201,7 @@ bool verb_forget(Ctl *ctl, GError **error);
 bool verb_journal(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
+bool verb_pool(Ctl *ctl, GError **error);
 bool verb_metrics(Ctl *ctl, GError **error);
 bool verb_list_cmds(Ctl *ctl, GError **error);
 bool verb_help(Ctl *ctl, GError **error);

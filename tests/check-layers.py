@@ -93,6 +93,7 @@ PARTS = {
     "client/libpmemd-events": "client/libpmemd",
     "client/libpmemd-health": "client/libpmemd",
     "client/libpmemd-leases": "client/libpmemd",
+    "client/libpmemd-libvirt": "client/libpmemd",
     "client/libpmemd-methods": "client/libpmemd",
     "client/libpmemd-private": "client/libpmemd",
     "client/libpmemd-repair": "client/libpmemd",

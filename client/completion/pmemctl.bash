@@ -63,6 +63,7 @@ _pmemctl_values() {
         [[ $verb != locate ]] || keys="address frame kind part offset uuid name state owner_uid owner lease_owner lease_uid lease_user guest_frame path
             pool extent_of device mode foreign_kind raw node"
         [[ $verb != leases ]] || keys="uuid name pool owner uid user since_usec until confirmed guest_frame"
+        [[ $verb != pool ]] || keys="name uuid enabled libvirt directory mounted problem"
         # Each key after a comma, with all that stands before it.
         before=${2%"${2##*,}"}
         printf -- "$before%s\n" $keys
@@ -82,6 +83,8 @@ _pmemctl_arguments() {
         _pmemctl_data
         ;;
     export:0) _pmemctl_ask --mgmt --columns=uuid,name ;;
+    pool:0) echo list enable disable ;;
+    pool:1) _pmemctl_ask --mgmt --columns=uuid,name ;;
     journal:0) echo check show repair ;;
     journal:1) _pmemctl_ask --mgmt --columns=uuid,name; compgen -f -- "$current" ;;
     adopt:0) _pmemctl_ask --foreign --columns=name; _pmemctl_ask --mgmt --columns=name ;;

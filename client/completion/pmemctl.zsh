@@ -73,6 +73,10 @@ _pmemctl_values() {
             compadd -S '' -- uuid name pool owner uid user since_usec until confirmed guest_frame
             return
         fi
+        if [[ $verb == pool ]]; then
+            compadd -S '' -- name uuid enabled libvirt directory mounted problem
+            return
+        fi
         if [[ $verb == import ]]; then
             compadd -S '' -- kind pool name uuid start_frame end_frame bytes result now_start_frame now_end_frame now_uuid \
                 owner note
@@ -96,6 +100,8 @@ _pmemctl_arguments() {
         compadd -- ${(f)"$(_pmemctl_ask --raw --columns=id)"} ${(f)"$(_pmemctl_data)"}
         ;;
     export:0) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
+    pool:0) compadd -- list enable disable ;;
+    pool:1) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
     journal:0) compadd -- check show repair ;;
     journal:1) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"}; _files ;;
     adopt:0) compadd -- ${(f)"$(_pmemctl_ask --foreign --columns=name)"} ${(f)"$(_pmemctl_ask --mgmt --columns=name)"} ;;

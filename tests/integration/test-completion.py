@@ -133,6 +133,13 @@ class Both:
         self.assertEqual(keys, set(self.complete("pmemctl locate 0 --columns ")))
         self.check("pmemctl locate --fr", "--frames")
 
+    def test_pool(self):
+        self.check("pmemctl pool ", "disable", "enable", "list")
+        self.check("pmemctl pool enable ", "pool0", self.lists["mgmt"][0]["uuid"])
+        with open(os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json"), encoding="utf-8") as file:
+            keys = set(json.load(file)["definitions"]["libvirt-pool"]["required"])
+        self.assertEqual(keys, set(self.complete("pmemctl pool list --columns ")))
+
     def test_export(self):
         pool = self.lists["mgmt"][0]["uuid"]
         self.check("pmemctl export ", "pool0", pool)

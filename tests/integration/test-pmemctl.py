@@ -21,7 +21,7 @@ import harness
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
-         "set-owner", "attach", "detach", "leases", "domain-xml", "qemu-args", "locate", "dimms", "clear-bad-frames", "export",
+         "set-owner", "attach", "detach", "leases", "pool", "domain-xml", "qemu-args", "locate", "dimms", "clear-bad-frames", "export",
          "import", "export-data", "import-data", "adopt", "forget", "journal",
          "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
@@ -565,6 +565,12 @@ class Absent(Case):
             self.assertEqual(message, f"pmemd is not running on the bus at {self.host.bus.address}: start it with "
                                       f"'pmemd --bus={self.host.bus.address}'")
 
+    def test_no_bridge(self):
+        for arguments in ("pool", "list"), ("pool", "enable", "x"), ("pool", "disable", "x"):
+            message = self.refused("org.pmemd1.Client.Unreachable", *arguments)
+            self.assertEqual(message, f"pmemd-libvirt is not running on the bus at {self.host.bus.address}: start it with "
+                                      f"'pmemd-libvirt --bus={self.host.bus.address}'")
+
     def test_no_bus(self):
         for address in "unix:path=/nonexistent", "unix:", "tcp:x":
             result = harness.run_ctl(address, "list")
@@ -606,6 +612,11 @@ class Absent(Case):
         usage("list", "--no-legend", "--format=xen-ndctl")
         usage("list", "--host=other", "--bus=system")
         usage("locate")
+        usage("pool")
+        usage("pool", "show")
+        usage("pool", "enable")
+        usage("pool", "list", "x")
+        usage("pool", "list", "--columns=nothing")
         usage("locate", "0x1000", "--columns=nothing")
         usage("locate", "0x1000", "--format=xen-ndctl")
         usage("locate", "--frames", "0xffffffffffffffff")
