@@ -2,10 +2,9 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "proto/nvdimm.h"
 
-#define BY_UUID "/dev/pmemd/by-uuid/"
-
 char *pmemd_nvdimm_path(const char *device_path, const char *device_uuid) {
-    return g_str_has_prefix(device_path, "/dev/dax") ? g_strconcat(BY_UUID, device_uuid, NULL) : g_strdup(device_path);
+    return g_str_has_prefix(device_path, "/dev/dax") ? g_strconcat(PMEMD_NVDIMM_LINKS, device_uuid, NULL)
+                                                     : g_strdup(device_path);
 }
 
 uint64_t pmemd_nvdimm_label_bytes(uint64_t bytes) {

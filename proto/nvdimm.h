@@ -15,6 +15,8 @@
 #define PMEMD_NVDIMM_UNIT UINT64_C(1024)
 /* The least that QEMU and libvirt take for labels. */
 #define PMEMD_NVDIMM_MIN_LABEL (UINT64_C(128) << 10)
+/* Where udev makes links to devices, by the uuids of their namespaces. */
+#define PMEMD_NVDIMM_LINKS "/dev/pmemd/by-uuid/"
 
 /* What a guest is given: by uuid where device_path is a device, whose number is another one tomorrow. device_uuid: of the
  * namespace's label, by which udev makes the link. The caller's. */
