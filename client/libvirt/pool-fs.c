@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * One FUSE session and one thread a pool. No handler waits for anything, so one thread is enough; what needs pmemd is queued for the
+ * loop, which answers it.
+ */
+#define FUSE_USE_VERSION 35
+
+#include "client/libvirt/pool-fs.h"
+
+#include "client/libvirt/log.h"
+#include "client/libvirt/pool-files.h"
+#include "proto/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse3/fuse_lowlevel.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#define PROBLEM_ATTRIBUTE "user.pmemd.problem"
+#define TIMEOUT_NONE 0.0 /* the kernel keeps nothing: what it shows is what pmemd has */
+
+struct PoolFs {
+    gatomicrefcount refs; /* the owner's, and one for each request */
+    PoolFiles *files;
+    char *pool_uuid, *directory;
+    Orders *orders;
+    PoolFsEnded ended;
+    void *userdata;
+    struct fuse_session *session; /* NULL: unmounted */
+    GThread *thread;
+    sd_event_source *source;
+    int wake_fd;         /* of the loop */
+    int stop_fd;         /* of the thread */
+    GAsyncQueue *queue;  /* Request *, for the loop */
+    GPtrArray *requests; /* Request *: those on the loop that have not been answered */
+    gint over;           /* atomic: the thread has ended */
+    GMutex lock;         /* of problem */
+    char *problem;
+};
+
+typedef enum {
+    REQUEST_RESIZE,
+    REQUEST_RESERVE,
+    REQUEST_UNLINK,
+} RequestKind;
+
+/* What waits for pmemd. */
+typedef struct {
+    PoolFs *fs;
+    RequestKind kind;
+    fuse_req_t req; /* NULL: answered */
+    uint64_t id;    /* of the file; of unlink 0 */
+    uint64_t bytes;
+    char *name; /* of the file to make, or uuid of the volume to remove */
+} Request;
+
+static PoolFs *fs_of(fuse_req_t req) {
+    return fuse_req_userdata(req);
+}
+
+static void fs_unref(PoolFs *fs) {
+    if (!g_atomic_ref_count_dec(&fs->refs))
+        return;
+    g_async_queue_unref(fs->queue);
+    g_ptr_array_unref(fs->requests);
+    pool_files_free(fs->files);
+    if (fs->wake_fd >= 0)
+        close(fs->wake_fd);
+    if (fs->stop_fd >= 0)
+        close(fs->stop_fd);
+    g_mutex_clear(&fs->lock);
+    g_free(fs->pool_uuid);
+    g_free(fs->directory);
+    g_free(fs->problem);
+    g_free(fs);
+}
+
+static void request_free(Request *request) {
+    PoolFs *fs = request->fs;
+
+    g_free(request->name);
+    g_free(request);
+    fs_unref(fs);
+}
+
+/* Never blocks: the counter is far from full. */
+static void wake(PoolFs *fs) {
+    if (eventfd_write(fs->wake_fd, 1) < 0)
+        log_message(LOG_WARNING, "the loop cannot be woken: %s, ignoring", g_strerror(errno));
+}
+
+/* name: taken. */
+static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t bytes, char *name) {
+    PoolFs *fs = fs_of(req);
+    Request *request = g_new0(Request, 1);
+
+    *request = (Request){ .fs = fs, .kind = kind, .req = req, .id = id, .bytes = bytes, .name = name };
+    g_atomic_ref_count_inc(&fs->refs);
+    g_async_queue_push(fs->queue, request);
+    wake(fs);
+}
+
+/* ---- on the file system's thread ---- */
+
+static void reply_entry(fuse_req_t req, uint64_t id, const struct stat *st, struct fuse_file_info *fi) {
+    struct fuse_entry_param entry = {
+        .ino = id, .attr = *st, .attr_timeout = TIMEOUT_NONE, .entry_timeout = TIMEOUT_NONE
+    };
+    PoolFs *fs = fs_of(req);
+    int r = fi ? fuse_reply_create(req, &entry, fi) : fuse_reply_entry(req, &entry);
+
+    /* Who asked is gone, and will not forget it. */
+    if (r == -ENOENT) {
+        if (fi)
+            pool_files_close(fs->files, id);
+        pool_files_forget(fs->files, id, 1);
+    }
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn) {
+    /* Whole 64-bit sizes are asked for by pieces; nothing is written or spliced. */
+    conn->want &= ~(unsigned) (FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
+    struct stat st;
+    uint64_t id;
+    int r = parent == POOL_FILES_ROOT ? pool_files_lookup(fs_of(req)->files, name, &id, &st) : -ENOTDIR;
+
+    if (r < 0)
+        fuse_reply_err(req, -r);
+    else
+        reply_entry(req, id, &st, NULL);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n) {
+    pool_files_forget(fs_of(req)->files, id, n);
+    fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets) {
+    for (size_t i = 0; i < count; i++)
+        pool_files_forget(fs_of(req)->files, forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+static void reply_stat(fuse_req_t req, uint64_t id) {
+    struct stat st;
+    int r = pool_files_stat(fs_of(req)->files, id, &st);
+
+    if (r < 0)
+        fuse_reply_err(req, -r);
+    else
+        fuse_reply_attr(req, &st, TIMEOUT_NONE);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    reply_stat(req, id);
+}
+
+/* Mode and owner may be set to what they are, as libvirt does. */
+static int check_change(const struct stat *has, const struct stat *wanted, int to_set) {
+    if ((to_set & FUSE_SET_ATTR_MODE) && (wanted->st_mode & 07777) != (has->st_mode & 07777))
+        return -EPERM;
+    if ((to_set & FUSE_SET_ATTR_UID) && wanted->st_uid != 0)
+        return -EPERM;
+    if ((to_set & FUSE_SET_ATTR_GID) && wanted->st_gid != 0)
+        return -EPERM;
+    /* Times come with each new size. */
+    if (!(to_set & FUSE_SET_ATTR_SIZE) && (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)))
+        return -EPERM;
+    return 0;
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int to_set, struct fuse_file_info *fi) {
+    g_autofree char *name = NULL;
+    struct stat has;
+    int r = pool_files_stat(fs_of(req)->files, id, &has);
+
+    if (r >= 0)
+        r = check_change(&has, wanted, to_set);
+    if (r >= 0 && (to_set & FUSE_SET_ATTR_SIZE))
+        r = id == POOL_FILES_ROOT || wanted->st_size < 0
+                ? -EINVAL
+                : pool_files_resize(fs_of(req)->files, id, (uint64_t) wanted->st_size, &name);
+    if (r > 0)
+        ask_loop(req, REQUEST_RESIZE, id, (uint64_t) wanted->st_size, g_steal_pointer(&name));
+    else if (r < 0)
+        fuse_reply_err(req, -r);
+    else
+        reply_stat(req, id);
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *fi) {
+    g_autofree char *name = NULL;
+    off_t end = 0;
+    int r;
+
+    if (mode != 0 && mode != FALLOC_FL_KEEP_SIZE)
+        r = -EOPNOTSUPP;
+    else if (offset < 0 || length <= 0 || __builtin_add_overflow(offset, length, &end))
+        r = -EINVAL;
+    else
+        r = pool_files_reserve(fs_of(req)->files, id, (uint64_t) end, &name);
+    if (r > 0)
+        ask_loop(req, REQUEST_RESERVE, id, (uint64_t) end, g_steal_pointer(&name));
+    else
+        fuse_reply_err(req, -r);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi) {
+    struct stat st;
+    uint64_t id;
+    int r = parent == POOL_FILES_ROOT ? pool_files_create(fs_of(req)->files, name, &id, &st) : -ENOTDIR;
+
+    if (r < 0) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    fi->direct_io = 1; /* which refuses shared mappings: content is mapped by the device's path */
+    reply_entry(req, id, &st, fi);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
+    g_autofree char *uuid = NULL;
+    int r = parent == POOL_FILES_ROOT ? pool_files_unlink(fs_of(req)->files, name, &uuid) : -ENOTDIR;
+
+    if (r > 0)
+        ask_loop(req, REQUEST_UNLINK, 0, 0, g_steal_pointer(&uuid));
+    else
+        fuse_reply_err(req, -r);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    PoolFs *fs = fs_of(req);
+    int r = pool_files_open(fs->files, id, fi->flags);
+
+    fi->direct_io = 1;
+    if (r < 0)
+        fuse_reply_err(req, -r);
+    else if (fuse_reply_open(req, fi) == -ENOENT)
+        pool_files_close(fs->files, id);
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    pool_files_close(fs_of(req)->files, id);
+    fuse_reply_err(req, 0);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi) {
+    uint64_t bytes = 0;
+    int r = offset < 0 ? -EINVAL : pool_files_read(fs_of(req)->files, id, (uint64_t) offset, size, &bytes);
+
+    if (r < 0) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    g_autofree char *zeros = g_malloc0((gsize) bytes + 1);
+    fuse_reply_buf(req, zeros, (size_t) bytes);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *fi) {
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    fuse_reply_err(req, 0);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi) {
+    fuse_reply_err(req, 0); /* what was acknowledged is durable */
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    if (id != POOL_FILES_ROOT) {
+        fuse_reply_err(req, ENOTDIR);
+        return;
+    }
+    GArray *list = pool_files_list(fs_of(req)->files);
+    fi->fh = (uint64_t) (uintptr_t) list;
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        g_array_unref(list);
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    g_array_unref((GArray *) (uintptr_t) fi->fh);
+    fuse_reply_err(req, 0);
+}
+
+/* The entry at this position: "." and ".." come first. false: no more. */
+static bool entry_at(const GArray *list, uint64_t position, PoolFilesEntry *ret_entry) {
+    if (position >= (uint64_t) list->len + 2)
+        return false;
+    if (position >= 2)
+        *ret_entry = g_array_index(list, PoolFilesEntry, position - 2);
+    else
+        *ret_entry = (PoolFilesEntry){ position == 0 ? (char *) "." : (char *) "..", POOL_FILES_ROOT };
+    return true;
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi) {
+    const GArray *list = (const GArray *) (uintptr_t) fi->fh;
+    g_autofree char *buffer = g_malloc(size);
+    uint64_t position = (uint64_t) offset;
+    PoolFilesEntry entry;
+    size_t used = 0;
+
+    while (entry_at(list, position, &entry)) {
+        const struct stat st = { .st_ino = entry.ino, .st_mode = position < 2 ? S_IFDIR : S_IFREG };
+        size_t takes = fuse_add_direntry(req, buffer + used, size - used, entry.name, &st, (off_t) (position + 1));
+
+        if (takes > size - used)
+            break;
+        used += takes;
+        position++;
+    }
+    fuse_reply_buf(req, buffer, used);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t id) {
+    struct statvfs st;
+
+    pool_files_statfs(fs_of(req)->files, &st);
+    fuse_reply_statfs(req, &st);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
+    PoolFs *fs = fs_of(req);
+
+    if (id != POOL_FILES_ROOT || strcmp(name, PROBLEM_ATTRIBUTE) != 0) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    g_mutex_lock(&fs->lock);
+    g_autofree char *problem = g_strdup(fs->problem);
+    g_mutex_unlock(&fs->lock);
+    size_t length = strlen(problem);
+    if (size == 0)
+        fuse_reply_xattr(req, length);
+    else if (size < length)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, problem, length);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
+    size_t length = id == POOL_FILES_ROOT ? sizeof PROBLEM_ATTRIBUTE : 0;
+
+    if (size == 0)
+        fuse_reply_xattr(req, length);
+    else if (size < length)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, PROBLEM_ATTRIBUTE, length);
+}
+
+/* What a pool has no notion of. */
+static void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+                      unsigned flags) {
+    fuse_reply_err(req, EOPNOTSUPP);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t new_parent, const char *new_name) {
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name) {
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode) {
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device) {
+    fuse_reply_err(req, EPERM);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = op_init,
+    .lookup = op_lookup,
+    .forget = op_forget,
+    .forget_multi = op_forget_multi,
+    .getattr = op_getattr,
+    .setattr = op_setattr,
+    .fallocate = op_fallocate,
+    .create = op_create,
+    .unlink = op_unlink,
+    .open = op_open,
+    .release = op_release,
+    .read = op_read,
+    .write = op_write,
+    .flush = op_flush,
+    .fsync = op_fsync,
+    .opendir = op_opendir,
+    .readdir = op_readdir,
+    .releasedir = op_releasedir,
+    .statfs = op_statfs,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
+    .setxattr = op_setxattr,
+    .removexattr = op_removexattr,
+    .rename = op_rename,
+    .link = op_link,
+    .symlink = op_symlink,
+    .mkdir = op_mkdir,
+    .mknod = op_mknod,
+};
+
+/* false: it is over. */
+static bool serve_one(PoolFs *fs, struct fuse_buf *buffer) {
+    struct pollfd fds[] = { { .fd = fuse_session_fd(fs->session), .events = POLLIN },
+                            { .fd = fs->stop_fd, .events = POLLIN } };
+
+    if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
+        return errno == EINTR;
+    if (fds[1].revents)
+        return false;
+    int r = fuse_session_receive_buf(fs->session, buffer);
+    if (r == -EINTR || r == -EAGAIN)
+        return true;
+    if (r <= 0)
+        return false;
+    fuse_session_process_buf(fs->session, buffer);
+    return !fuse_session_exited(fs->session);
+}
+
+static gpointer serve(gpointer data) {
+    PoolFs *fs = data;
+    struct fuse_buf buffer = { .mem = NULL };
+
+    while (serve_one(fs, &buffer)) {
+    }
+    free(buffer.mem);
+    g_atomic_int_set(&fs->over, 1);
+    wake(fs);
+    return NULL;
+}
+
+/* ---- on the loop ---- */
+
+static void set_problem(PoolFs *fs, const char *problem) {
+    g_mutex_lock(&fs->lock);
+    g_free(fs->problem);
+    fs->problem = g_strdup(problem);
+    g_mutex_unlock(&fs->lock);
+}
+
+static void answer(Request *request, int errnum) {
+    PoolFs *fs = request->fs;
+    fuse_req_t req = request->req;
+
+    if (!req)
+        return;
+    request->req = NULL;
+    g_ptr_array_remove_fast(fs->requests, request);
+    if (errnum != 0 || request->kind != REQUEST_RESIZE)
+        fuse_reply_err(req, errnum);
+    else
+        reply_stat(req, request->id);
+}
+
+static void on_done(int errnum, const char *message, const char *uuid, void *data) {
+    Request *request = data;
+
+    set_problem(request->fs, message);
+    if (request->kind != REQUEST_UNLINK)
+        pool_files_made(request->fs->files, request->id, errnum, uuid);
+    answer(request, errnum);
+}
+
+static void on_settled(void *data) {
+    Request *request = data;
+
+    if (request->kind != REQUEST_UNLINK)
+        pool_files_settled(request->fs->files, request->id);
+    request_free(request);
+}
+
+/* Refused before there was an order. */
+static void refuse(Request *request, int errnum, const char *message) {
+    on_done(errnum, message, "", request);
+    on_settled(request);
+}
+
+static void handle(PoolFs *fs, Request *request) {
+    g_autoptr(RegionView) view = pool_files_get_view(fs->files);
+    const RegionViewPool *pool = region_view_find_pool(view, fs->pool_uuid);
+
+    g_ptr_array_add(fs->requests, request);
+    if (!fs->session || !pool)
+        refuse(request, EIO, "the pool is not there any more");
+    else if (request->kind == REQUEST_UNLINK)
+        orders_remove(fs->orders, request->name, on_done, on_settled, request);
+    else
+        orders_create(fs->orders, pool, request->name, request->bytes, on_done, on_settled, request);
+}
+
+static int on_wake(sd_event_source *source, int fd, uint32_t revents, void *data) {
+    PoolFs *fs = data;
+    eventfd_t n;
+    Request *request;
+
+    if (eventfd_read(fd, &n) < 0 && errno != EAGAIN)
+        return -errno;
+    while ((request = g_async_queue_try_pop(fs->queue)))
+        handle(fs, request);
+    if (g_atomic_int_get(&fs->over) && fs->session && fs->ended) {
+        PoolFsEnded ended = fs->ended;
+
+        fs->ended = NULL;
+        ended(fs, fs->userdata);
+    }
+    return 0;
+}
+
+/* What a predecessor left there answers nobody ("Transport endpoint is not connected"). */
+static void detach_all(const char *directory) {
+    for (int i = 0; i < 16 && umount2(directory, MNT_DETACH | UMOUNT_NOFOLLOW) == 0; i++)
+        log_message(LOG_NOTICE, "%s: what was mounted there is detached", directory);
+}
+
+static bool mount_at(PoolFs *fs, int *ret_fd, GError **error) {
+    detach_all(fs->directory);
+    if (mkdir(fs->directory, 0711) < 0 && errno != EEXIST) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot make %s: %s", fs->directory, g_strerror(errno));
+        return false;
+    }
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open /dev/fuse: %s (is the module fuse loaded?)",
+                    g_strerror(errno));
+        return false;
+    }
+    g_autofree char *options =
+        g_strdup_printf("fd=%d,rootmode=40711,user_id=0,group_id=0,default_permissions,allow_other", fd);
+    if (mount("pmemd", fs->directory, "fuse.pmemd", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, options) < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot mount %s: %s", fs->directory, g_strerror(errno));
+        close(fd);
+        return false;
+    }
+    *ret_fd = fd;
+    return true;
+}
+
+static bool start_session(PoolFs *fs, int fd, GError **error) {
+    char *words[] = { (char *) "pmemd-libvirt", NULL };
+    struct fuse_args arguments = FUSE_ARGS_INIT(1, words);
+    g_autofree char *place = g_strdup_printf("/dev/fd/%d", fd);
+
+    fs->session = fuse_session_new(&arguments, &operations, sizeof operations, fs);
+    fuse_opt_free_args(&arguments);
+    if (!fs->session || fuse_session_mount(fs->session, place) < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "no session of FUSE is to be had for %s", fs->directory);
+        umount2(fs->directory, MNT_DETACH | UMOUNT_NOFOLLOW);
+        close(fd);
+        g_clear_pointer(&fs->session, fuse_session_destroy);
+        return false;
+    }
+    fs->thread = g_thread_new("pool-fs", serve, fs);
+    return true;
+}
+
+PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, const char *directory, RegionView *view,
+                      PoolFsEnded ended, void *userdata, GError **error) {
+    g_autoptr(PoolFs) fs = g_new0(PoolFs, 1);
+    int fd;
+
+    g_atomic_ref_count_init(&fs->refs);
+    g_mutex_init(&fs->lock);
+    fs->files = pool_files_new(pool_uuid, view);
+    fs->pool_uuid = g_strdup(pool_uuid);
+    fs->directory = g_strdup(directory);
+    fs->orders = orders;
+    fs->ended = ended;
+    fs->userdata = userdata;
+    fs->problem = g_strdup("");
+    fs->queue = g_async_queue_new();
+    fs->requests = g_ptr_array_new();
+    fs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    fs->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fs->wake_fd < 0 || fs->stop_fd < 0 ||
+        sd_event_add_io(event, &fs->source, fs->wake_fd, EPOLLIN, on_wake, fs) < 0) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot watch an eventfd: %s", g_strerror(errno));
+        return NULL;
+    }
+    if (!mount_at(fs, &fd, error) || !start_session(fs, fd, error))
+        return NULL;
+    return g_steal_pointer(&fs);
+}
+
+/* The kernel ends the connection whoever has files open. The thread ends also where the directory cannot be unmounted. */
+static void end_session(PoolFs *fs) {
+    if (!g_atomic_int_get(&fs->over) && umount2(fs->directory, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+        log_message(LOG_WARNING, "cannot unmount %s: %s, ignoring", fs->directory, g_strerror(errno));
+    if (eventfd_write(fs->stop_fd, 1) < 0)
+        log_message(LOG_WARNING, "the thread of %s cannot be stopped: %s", fs->directory, g_strerror(errno));
+    g_thread_join(fs->thread);
+    while (fs->requests->len > 0)
+        answer(fs->requests->pdata[0], ENODEV);
+    for (Request *request; (request = g_async_queue_try_pop(fs->queue));) {
+        g_ptr_array_add(fs->requests, request);
+        answer(request, ENODEV);
+        request_free(request);
+    }
+    g_clear_pointer(&fs->session, fuse_session_destroy);
+    if (rmdir(fs->directory) < 0 && errno != ENOENT)
+        log_message(LOG_WARNING, "cannot remove %s: %s, ignoring", fs->directory, g_strerror(errno));
+}
+
+void pool_fs_free(PoolFs *fs) {
+    if (!fs)
+        return;
+    if (fs->session)
+        end_session(fs);
+    fs->source = sd_event_source_disable_unref(fs->source);
+    fs_unref(fs);
+}
+
+void pool_fs_set_view(PoolFs *fs, RegionView *view) {
+    pool_files_set_view(fs->files, view);
+}
+
+const char *pool_fs_problem(const PoolFs *fs) {
+    return fs->problem;
+}
