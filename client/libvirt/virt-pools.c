@@ -19,6 +19,7 @@ typedef struct {
     char uuid[37];
     char *name;
     char *directory; /* NULL: not mounted */
+    bool lost;       /* but somebody has unmounted it */
     bool known;      /* pmemd has it */
     const char *libvirt;
     char *mount_problem; /* NULL: none */
@@ -100,6 +101,7 @@ static void unmount(VirtPools *pools, Pool *pool) {
     if (pool->directory)
         pools->ops->unmount(pools->data, pool->uuid, pool->directory);
     g_clear_pointer(&pool->directory, g_free);
+    pool->lost = false;
 }
 
 /* Where it belongs now. Free: g_free. */
@@ -116,7 +118,8 @@ static void unmount_moved(VirtPools *pools) {
     for (guint i = 0; i < pools->pools->len; i++) {
         Pool *pool = pools->pools->pdata[i];
         g_autofree char *directory = directory_of(pools, pool);
-        if (pool->directory && is_enabled(pools, pool) && (!pool->known || strcmp(pool->directory, directory) != 0))
+        if (pool->directory && is_enabled(pools, pool) &&
+            (!pool->known || pool->lost || strcmp(pool->directory, directory) != 0))
             unmount(pools, pool);
     }
 }
@@ -142,6 +145,12 @@ static void settle_mount_later(VirtPools *pools, Pool *pool) {
 
     if (!settle_mount(pools, pool, &error))
         g_warning("pool %s (%s): %s", pool->name, pool->uuid, pool->mount_problem);
+}
+
+static void mount_all(VirtPools *pools) {
+    unmount_moved(pools);
+    for (guint i = 0; i < pools->pools->len; i++)
+        settle_mount_later(pools, pools->pools->pdata[i]);
 }
 
 /* --- calls --- */
@@ -339,13 +348,13 @@ static void on_round_done(void *data) {
 static void begin_round(VirtPools *pools) {
     Job *job = g_new0(Job, 1);
 
+    mount_all(pools);
     job->pools = pools;
     job->round = virt_round_new(pools->parent);
     for (guint i = 0; i < pools->pools->len; i++) {
         Pool *pool = pools->pools->pdata[i];
         if (!is_enabled(pools, pool))
             continue;
-        settle_mount_later(pools, pool);
         g_autofree char *directory = directory_of(pools, pool);
         virt_round_add(job->round, pool->uuid, pool->name, directory, pool->directory != NULL);
     }
@@ -364,8 +373,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data) {
         pools->wanted = true;
     else if (pools->link)
         begin_round(pools);
-    else
+    else {
+        mount_all(pools);
         forget_disabled(pools);
+    }
     return 0;
 }
 
@@ -399,6 +410,15 @@ void virt_pools_link_changed(VirtPools *pools) {
         round_soon(pools, 0);
 }
 
+void virt_pools_mount_lost(VirtPools *pools, const char *uuid) {
+    Pool *pool = find(pools, uuid);
+
+    if (!pool || !pool->directory)
+        return;
+    pool->lost = true;
+    round_soon(pools, SOON_USEC);
+}
+
 static void rename_pool(VirtPools *pools, Pool *pool, const char *name) {
     g_autoptr(GError) error = NULL;
 
@@ -418,12 +438,10 @@ void virt_pools_set_names(VirtPools *pools, const VirtPoolsName *names, guint n)
         pool->known = true;
         rename_pool(pools, pool, names[i].name);
     }
-    unmount_moved(pools);
+    mount_all(pools);
     for (guint i = pools->pools->len; i > 0; i--) {
         Pool *pool = pools->pools->pdata[i - 1];
-        if (is_enabled(pools, pool))
-            settle_mount_later(pools, pool);
-        else if (!pool->known && !pool->directory)
+        if (!is_enabled(pools, pool) && !pool->known && !pool->directory)
             g_ptr_array_remove_index(pools->pools, i - 1);
     }
     round_soon(pools, SOON_USEC);

@@ -41,6 +41,9 @@ void virt_pools_link_changed(VirtPools *pools);
 /* What pmemd has now, when any of its pools or regions have changed. Not called while pmemd does not answer: what it had stays. */
 void virt_pools_set_names(VirtPools *pools, const VirtPoolsName *names, guint n);
 
+/* Somebody else has unmounted the directory: it is mounted again. Calls unmount, not at once. */
+void virt_pools_mount_lost(VirtPools *pools, const char *uuid);
+
 /* For the bus; data is a VirtPools. */
 const LibvirtBusOps *virt_pools_bus_ops(void);
 
