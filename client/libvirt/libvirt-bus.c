@@ -292,6 +292,7 @@ LibvirtBus *libvirt_bus_new(sd_event *event, const char *address, const LibvirtB
 void libvirt_bus_free(LibvirtBus *bus) {
     if (!bus)
         return;
+    bus->ops->drop(bus->data);
     g_ptr_array_unref(bus->calls);
     sd_bus_slot_unref(bus->object);
     sd_bus_flush_close_unref(bus->bus);

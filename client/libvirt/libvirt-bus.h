@@ -32,12 +32,14 @@ typedef struct {
     /* Ends with libvirt_bus_call_end, at once or later. pool: a name or a uuid; during the call. */
     void (*enable)(void *data, const char *pool, LibvirtBusCall *call);
     void (*disable)(void *data, const char *pool, LibvirtBusCall *call);
+    /* The bus ends: no call is ended any more. */
+    void (*drop)(void *data);
 } LibvirtBusOps;
 
 /* Takes the name on the bus at ADDRESS ("system": that one) and serves it from the loop. ops: static. Errors: HARDWARE, no bus; BUSY, another
  * pmemd-libvirt has the name. Free: libvirt_bus_free. */
 LibvirtBus *libvirt_bus_new(sd_event *event, const char *address, const LibvirtBusOps *ops, void *data, GError **error);
-/* Calls under way get no answer of their own; they must not be ended after it. */
+/* Calls under way get no answer of their own. NULL is fine. */
 void libvirt_bus_free(LibvirtBus *bus);
 
 /* Answers. error: NULL, or of PMEMD_ERROR; not taken. */

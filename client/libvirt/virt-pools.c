@@ -275,8 +275,13 @@ static GPtrArray *on_list(void *data) {
     return rows;
 }
 
+static void on_drop(void *data) {
+    const VirtPools *pools = data;
+    g_ptr_array_set_size(pools->waiters, 0);
+}
+
 const LibvirtBusOps *virt_pools_bus_ops(void) {
-    static const LibvirtBusOps ops = { .list = on_list, .enable = on_enable, .disable = on_disable };
+    static const LibvirtBusOps ops = { .list = on_list, .enable = on_enable, .disable = on_disable, .drop = on_drop };
     return &ops;
 }
 
