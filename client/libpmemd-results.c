@@ -151,6 +151,7 @@ static const Field plan_fields[] = {
     { "Raw", 's', offsetof(PmemdPlan, raw) },
     { "Pool", 's', offsetof(PmemdPlan, pool) },
     { "BadFrames", 't', offsetof(PmemdPlan, bad_frames) },
+    { "Warning", 's', offsetof(PmemdPlan, warning) },
     END_FIELD,
 };
 

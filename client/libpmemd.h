@@ -299,6 +299,7 @@ typedef struct PmemdPlan {
     int32_t node, local_node;
     char *raw, *pool;
     uint64_t bad_frames; /* of device and extent; 0 without allow_degraded */
+    char *warning;       /* what else is to be known, in words; "": nothing */
 } PmemdPlan;
 
 /* pmemd itself. */

@@ -259,8 +259,9 @@ const Column *columns_region(const PmemdRegion *region) {
         { "journal_frames", "Journal frames", COLUMN_COUNT, offsetof(PmemdPlan, journal_frames), true },               \
         { "required_frames", "Management frames", COLUMN_COUNT, offsetof(PmemdPlan, required_frames), true },          \
         { "node", "Node", COLUMN_NODE, offsetof(PmemdPlan, node), true },                                              \
-        { "local_node", "Local node", COLUMN_NODE, offsetof(PmemdPlan, local_node), true }, {                          \
-        "raw", "Raw region", COLUMN_TEXT, offsetof(PmemdPlan, raw), true                                               \
+        { "local_node", "Local node", COLUMN_NODE, offsetof(PmemdPlan, local_node), true },                            \
+        { "raw", "Raw region", COLUMN_TEXT, offsetof(PmemdPlan, raw), true }, {                                        \
+        "warning", "Warning", COLUMN_TEXT, offsetof(PmemdPlan, warning), true                                          \
     }
 
 const Column *columns_plan(bool data) {

@@ -4,6 +4,7 @@
 
 #include "daemon/frame-set.h"
 #include "daemon/log.h"
+#include "daemon/power-loss.h"
 
 #include <inttypes.h>
 
@@ -23,13 +24,13 @@ static bool is_new(const Alarm *alarm, GHashTable *now, char *key) {
 }
 
 static void look_at_persistence(const Alarm *alarm, GHashTable *now, const Raw *raw) {
-    if (!alarm->warn_of_persistence ||
-        !(g_str_equal(raw->persistence, "none") || g_str_equal(raw->persistence, "unknown")) ||
+    const char *loss = power_loss(raw->persistence);
+
+    if (!alarm->warn_of_persistence || !loss ||
         !is_new(alarm, now, g_strdup_printf("used %s: %s", raw->id, raw->persistence)))
         return;
-    log_event(EVENT_PERSISTENCE_UNKNOWN, LOG_FIELDS({ "DEVICE", raw->id }),
-              "raw region %s is used, but its persistence domain is %s: a power loss may lose acknowledged changes",
-              raw->id, raw->persistence);
+    log_event(EVENT_PERSISTENCE_UNKNOWN, LOG_FIELDS({ "DEVICE", raw->id }), "raw region %s is used, but %s", raw->id,
+              loss);
 }
 
 static void look_at_raw(const Alarm *alarm, GHashTable *now, const Raw *raw) {
@@ -37,8 +38,9 @@ static void look_at_raw(const Alarm *alarm, GHashTable *now, const Raw *raw) {
         look_at_persistence(alarm, now, raw);
     if (!raw->unusable || !is_new(alarm, now, g_strdup_printf("raw %s: %s", raw->id, raw->unusable)))
         return;
-    log_event(g_strcmp0(raw->persistence, "unknown") == 0 ? EVENT_PERSISTENCE_UNKNOWN : EVENT_RAW_UNUSABLE,
-              LOG_FIELDS({ "DEVICE", raw->id }), "raw region %s is not used: %s", raw->id, raw->unusable);
+    const char *loss = power_loss(raw->persistence);
+    log_event(loss ? EVENT_PERSISTENCE_UNKNOWN : EVENT_RAW_UNUSABLE, LOG_FIELDS({ "DEVICE", raw->id }),
+              "raw region %s is not used: %s", raw->id, raw->unusable);
 }
 
 static void look_at_foreign(const Alarm *alarm, GHashTable *now, const Foreign *foreign) {

@@ -3,10 +3,12 @@
 #include "daemon/backend-ndctl-facts.h"
 
 #include "daemon/backend-ndctl-health.h"
+#include "daemon/backend-ndctl-kind.h"
 #include "daemon/backend-ndctl-labels.h"
 #include "daemon/backend-ndctl-placement.h"
 #include "daemon/journal-format.h"
 #include "daemon/medium.h"
+#include "daemon/power-loss.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -23,7 +25,11 @@
 
 /* --- raw regions -------------------------------------------------------------------------------------------------- */
 
-static const char *persistence_name(struct ndctl_region *region) {
+static NdKind region_kind(struct ndctl_region *region) {
+    return nd_kind_of_bus(ndctl_bus_get_provider(ndctl_region_get_bus(region)));
+}
+
+static const char *persistence_domain(struct ndctl_region *region) {
     switch (ndctl_region_get_persistence_domain(region)) {
     case PERSISTENCE_MEM_CTRL:
         return "memory_controller";
@@ -37,22 +43,21 @@ static const char *persistence_name(struct ndctl_region *region) {
     }
 }
 
-char *nd_facts_persistence_fault(struct ndctl_region *region) {
-    enum ndctl_persistence_domain domain = ndctl_region_get_persistence_domain(region);
+static const char *persistence_name(struct ndctl_region *region) {
+    return nd_kind_persistence(region_kind(region), persistence_domain(region));
+}
 
-    if (domain == PERSISTENCE_MEM_CTRL || domain == PERSISTENCE_CPU_CACHE)
-        return NULL;
-    return g_strdup_printf("persistence domain %s: a power loss may lose acknowledged changes; set "
-                           "PersistenceDomain=warn in pmemd.conf if "
-                           "that is acceptable",
-                           persistence_name(region));
+char *nd_facts_persistence_fault(struct ndctl_region *region) {
+    const char *loss = power_loss(persistence_name(region));
+
+    return loss ? g_strconcat(loss, "; set PersistenceDomain=warn in pmemd.conf if that is acceptable", NULL) : NULL;
 }
 
 /*
  * The same after every boot, whatever number, address and state the region gets: its DIMMs' own ids and its place on
  * each. The kernel's set_cookie says the same, but changes with the version of the labels and cannot be read while a
  * DIMM is disabled, so it serves only for DIMMs without an id. A region without DIMMs (`memmap=`) is nothing but its
- * place in the address space.
+ * place in the address space; neither is one whose DIMMs are made up and all have one cookie (ramdax).
  */
 static sd_id128_t region_cookie(struct ndctl_region *region) {
     g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
@@ -75,7 +80,7 @@ static sd_id128_t region_cookie(struct ndctl_region *region) {
 
         g_string_append_printf(text, "set %s\n", set ? set : "");
     }
-    if (!any)
+    if (!any || nd_kind_is_known_by_place(region_kind(region)))
         g_string_append_printf(text, "place %s %llx %llx\n", ndctl_bus_get_provider(ndctl_region_get_bus(region)),
                                ndctl_region_get_resource(region), ndctl_region_get_size(region));
 

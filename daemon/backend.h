@@ -38,7 +38,7 @@ typedef struct {
     BackendRawKind kind;
     bool initialisable; /* UNLABELLED only because its labels were never initialised (init_labels does it) */
     bool zeroed;        /* what is made here reads as zeros from its start: the backend made it so */
-    char *persistence;  /* "memory_controller", "cpu_cache", "none", "unknown", "file" */
+    char *persistence;  /* nd_kind_persistence(), or "file" */
     char **dimms;       /* ids of its DIMMs, those of the maker; NULL: it has none, or one without an id */
     char *unusable;     /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
     GArray *bad;        /* FrameRange: its bad frames, as daemon/bad-frames.h has them; NULL: none is known */

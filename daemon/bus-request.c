@@ -458,13 +458,14 @@ int bus_request_reply_plan(sd_bus_message *call, const RegionPlan *plan) {
     size_t n_numbers = G_N_ELEMENTS(numbers) - (is_data ? 0 : 2);
     sd_bus_message *reply;
     char pool[PMEMD_UUID_STRING_MAX];
+    g_autofree char *warning = rules_plan_warning(plan);
 
     int r = bus_reply_begin(call, 'a', "{sv}", &reply);
     for (size_t i = 0; r >= 0 && i < n_numbers; i++)
         r = sd_bus_message_append(reply, "{sv}", numbers[i].key, "t", numbers[i].value);
     if (r >= 0)
-        r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "Node", "i", (int32_t) plan->raw->node, "LocalNode", "i",
-                                  (int32_t) plan->raw->local_node, "Raw", "s", plan->raw->id);
+        r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "Node", "i", (int32_t) plan->raw->node, "LocalNode", "i",
+                                  (int32_t) plan->raw->local_node, "Raw", "s", plan->raw->id, "Warning", "s", warning);
     if (r >= 0 && is_data)
         r = sd_bus_message_append(reply, "{sv}", "Pool", "s", pmemd_uuid_format(plan->pool->sb.member_uuid, pool));
     return bus_reply_end(reply, r);

@@ -81,7 +81,11 @@ static bool has_word(const ManageList *list, const char *prefix, const char *val
 }
 
 bool manage_list_has(const ManageList *list, uint64_t start_frame, const char *name, const char *const *dimms) {
-    if (list->all || (name && has_word(list, NAME, name)))
+    return list->all || manage_list_names(list, start_frame, name, dimms);
+}
+
+bool manage_list_names(const ManageList *list, uint64_t start_frame, const char *name, const char *const *dimms) {
+    if (name && has_word(list, NAME, name))
         return true;
     for (guint i = 0; i < list->frames->len; i++)
         if (g_array_index(list->frames, uint64_t, i) == start_frame)

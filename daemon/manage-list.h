@@ -27,4 +27,7 @@ void manage_list_unref(ManageList *list);
  */
 bool manage_list_has(const ManageList *list, uint64_t start_frame, const char *name, const char *const *dimms);
 
+/* The same by a word of its own: "all" does not count. */
+bool manage_list_names(const ManageList *list, uint64_t start_frame, const char *name, const char *const *dimms);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ManageList, manage_list_unref)

@@ -13,7 +13,14 @@ void manager_set_limits(Manager *m, ManagerLimits limits) {
 bool manager_is_managed(const Manager *m, const Raw *raw) {
     const char *name = g_strcmp0(raw->kind, "file") == 0 ? raw->id : NULL;
 
-    return !m->manage || manage_list_has(m->manage, raw->range.start, name, (const char *const *) raw->dimms);
+    const char *const *dimms = (const char *const *) raw->dimms;
+
+    if (!m->manage)
+        return true;
+    /* It goes whole, whatever the request, and no label says that it is free or that it was taken: never by "all". */
+    if (!raw->subdividable && !raw->initialisable)
+        return manage_list_names(m->manage, raw->range.start, name, dimms);
+    return manage_list_has(m->manage, raw->range.start, name, dimms);
 }
 
 void manager_set_manage(Manager *m, const ManageList *manage) {

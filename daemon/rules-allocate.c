@@ -125,6 +125,15 @@ static const char *left_out_reason(const Raw *raw) {
     return raw->unusable ? raw->unusable : raw->unmanaged ? "it is not in Manage= of pmemd.conf" : NULL;
 }
 
+/* The same without labels being made: what could be divided with them is not given away whole. */
+static const char *passed_over_reason(const Raw *raw) {
+    const char *reason = left_out_reason(raw);
+
+    return !reason && raw->initialisable ? "its labels were never initialised: --init-labels (option init-labels) on "
+                                           "setting up a management region does it"
+                                         : reason;
+}
+
 typedef struct {
     uint64_t frames;    /* usable */
     uint64_t alignment; /* frames, at least 1 */
@@ -287,7 +296,8 @@ static char *describe_free(const State *state, const Wish *wish) {
         const Raw *raw = g_ptr_array_index(raws, i);
         guint node = 0;
 
-        if (left_out_reason(raw) || (wish->node >= 0 && raw->node != wish->node))
+        if ((wish->init_labels ? left_out_reason(raw) : passed_over_reason(raw)) ||
+            (wish->node >= 0 && raw->node != wish->node))
             continue;
         uint64_t bytes = largest_bytes(state, raw, wish, &total);
         bad += frame_set_frames(raw->bad);
@@ -316,7 +326,7 @@ static void set_nothing_fits_error(const State *state, const PlacementWish *aske
                                    const Raw *left_out, GError **error) {
     g_autofree char *free_space = describe_free(state, wish);
     g_autofree char *reason =
-        left_out ? g_strdup_printf(" (raw region %s is left out: %s)", left_out->id, left_out_reason(left_out))
+        left_out ? g_strdup_printf(" (raw region %s is left out: %s)", left_out->id, passed_over_reason(left_out))
                  : g_strdup("");
     g_autofree char *alignment =
         asked->alignment != 0 ? g_strdup_printf(" aligned to " U64_FORMAT " bytes", asked->alignment) : g_strdup("");
@@ -385,6 +395,30 @@ static void set_placement(const Fit *fit, bool init_labels, Placement *ret_place
     };
 }
 
+static bool may_relabel(const Raw *raw, const Wish *wish) {
+    return wish->init_labels && !left_out_reason(raw) && placement_makes_labels(raw, true) &&
+           (wish->node < 0 || raw->node == wish->node);
+}
+
+/* Where nobody has anything nothing is lost: any will do. */
+static bool allocate_blank(const State *state, const Wish *wish, Placement *ret_placement) {
+    GPtrArray *raws = state_raws(state);
+    Fit best = { .raw = NULL };
+
+    for (guint i = 0; i < raws->len; i++) {
+        Raw *raw = g_ptr_array_index(raws, i);
+        g_autoptr(GArray) unmapped = placement_unmapped(state, raw);
+        Fit fit;
+
+        if (may_relabel(raw, wish) && region_map_count(raw->map) == 0 && !unmapped &&
+            fit_in_relabelled(raw, wish, &fit) && (!best.raw || fit_is_better(&fit, &best)))
+            best = fit;
+    }
+    if (best.raw)
+        set_placement(&best, true, ret_placement);
+    return best.raw;
+}
+
 /*
  * Only when nothing fits without, and only when there is no choice: the administrator agreed to lose what one raw
  * region holds, and must know which. found->raw stays NULL when no raw region could get labels.
@@ -398,8 +432,7 @@ static bool allocate_relabelled(const State *state, const Wish *wish, Placement 
         Placement placement;
         Fit fit;
 
-        if (left_out_reason(raw) || !placement_makes_labels(raw, true) ||
-            (wish->node >= 0 && raw->node != wish->node) || !fit_in_relabelled(raw, wish, &fit))
+        if (!may_relabel(raw, wish) || !fit_in_relabelled(raw, wish, &fit))
             continue;
         set_placement(&fit, true, &placement);
         if (!placement_check_free(state, &placement, NULL))
@@ -434,7 +467,7 @@ bool placement_allocate(const State *state, const PlacementWish *asked, Placemen
 
         if (wish.node >= 0 && raw->node != wish.node)
             continue;
-        if (left_out_reason(raw)) {
+        if (passed_over_reason(raw)) {
             left_out = raw;
             continue;
         }
@@ -449,7 +482,7 @@ bool placement_allocate(const State *state, const PlacementWish *asked, Placemen
         set_placement(&best, false, ret_placement);
         return true;
     }
-    if (!allocate_relabelled(state, &wish, &relabelled, error))
+    if (!allocate_blank(state, &wish, &relabelled) && !allocate_relabelled(state, &wish, &relabelled, error))
         return false;
     if (relabelled.raw) {
         *ret_placement = relabelled;

@@ -66,6 +66,9 @@ bool rules_setup_data(const State *state, const DataRequest *request, RegionPlan
 bool rules_allocate_mgmt(const State *state, const MgmtRequest *request, RegionPlan *ret_plan, GError **error);
 bool rules_allocate_data(const State *state, const DataRequest *request, RegionPlan *ret_plan, GError **error);
 
+/* What the plan's numbers do not say and whoever asked ought to know: "" when there is nothing. A new string. */
+char *rules_plan_warning(const RegionPlan *plan);
+
 /* What Adopt is to make of an orphan. */
 typedef struct {
     FrameRange device, usable; /* of the device */

@@ -456,7 +456,7 @@ class Player:
                   "UsableBytes": (end - start) * FRAME, "RequestedBytes": decision.requested,
                   "WastedBytes": (end - start) * FRAME - decision.requested, "OverheadBytes": raw.lead * FRAME,
                   "JournalFrames": decision.journal, "RequiredFrames": decision.required, "Node": raw.node, "LocalNode": raw.node,
-                  "Raw": raw.id, "HostMemoryBytes": 0, "BadFrames": decision.bad}
+                  "Raw": raw.id, "HostMemoryBytes": 0, "BadFrames": decision.bad, "Warning": ""}
         if decision.kind == "data":
             wanted |= {"ExtentStart": decision.extent[0], "ExtentEnd": decision.extent[1],
                        "Pool": self.world.pools[decision.pool].uuid}

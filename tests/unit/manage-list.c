@@ -39,6 +39,24 @@ static void test_words(void) {
     g_assert_false(has("name:all", 1, "raw0", NULL));
 }
 
+static bool names(const char *text, uint64_t start, const char *name, const char *const *dimms) {
+    g_autoptr(ManageList) list = manage_list_parse(text, NULL);
+
+    return manage_list_names(list, start, name, dimms);
+}
+
+/* What goes whole is given to pmemd by a word of its own. */
+static void test_names(void) {
+    const char *const dimm[] = { "8089-a2-1", NULL };
+
+    g_assert_false(names("all", 0x480000, "raw0", dimm));
+    g_assert_false(names("none", 0x480000, "raw0", dimm));
+    g_assert_true(names("0x480000", 0x480000, NULL, NULL));
+    g_assert_false(names("0x480000", 0x480001, NULL, NULL));
+    g_assert_true(names("name:raw0", 1, "raw0", NULL));
+    g_assert_true(names("dimm:8089-a2-1", 1, NULL, dimm));
+}
+
 static void test_refused(void) {
     static const char *const texts[] = { "",      " ",       "all none", "none 0x1",      "ALL",  "region0", "dimm:",
                                          "name:", "4718592", "0x",       "0x10000000000", "0x1g", "-" };
@@ -57,6 +75,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/manage-list/all-and-none", test_all_and_none);
     g_test_add_func("/manage-list/words", test_words);
+    g_test_add_func("/manage-list/names", test_names);
     g_test_add_func("/manage-list/refused", test_refused);
     return g_test_run();
 }

@@ -13,6 +13,7 @@ typedef struct {
 typedef struct Asker {
     uint64_t shift;  /* frames by which devices are made too high */
     bool unlabelled; /* raw regions are shown as such, with labels to be made */
+    bool carved;     /* as RAM without labels, none of whose data devices is there any more */
     guint created;
     bool init_labels; /* of the last creation */
 } Asker;
@@ -26,6 +27,19 @@ static BackendListing *shift_list(Backend *b, GError **error) {
 
         raw->kind = BACKEND_RAW_UNLABELLED;
         raw->initialisable = true;
+    }
+    for (guint i = 0; listing && shift->asker->carved && i < listing->raws->len; i++) {
+        BackendRaw *raw = g_ptr_array_index(listing->raws, i);
+
+        raw->kind = BACKEND_RAW_UNLABELLED;
+        g_free(raw->persistence);
+        raw->persistence = g_strdup("volatile");
+    }
+    for (guint i = listing && shift->asker->carved ? listing->devices->len : 0; i > 0; i--) {
+        const BackendDevice *device = g_ptr_array_index(listing->devices, i - 1);
+
+        if (device->role == BACKEND_ROLE_DATA)
+            g_ptr_array_remove_index(listing->devices, i - 1);
     }
     return listing;
 }
@@ -128,6 +142,35 @@ static void test_labels(void) {
     g_assert_false(asker.init_labels);
 }
 
+static bool is_managed_by(Host *host, const char *manage) {
+    g_autoptr(ManageList) list = manage_list_parse(manage, NULL);
+
+    manager_set_manage(host->manager, list);
+    return !((const Raw *) state_raws(manager_state(host->manager))->pdata[0])->unmanaged;
+}
+
+/* What goes whole is not given to pmemd by "all", and content that went with the power is no failure. */
+static void test_carved(void) {
+    Asker asker = { 0 };
+    g_autoptr(Host) host = host_new_asked(&asker);
+    g_autofree char *frame = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", (uint64_t) BASE);
+
+    make_pool(host);
+    make_region(host, "guest");
+    g_assert_true(is_managed_by(host, "all"));
+    asker.carved = true;
+    host_stop(host);
+    host_start(host);
+    g_assert_false(is_managed_by(host, "all"));
+    g_assert_false(is_managed_by(host, "none"));
+    g_assert_true(is_managed_by(host, frame));
+    const Region *region = state_next_region(manager_state(host->manager), NULL);
+    g_assert_nonnull(region);
+    g_assert_cmpint(region->state, ==, REGION_MISSING);
+    g_assert_nonnull(strstr(region->reason, "is RAM"));
+    g_assert_nonnull(strstr(region->reason, "forget"));
+}
+
 /* A pool that is made elsewhere is taken down again. */
 static void test_pool_elsewhere(void) {
     Asker asker = { .shift = 4096 };
@@ -161,6 +204,7 @@ static void test_region_elsewhere(void) {
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/manager-create/labels", test_labels);
+    g_test_add_func("/manager-create/carved", test_carved);
     g_test_add_func("/manager-create/pool-elsewhere", test_pool_elsewhere);
     g_test_add_func("/manager-create/region-elsewhere", test_region_elsewhere);
     return g_test_run();

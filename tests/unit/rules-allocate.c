@@ -514,7 +514,8 @@ static void test_allocate_init_labels(void) {
         raws[i]->initialisable = true;
         add_foreign(state, raws[i]->range, i == 0 ? FOREIGN_FOREIGN : FOREIGN_ORPHAN, "namespace.0");
     }
-    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE, "no free gap");
+    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE, "no free gap",
+                   "--init-labels");
 
     /* An orphan is ours: never discarded, so there is one choice. */
     request.init_labels = true;
@@ -537,6 +538,17 @@ static void test_allocate_init_labels(void) {
 
     /* Nothing is discarded where there is another way. */
     request.node = -1;
+    state_clear_foreign(state);
+    add_foreign(state, raws[0]->range, FOREIGN_FOREIGN, "namespace0.0");
+    g_assert_true(rules_allocate_mgmt(state, &request, &plan, &error));
+    g_assert_true(plan.init_labels && plan.raw == raws[1]);
+    state_clear_foreign(state);
+    g_assert_true(rules_allocate_mgmt(state, &request, &plan, &error));
+    g_assert_true(plan.init_labels && plan.raw == raws[0]);
+    /* Nor is anything given away whole that labels would divide. */
+    request.init_labels = false;
+    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE, "never initialised");
+    request.init_labels = true;
     Raw *labelled = add_raw(state, "labelled", range(FAR + 0x100000, FAR + 0x180000), 1, 2 * MIB, LEAD, 16 * MIB);
     g_assert_true(rules_allocate_mgmt(state, &request, &plan, &error));
     g_assert_true(!plan.init_labels && plan.raw == labelled);

@@ -7,7 +7,9 @@ root file system is fresh each time, unless the machine keeps it. A machine runs
 only verdict that counts is the file the guest leaves in the scratch share; no file is a failure, whatever QEMU says.
 
 A case asks for a power cut by printing POWER_CUT: QEMU gets SIGKILL and the case runs again, with BOOT one higher. By
-printing REBOOT it says that it has the machine reboot in order, which it then has to do.
+printing REBOOT it says that it has the machine reboot in order, which it then has to do. A machine that is warm starts
+again without QEMU ending when its system reboots by itself, as real ones do: memory keeps what is in it. BOOT stays the same
+then, and so do the root file system's changes.
 """
 
 import os
@@ -36,9 +38,23 @@ def parse_size(text):
 
 
 class Machine:
-    """nvdimms: list of "SIZE:NODE", e.g. ["1G:0", "2G:0", "1G:1"]. Nodes 0 and 1 have memory and a processor each."""
+    """nvdimms: list of "SIZE:NODE", e.g. ["1G:0", "2G:0", "1G:1"]. Nodes 0 and 1 have memory and a processor each.
+    virtio_pmem: list of "SIZE", memory that a hypervisor offers by virtio, from a file of its own."""
 
-    def __init__(self, image, source, stage, logs, nvdimms, memory=2048, append="", echo=None, keep_root=False):
+    def __init__(
+        self,
+        image,
+        source,
+        stage,
+        logs,
+        nvdimms,
+        memory=2048,
+        append="",
+        echo=None,
+        keep_root=False,
+        virtio_pmem=(),
+        warm=False,
+    ):
         self.image = pathlib.Path(image)
         self.source = pathlib.Path(source)
         self.stage = pathlib.Path(stage)
@@ -59,6 +75,12 @@ class Machine:
             # the size.
             self._sparse_file(path, parse_size(size) + 2 * MIB)
             self.nvdimms.append((path, int(node)))
+        self.virtio_pmem = []
+        for number, text in enumerate(virtio_pmem):
+            path = self.work / f"virtio-pmem{number}"
+            self._sparse_file(path, parse_size(text))
+            self.virtio_pmem.append(path)
+        self.warm = warm
         self.root = self.image / "root.img"
         if keep_root:
             self.root = self.work / "root.img"
@@ -91,7 +113,7 @@ class Machine:
             "-no-user-config",
             "-display",
             "none",
-            "-no-reboot",
+            *([] if self.warm else ["-no-reboot"]),
             "-machine",
             f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}",
             "-accel",
@@ -116,6 +138,13 @@ class Machine:
                 f"memory-backend-file,id=mem{number},mem-path={path},size={path.stat().st_size},share=on,align=2M",
                 "-device",
                 f"nvdimm,id=nvdimm{number},memdev=mem{number},label-size=256K,node={node}",
+            ]
+        for number, path in enumerate(self.virtio_pmem):
+            arguments += [
+                "-object",
+                f"memory-backend-file,id=vmem{number},mem-path={path},size={path.stat().st_size},share=on,align=2M",
+                "-device",
+                f"virtio-pmem-pci,id=vpmem{number},memdev=vmem{number}",
             ]
         arguments += [
             "-kernel",

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-FileCopyrightText: The pmemd authors */
+/*
+ * What kind of memory the regions of a libnvdimm bus are, and what that means for a power loss. The kernel names no
+ * persistence domain for RAM that was set aside and for what a hypervisor offers, as for an NVDIMM whose firmware says
+ * nothing; but who offers the memory (the bus' provider) tells these apart. Promises: pure. For backend-ndctl only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+typedef enum {
+    ND_KIND_NVDIMM, /* and whatever else: what the kernel says of it counts */
+    ND_KIND_RAM,    /* nd_e820 (`memmap=`), ramdax: ordinary memory */
+    ND_KIND_VIRTIO, /* virtio-pmem: pages of a file of the host below */
+} NdKind;
+
+/* provider: ndctl_bus_get_provider(); NULL is ND_KIND_NVDIMM. */
+NdKind nd_kind_of_bus(const char *provider);
+
+/*
+ * BackendRaw.persistence: "memory_controller", "cpu_cache", "none", "unknown" as the kernel says. Where it says nothing
+ * ("unknown"), of RAM "volatile", of virtio-pmem "flush". domain, and what is returned, is a constant.
+ */
+const char *nd_kind_persistence(NdKind kind, const char *domain);
+
+/* Whether a region's place says which one it is: its DIMMs, if it has any, are made up by the kernel and all the same. */
+bool nd_kind_is_known_by_place(NdKind kind);
