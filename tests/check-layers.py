@@ -23,11 +23,13 @@ LEVELS = [
     ("below 0", {"frame-set"}),
     ("0", {"attribute-watch", "bad-frames", "dimm-health"}),
     ("0", {"action", "bus-news", "bus-turns", "bus-unread", "polkit", "stats"}),
+    ("0", {"label-area"}),
     ("0", {"file-io", "file-regions", "bus-descriptors", "bus-error", "bus-reply", "audit", "conf-file", "manage-list", "mappers", "power-loss", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-kind", "backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
     # Nouns that modules of level 2 were split by, one on the other.
+    ("1.1", {"label-check"}),
     ("1.1", {"rules-placement", "backend-ndctl-align", "backend-ndctl-health", "backend-ndctl-labels", "file-index"}),
     ("1.2", {"backend-ndctl-facts"}),
     ("1.3", {"backend-ndctl-remove", "backend-ndctl-content"}),

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * libFuzzer target: what a namespace label, or the first bytes of memory that has none, can tell the backend. The index
- * blocks of a label area are read by the kernel; pmemd only asks whether they are blank. What it reads itself is the
- * tag in a label's alt_name, the superblock on label-less memory, and the places of the namespaces.
+ * libFuzzer target: what a namespace label, or the first bytes of memory that has none, can tell the backend. What it
+ * reads itself is the tag in a label's alt_name, the superblock on label-less memory, the places of the namespaces, and
+ * the label areas of interleave sets.
  *
  * Checked, by the first byte: a tag that is taken is the very one that would be written; a superblock that is taken is
  * written again as the same bytes; a description of the file backend, which stands for a label there, is read again as
  * it is written; the fillers chosen for a place make a kernel, which takes the lowest hole that is
- * large enough, put the next namespace exactly there, whatever the labels say is in use.
+ * large enough, put the next namespace exactly there, whatever the labels say is in use; the repair of a set's label areas,
+ * whatever they hold, leaves valid areas, changes no slot and no bit of a label that is not tagged as ours, and done again
+ * has nothing more to do.
  */
 #include "daemon/backend-ndctl-placement.h"
 #include "daemon/backend.h"
@@ -16,8 +18,10 @@
 #include "daemon/file-record.h"
 #include "daemon/journal-bytes.h"
 #include "daemon/journal-format.h"
+#include "daemon/label-check.h"
 #include "proto/error.h"
 #include "tests/fuzz/fuzz-input.h"
+#include "tests/lib/label-kernel.h"
 
 #define USED_MAX 16
 
@@ -171,10 +175,94 @@ static void fuzz_placement(Input *in) {
     g_assert_true(frame_range_equal(made, target));
 }
 
+/* --- label areas of a set --- */
+
+static void fuzz_sum(LabelKernel *k, unsigned d, unsigned at, unsigned len, unsigned sum_at) {
+    lk_put(k->area[d] + at + sum_at, 0, 8);
+    lk_put(k->area[d] + at + sum_at, lk_sum(k->area[d] + at, len), 8);
+}
+
+/* What Linux would write, cut off somewhere; then bytes of it are changed, some of them under a good checksum. */
+static void fuzz_areas(Input *in, LabelKernel *k) {
+    static const char *const names[] = { "database", "pmemd:data:11223344:55667788", "pmemd:mgmt:11223344:11223344" };
+
+    lk_init(k, 1 + (unsigned) input_below(in, KERNEL_DIMMS_MAX), 1 + (unsigned) input_below(in, 2));
+    for (unsigned steps = (unsigned) input_below(in, 8); steps > 0 && input_left(in); steps--) {
+        uint8_t uuid[16] = { 1, (uint8_t) input_below(in, 4) };
+        const char *name = names[input_below(in, G_N_ELEMENTS(names))];
+        uint64_t start = input_below(in, 4) * 64;
+
+        k->writes_left = input_rarely(in, 3) ? (unsigned) input_below(in, 17) : G_MAXUINT;
+        if (input_rarely(in, 3))
+            lk_destroy(k, uuid);
+        else
+            lk_create(k, uuid, name, start, 64);
+    }
+    while (input_left(in)) {
+        unsigned d = (unsigned) input_below(in, k->n_dimms), at = (unsigned) input_number(in, 2) % KERNEL_AREA;
+        unsigned len = at < 512 ? 256 : lk_label_size(k), block = at / len * len;
+
+        k->area[d][at] = input_u8(in);
+        if (len == 256 && input_rarely(in, 2))
+            fuzz_sum(k, d, block, len, at < 512 ? 64 : 248);
+    }
+}
+
+static LabelCheck *fuzz_look(const LabelKernel *k, bool infer, bool force) {
+    LabelCheck *check = label_check_new();
+    guint dimms[KERNEL_DIMMS_MAX];
+
+    for (unsigned d = 0; d < k->n_dimms; d++)
+        dimms[d] = label_check_add_dimm(check, "nmem", g_memdup2(k->area[d], KERNEL_AREA), KERNEL_AREA);
+    if (infer)
+        label_check_infer_sets(check);
+    else
+        label_check_add_set(check, "region0", KERNEL_COOKIE, dimms, k->n_dimms);
+    label_check_run(check, force);
+    return check;
+}
+
+static void check_slots(const LabelDimm *was, const LabelDimm *is) {
+    Label label;
+
+    g_assert_no_error(is->fault);
+    g_assert_cmpuint(is->area.n_slots, ==, was->area.n_slots);
+    for (uint32_t slot = 0; slot < was->area.n_slots; slot++) {
+        if (label_area_in_use(&was->area, slot) == label_area_in_use(&is->area, slot))
+            continue;
+        g_assert_cmpint(label_area_decode(&was->area, slot, &label), ==, LABEL_OK);
+        g_assert_cmpint(backend_tag_parse(label.name, NULL, NULL), !=, BACKEND_ROLE_NONE);
+    }
+}
+
+static void fuzz_repair(Input *in) {
+    bool infer = input_rarely(in, 2), force = input_rarely(in, 2);
+    LabelKernel k, after;
+
+    fuzz_areas(in, &k);
+    after = k;
+    g_autoptr(LabelCheck) was = fuzz_look(&k, infer, force);
+    g_autoptr(GPtrArray) plan = label_check_plan(was);
+    for (guint i = 0; i < plan->len; i++) {
+        const LabelWrite *write = plan->pdata[i];
+        const LabelDimm *dimm = was->dimms->pdata[write->dimm];
+
+        g_assert_cmpuint(write->offset, ==, (1 - dimm->area.current) * dimm->area.index_size);
+        g_assert_cmpuint(write->len, ==, dimm->area.index_size);
+        memcpy(after.area[write->dimm] + write->offset, write->bytes, write->len);
+    }
+    g_autoptr(LabelCheck) is = fuzz_look(&after, infer, force);
+    g_autoptr(GPtrArray) rest = label_check_plan(is);
+    g_assert_cmpuint(rest->len, ==, 0);
+    for (guint i = 0; i < was->dimms->len; i++)
+        if (!((const LabelDimm *) was->dimms->pdata[i])->fault)
+            check_slots(was->dimms->pdata[i], is->dimms->pdata[i]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Input in = input_new(data, size);
 
-    switch (input_below(&in, 5)) {
+    switch (input_below(&in, 6)) {
     case 0:
         fuzz_tag(&in);
         break;
@@ -187,8 +275,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case 3:
         fuzz_placement(&in);
         break;
-    default:
+    case 4:
         fuzz_record(&in);
+        break;
+    default:
+        fuzz_repair(&in);
         break;
     }
     return 0;
