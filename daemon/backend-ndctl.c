@@ -9,6 +9,7 @@
 #include "daemon/backend-ndctl-create.h"
 #include "daemon/backend-ndctl-facts.h"
 #include "daemon/backend-ndctl-remove.h"
+#include "daemon/backend-ndctl-repair.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -21,6 +22,8 @@ typedef struct {
     Backend base;
     int any_persistence; /* atomic: the loop sets it, the worker reads it */
     GArray *locks;       /* int: descriptors of /dev/ndctlN, locked */
+    GHashTable
+        *broken; /* char *: regions whose labels are not whole, to why; NULL: not yet looked. The worker's alone */
 } NdctlBackend;
 
 static NdctlBackend *ndctl_backend(Backend *b) {
@@ -35,11 +38,25 @@ void backend_ndctl_allow_unknown_persistence(Backend *b, bool allow) {
     g_atomic_int_set(&ndctl_backend(b)->any_persistence, allow);
 }
 
+/* The first listing comes before any journal is opened, and while nothing of ours is open. */
 static BackendListing *ndctl_backend_list(Backend *b, GError **error) {
+    NdctlBackend *nd = ndctl_backend(b);
+
+    if (!nd->broken)
+        nd->broken = nd_repair_at_start();
     BackendListing *listing = nd_facts_list(any_persistence(b), error);
 
     if (listing)
         nd_align_keep(listing);
+    for (guint i = 0; listing && i < listing->raws->len; i++) {
+        BackendRaw *raw = g_ptr_array_index(listing->raws, i);
+        const char *why = g_hash_table_lookup(nd->broken, raw->id);
+
+        if (!why)
+            continue;
+        g_free(raw->unusable);
+        raw->unusable = g_strdup(why);
+    }
     return listing;
 }
 
@@ -91,6 +108,7 @@ static void close_lock(void *fd) {
 
 static void ndctl_backend_free(Backend *b) {
     g_array_unref(ndctl_backend(b)->locks);
+    g_clear_pointer(&ndctl_backend(b)->broken, g_hash_table_unref);
     g_free(b);
 }
 

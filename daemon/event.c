@@ -48,6 +48,8 @@ const EventInfo *event_info(Event event) {
         [EVENT_BAD_FRAMES_FOUND] = { "bad-frames-found", "d6f780e3a33b4c09a2eb3f26bc3ceb7c", LOG_ERR },
         [EVENT_BAD_FRAMES_CLEARED] = { "bad-frames-cleared", "8698a2ef01304eecbeefb9ac62833b99", LOG_NOTICE },
         [EVENT_DIMM_FAILING] = { "dimm-failing", "997f63907a114d238534abd8b8a6eb7d", LOG_ERR },
+        [EVENT_LABELS_REPAIRED] = { "labels-repaired", "5e2572b911d94289b5ae08d7bf80f1db", LOG_NOTICE },
+        [EVENT_LABELS_NOT_WHOLE] = { "labels-not-whole", "0b80d5c6764c4b2cbf655adc30eb30ab", LOG_ERR },
     };
 
     G_STATIC_ASSERT(G_N_ELEMENTS(table) == N_EVENTS);

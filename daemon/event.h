@@ -49,6 +49,8 @@ typedef enum {
     EVENT_BAD_FRAMES_FOUND,      /* frames of a region, or free ones, cannot be read */
     EVENT_BAD_FRAMES_CLEARED,    /* they can again: what was in them is lost */
     EVENT_DIMM_FAILING,          /* a DIMM says that it is worn, or has failed */
+    EVENT_LABELS_REPAIRED,       /* labels that a loss of power left on some DIMMs of a set alone are whole again */
+    EVENT_LABELS_NOT_WHOLE,      /* they are not, and need a person */
     N_EVENTS,
 } Event;
 

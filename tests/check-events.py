@@ -21,6 +21,8 @@ ROW = re.compile(r'\[EVENT_(\w+)\] = \{\s*"([a-z-]+)",\s*"([0-9a-f]+)",\s*LOG_(\
 # What test-log.py cannot see, and why.
 UNSEEN = {
     "internal-error": "stands for a defect that nobody knows of",
+    "labels-not-whole": "label areas of DIMMs: the virtual machine's case hardware-labels sees it",
+    "labels-repaired": "the same",
     "persistence-unknown": "raw regions of the ndctl backend alone",
 }
 

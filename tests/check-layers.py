@@ -29,10 +29,10 @@ LEVELS = [
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-kind", "backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
     # Nouns that modules of level 2 were split by, one on the other.
-    ("1.1", {"label-check"}),
+    ("1.1", {"label-check", "backend-ndctl-label-io"}),
     ("1.1", {"rules-placement", "backend-ndctl-align", "backend-ndctl-health", "backend-ndctl-labels", "file-index"}),
     ("1.2", {"backend-ndctl-facts"}),
-    ("1.3", {"backend-ndctl-remove", "backend-ndctl-content"}),
+    ("1.3", {"backend-ndctl-repair", "backend-ndctl-remove", "backend-ndctl-content"}),
     ("1.4", {"backend-ndctl-create", "backend-ndctl-clear"}),
     ("2", {"backend-ndctl", "backend-file", "locate", "rules", "recovery"}),
     ("3", {"manager"}),
@@ -43,7 +43,7 @@ LEVELS = [
     ("4.2", {"bus-job", "bus-request"}),
     ("5", {"bus"}),
     ("6", {"main"}),
-    ("6.1", {"journal-tool"}),
+    ("6.1", {"journal-tool", "labels-tool"}),
 ]
 
 # Further files of a module: variants behind its header, and private headers, which no other module includes.
@@ -106,7 +106,7 @@ PARTS = {
 }
 
 # Modules of daemon/ and client/ which are a .c alone.
-WITHOUT_HEADER = {"daemon/main", "daemon/journal-tool", "client/pmemctl"}
+WITHOUT_HEADER = {"daemon/main", "daemon/journal-tool", "daemon/labels-tool", "client/pmemctl"}
 
 # (file, variable): state that cannot be anywhere else. Only _Thread_local ones with a comment above may be listed.
 ALLOWED_GLOBALS = {

@@ -76,3 +76,36 @@ def inject_smart(dimm, *options):
 def health(dimm):
     """What ndctl shows of it."""
     return json.loads(vm.run("ndctl", "list", "-DH", "-d", dimm))[0]["health"]
+
+
+def _parameter(name, value=None):
+    path = f"/sys/module/nfit_test/parameters/{name}"
+    if value is not None:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(value))
+    return int(vm.read(path))
+
+
+def allow_label_writes(count):
+    """After so many writes to label areas all fail (-1: none), and who asks for the first that does is killed."""
+    _parameter("label_writes_left", count)
+
+
+def label_writes():
+    """How many there were since the modules were loaded."""
+    return _parameter("label_writes")
+
+
+def power_up(*regions):
+    """What a boot does with the labels of these regions, which share their DIMMs with no others: the kernel forgets what it
+    knows and reads them. Returns the regions that it cannot start."""
+    allow_label_writes(-1)
+    dimms = sorted({dimm for region in regions for dimm in dimms_of(region)})
+    for region in regions:
+        vm.attempt("ndctl", "disable-region", region["name"])
+    vm.run("ndctl", "disable-dimm", *dimms)
+    vm.run("ndctl", "enable-dimm", *dimms)
+    for region in regions:
+        vm.attempt("ndctl", "enable-region", region["name"])
+    vm.run("udevadm", "settle")
+    return [region for region in regions if not os.path.exists(f"{region['path']}/driver")]
