@@ -191,6 +191,7 @@ BackendRaw *nd_facts_raw(struct ndctl_region *region, bool any_persistence) {
     raw->health = nd_health_dimms(region);
     raw->bad = nd_health_bad_frames(region, &raw->bad_all);
     raw->unusable = unusable_reason(region, raw->health, any_persistence);
+    raw->hides = !ndctl_region_is_enabled(region);
     raw->initialisable = !raw->unusable && nd_labels_state(region) == ND_LABELS_BLANK;
     /* Without labels there is but one device, the whole region. */
     raw->minimum = labelled || raw->initialisable ? ND_DEVICE_MINIMUM : ndctl_region_get_size(region);

@@ -56,6 +56,7 @@ static BackendListing *ndctl_backend_list(Backend *b, GError **error) {
             continue;
         g_free(raw->unusable);
         raw->unusable = g_strdup(why);
+        raw->hides = true;
     }
     return listing;
 }

@@ -40,6 +40,7 @@ typedef struct {
     bool zeroed;        /* what is made here reads as zeros from its start: the backend made it so */
     char *persistence;  /* nd_kind_persistence(), or "file" */
     char **dimms;       /* ids of its DIMMs, those of the maker; NULL: it has none, or one without an id */
+    bool hides;         /* unusable, and devices in it may not be listed: that one is absent says nothing */
     char *unusable;     /* NULL, or why nothing can be made here (read-only, disabled, labels broken, ...) */
     GArray *bad;        /* FrameRange: its bad frames, as daemon/bad-frames.h has them; NULL: none is known */
     bool bad_all;       /* what is bad is not known one by one: bad is all of range */

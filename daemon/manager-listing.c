@@ -114,6 +114,7 @@ static void take_raw(Manager *m, const BackendRaw *found) {
     raw->persistence = g_strdup(found->persistence);
     g_free(raw->unusable);
     raw->unusable = g_strdup(found->unusable);
+    raw->hides = found->hides;
     g_strfreev(raw->dimms);
     raw->dimms = g_strdupv(found->dimms);
     raw_set_bad(raw, found->bad);

@@ -33,6 +33,15 @@ static bool is_in_place(const Region *region, const BackendDevice *device, char 
     return false;
 }
 
+/* Absent is only what could have been seen: what hides the devices of the raw region, or NULL. */
+static char *hidden(const Region *region) {
+    const Raw *raw = region->occupant.raw;
+
+    if (!raw)
+        return g_strdup("its raw region is not on the platform");
+    return raw->hides ? g_strdup_printf("its raw region %s cannot be used (%s)", raw->id, raw->unusable) : NULL;
+}
+
 /* A creation ends complete in its place alone. What was cut off on the way may stand elsewhere, where the kernel put it
  * first, but in the raw region that it was asked of. Anything else was moved there or copied. */
 static bool may_be_cut_off(const Region *region, const BackendDevice *device, char **ret_reason) {
@@ -65,12 +74,12 @@ static RecoveryAction decide_create(const Region *region, const BackendDevice *d
 
 static RecoveryAction decide_delete(const Region *region, const BackendDevice *device, char **ret_reason) {
     if (!device) {
-        /* A raw region that is not there hides its devices: absent is only what could have been seen. */
-        if (!region->occupant.raw) {
-            *ret_reason = g_strdup("released, but its raw region is not on the platform; its frames stay reserved");
-            return RECOVERY_ERASE_LATER;
-        }
-        return RECOVERY_COMMIT_DELETE;
+        g_autofree char *why = hidden(region);
+
+        if (!why)
+            return RECOVERY_COMMIT_DELETE;
+        *ret_reason = g_strdup_printf("released, but %s; its frames stay reserved", why);
+        return RECOVERY_ERASE_LATER;
     }
     if (!is_region_device(region, device, ret_reason) || !is_in_place(region, device, ret_reason))
         return RECOVERY_UNSETTLED;
@@ -81,8 +90,10 @@ static RecoveryAction decide_delete(const Region *region, const BackendDevice *d
 RecoveryAction recovery_decide_region(const Region *region, const BackendDevice *device, char **ret_reason) {
     *ret_reason = NULL;
     if (region->intent && !region->intent->deleting) {
-        if (!device && !region->occupant.raw) {
-            *ret_reason = g_strdup("its creation was cut off and its raw region is not on the platform");
+        g_autofree char *why = device ? NULL : hidden(region);
+
+        if (why) {
+            *ret_reason = g_strdup_printf("its creation was cut off and %s", why);
             return RECOVERY_UNSETTLED;
         }
         return decide_create(region, device, ret_reason);

@@ -55,6 +55,7 @@ struct Raw {
     char **dimms;         /* ids of its DIMMs, NULL: none known */
     char *kind;           /* "labelled", "unlabelled", "file" */
     char *persistence;
+    bool hides;        /* unusable, and devices in it may not be listed */
     char *unusable;    /* NULL or why */
     RegionMap *map;    /* of device ranges (Occupant entries) */
     GArray *bad;       /* frame-set: frames that cannot be read, as the platform shows them now; NULL: none */

@@ -18,6 +18,7 @@ enum {
 typedef enum {
     ABSENT,
     ABSENT_WITH_RAW, /* so is its raw region */
+    HIDDEN,          /* its raw region is there, and may not show it */
     COMPLETE,
     COMPLETE_HELD,
     PARTIAL,
@@ -40,6 +41,7 @@ static const struct {
 } rows[] = {
     { OPEN_CREATE, ABSENT, RECOVERY_ABORT_CREATE, false },
     { OPEN_CREATE, ABSENT_WITH_RAW, RECOVERY_UNSETTLED, true },
+    { OPEN_CREATE, HIDDEN, RECOVERY_UNSETTLED, true },
     { OPEN_CREATE, COMPLETE, RECOVERY_COMMIT_CREATE, false },
     { OPEN_CREATE, COMPLETE_HELD, RECOVERY_COMMIT_CREATE, false },
     { OPEN_CREATE, PARTIAL, RECOVERY_DESTROY_AND_ABORT, false },
@@ -54,6 +56,7 @@ static const struct {
     { OPEN_CREATE, OTHER_LEAD, RECOVERY_DESTROY_AND_ABORT, false },
     { OPEN_DELETE, ABSENT, RECOVERY_COMMIT_DELETE, false },
     { OPEN_DELETE, ABSENT_WITH_RAW, RECOVERY_ERASE_LATER, true },
+    { OPEN_DELETE, HIDDEN, RECOVERY_ERASE_LATER, true },
     { OPEN_DELETE, COMPLETE, RECOVERY_ERASE, false },
     { OPEN_DELETE, COMPLETE_HELD, RECOVERY_ERASE, false },
     { OPEN_DELETE, PARTIAL, RECOVERY_ERASE, false },
@@ -63,6 +66,7 @@ static const struct {
     { OPEN_DELETE, MOVED, RECOVERY_UNSETTLED, true },
     { LIVE, ABSENT, RECOVERY_MISSING, true },
     { LIVE, ABSENT_WITH_RAW, RECOVERY_MISSING, true },
+    { LIVE, HIDDEN, RECOVERY_MISSING, true },
     { LIVE, COMPLETE, RECOVERY_KEEP, false },
     { LIVE, COMPLETE_HELD, RECOVERY_KEEP, false },
     { LIVE, PARTIAL, RECOVERY_MISSING, true },
@@ -74,7 +78,7 @@ static const struct {
 
 static const BackendDevice *show(const Region *region, Shown shown, BackendDevice *device,
                                  char tag[static BACKEND_TAG_MAX]) {
-    if (shown == ABSENT || shown == ABSENT_WITH_RAW)
+    if (shown == ABSENT || shown == ABSENT_WITH_RAW || shown == HIDDEN)
         return NULL;
     backend_tag_format(BACKEND_ROLE_DATA, region->pool->sb.member_uuid, region->device_uuid, tag);
     *device = (BackendDevice){
@@ -125,6 +129,12 @@ static void test_regions(void) {
         add_raw(state, "left", LEFT, RAW_FRAMES);
         if (rows[i].shown != ABSENT_WITH_RAW)
             add_raw(state, "right", RIGHT, RAW_FRAMES);
+        if (rows[i].shown == HIDDEN) {
+            Raw *raw = state_raw_by_id(state, "right");
+
+            raw->hides = true;
+            raw->unusable = g_strdup("disabled");
+        }
         Pool *pool = add_pool(state, 0, LEFT);
         JfRegion record = region_of(pool, 1, RIGHT, 256);
         JfDelete delete = { .region_uuid = record.region_uuid };
