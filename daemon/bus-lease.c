@@ -324,7 +324,7 @@ int bus_lease_reply(BusLease *leases, sd_bus_message *call, const Caller *caller
     int r = error ? 0 : reply_lent(leases, call, region);
 
     if (!error && r >= 0 && sender) {
-        bus_unread_sent(leases->view->unread, call, BUS_UNREAD_DESCRIPTOR);
+        bus_unread_sent_descriptor(leases->view->unread, call);
         g_hash_table_insert(leases->readers, g_strdup(sender), GUINT_TO_POINTER(caller->uid));
     }
     has_gone(leases, call);

@@ -14,13 +14,19 @@
 #define REFUSAL_BYTES 1024u
 #define COMPLAINT_USEC (60 * (gint64) G_USEC_PER_SEC)
 
-/* One connection to which something was sent that it may not have read. */
+/* Of bytes, or of descriptors as BUS_UNREAD_DESCRIPTOR counts them. */
+typedef struct {
+    uint64_t waiting;   /* what it had not read when the bus was asked */
+    uint64_t sent;      /* what was sent to it since the bus was asked about what is in waiting */
+    uint64_t sent_then; /* of that before the question under way */
+} Unread;
+
+/* One connection to which something was sent that it may not have read. Descriptors make nobody fall behind: who sends
+ * them sees to it that they are few, and calls behind them are to be answered. */
 typedef struct {
     BusUnread *unread;
     char *name;
-    uint64_t waiting;   /* bytes that it had not read when the bus was asked */
-    uint64_t sent;      /* bytes sent to it since the bus was asked about what is in waiting */
-    uint64_t sent_then; /* of them before the question under way */
+    Unread bytes, descriptors;
     sd_bus_slot *question;
     GQueue kept; /* sd_bus_message * */
 } Reader;
@@ -33,16 +39,31 @@ struct BusUnread {
     sd_bus_slot *filter;
     sd_event_source *timer; /* on while there are readers */
     GHashTable *readers;    /* name in the Reader -> Reader * */
-    uint64_t total;         /* of all: waiting and sent */
+    uint64_t bytes;         /* of all: waiting and sent */
+    uint64_t descriptors;   /* likewise */
     gint64 complained;      /* when the log was told of one, monotonic; 0: never */
     bool blind;             /* this bus does not tell */
 };
+
+static uint64_t sum(const Unread *u) {
+    return u->waiting + u->sent;
+}
+
+/* What the bus said when it was asked. */
+static void settle(Unread *u, uint64_t *total, uint64_t waiting) {
+    *total -= sum(u);
+    u->waiting = waiting;
+    u->sent -= u->sent_then;
+    u->sent_then = 0;
+    *total += sum(u);
+}
 
 static void reader_free(void *data) {
     Reader *reader = data;
     sd_bus_message *call;
 
-    reader->unread->total -= reader->waiting + reader->sent;
+    reader->unread->bytes -= sum(&reader->bytes);
+    reader->unread->descriptors -= sum(&reader->descriptors);
     sd_bus_slot_unref(reader->question);
     while ((call = g_queue_pop_head(&reader->kept)))
         sd_bus_message_unref(call);
@@ -51,7 +72,7 @@ static void reader_free(void *data) {
 }
 
 static bool is_crowded(const BusUnread *unread) {
-    return unread->total > BUS_UNREAD_CROWDED;
+    return unread->bytes > BUS_UNREAD_CROWDED;
 }
 
 static uint64_t limit(const BusUnread *unread) {
@@ -66,11 +87,11 @@ static uint64_t ask_from(const BusUnread *unread) {
 uint64_t bus_unread_of(const BusUnread *unread, const char *sender) {
     const Reader *reader = unread->blind ? NULL : g_hash_table_lookup(unread->readers, sender);
 
-    return reader ? reader->waiting + reader->sent : 0;
+    return reader ? sum(&reader->bytes) + sum(&reader->descriptors) : 0;
 }
 
 uint64_t bus_unread_total(const BusUnread *unread) {
-    return unread->blind ? 0 : unread->total;
+    return unread->blind ? 0 : unread->bytes + unread->descriptors;
 }
 
 uint64_t bus_unread_share(const BusUnread *unread) {
@@ -86,9 +107,9 @@ static Reader *reader_of(BusUnread *unread, sd_bus_message *call) {
 /* --- what the bus says --- */
 
 /* The stats: a{sv}. What a bus does not count nobody waits for. */
-static int read_outgoing(sd_bus_message *reply, uint64_t *ret_bytes) {
-    const char *key, *type;
+static int read_outgoing(sd_bus_message *reply, uint32_t *ret_bytes, uint32_t *ret_descriptors) {
     uint32_t bytes = 0, descriptors = 0;
+    const char *key, *type;
 
     int r = sd_bus_message_enter_container(reply, 'a', "{sv}");
     while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
@@ -104,9 +125,11 @@ static int read_outgoing(sd_bus_message *reply, uint64_t *ret_bytes) {
         if (r >= 0)
             r = sd_bus_message_exit_container(reply);
     }
-    if (r >= 0)
-        *ret_bytes = bytes + descriptors * BUS_UNREAD_DESCRIPTOR;
-    return r;
+    if (r < 0)
+        return r;
+    *ret_bytes = bytes;
+    *ret_descriptors = descriptors;
+    return 0;
 }
 
 /* What was kept may be answered: in its turn. */
@@ -143,18 +166,15 @@ static void complain(const Reader *reader) {
     unread->complained = now;
     log_message(LOG_NOTICE, NULL, reader->name,
                 "%s has not read %" PRIu64 " bytes of its answers: it gets no more lists until it has", reader->name,
-                reader->waiting);
+                reader->bytes.waiting);
 }
 
-static void take_answer(Reader *reader, uint64_t waiting) {
+static void take_answer(Reader *reader, uint32_t bytes, uint32_t descriptors) {
     BusUnread *unread = reader->unread;
 
-    unread->total -= reader->waiting + reader->sent_then;
-    reader->waiting = waiting;
-    reader->sent -= reader->sent_then;
-    reader->sent_then = 0;
-    unread->total += waiting;
-    if (waiting <= limit(unread))
+    settle(&reader->bytes, &unread->bytes, bytes);
+    settle(&reader->descriptors, &unread->descriptors, descriptors * BUS_UNREAD_DESCRIPTOR);
+    if (bytes <= limit(unread))
         let_go(reader);
     else
         complain(reader);
@@ -164,17 +184,17 @@ static int on_stats(sd_bus_message *reply, void *data, sd_bus_error *ret_error) 
     Reader *reader = data;
     BusUnread *unread = reader->unread;
     const sd_bus_error *error = sd_bus_message_get_error(reply);
-    uint64_t waiting = 0;
+    uint32_t bytes = 0, descriptors = 0;
 
     (void) ret_error;
     reader->question = sd_bus_slot_unref(reader->question);
-    int r = error ? 0 : read_outgoing(reply, &waiting);
+    int r = error ? 0 : read_outgoing(reply, &bytes, &descriptors);
     if (error && !sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) && !unread->blind)
         give_up(unread, error->message ?: error->name);
     else if (r < 0 && !unread->blind)
         give_up(unread, g_strerror(-r));
-    take_answer(reader, waiting);
-    if (error || (reader->waiting == 0 && reader->sent == 0 && reader->kept.length == 0))
+    take_answer(reader, bytes, descriptors);
+    if (error || (sum(&reader->bytes) + sum(&reader->descriptors) == 0 && reader->kept.length == 0))
         g_hash_table_remove(unread->readers, reader->name);
     return 0;
 }
@@ -186,10 +206,12 @@ static void ask(Reader *reader) {
         return;
     int r = sd_bus_call_method_async(unread->bus, &reader->question, DRIVER, DRIVER_PATH, STATS, "GetConnectionStats",
                                      on_stats, reader, "s", reader->name);
-    if (r >= 0)
-        reader->sent_then = reader->sent;
-    else if (r != -ENOTCONN)
+    if (r >= 0) {
+        reader->bytes.sent_then = reader->bytes.sent;
+        reader->descriptors.sent_then = reader->descriptors.sent;
+    } else if (r != -ENOTCONN) {
         give_up(unread, g_strerror(-r));
+    }
 }
 
 /* Readers read without telling us. */
@@ -237,17 +259,30 @@ static Reader *reader_get(BusUnread *unread, sd_bus_message *call) {
 }
 
 static void count(Reader *reader, uint64_t bytes) {
-    reader->sent += bytes;
-    reader->unread->total += bytes;
+    reader->bytes.sent += bytes;
+    reader->unread->bytes += bytes;
+}
+
+static bool is_counted(const BusUnread *unread, sd_bus_message *call) {
+    return !unread->blind && sd_bus_message_get_sender(call) && sd_bus_message_get_expect_reply(call) > 0;
 }
 
 void bus_unread_sent(BusUnread *unread, sd_bus_message *call, uint64_t bytes) {
-    if (unread->blind || !sd_bus_message_get_sender(call) || sd_bus_message_get_expect_reply(call) <= 0)
+    if (!is_counted(unread, call))
         return;
     Reader *reader = reader_get(unread, call);
     count(reader, bytes);
-    if (reader->sent >= ask_from(unread))
+    if (reader->bytes.sent >= ask_from(unread))
         ask(reader);
+}
+
+void bus_unread_sent_descriptor(BusUnread *unread, sd_bus_message *call) {
+    if (!is_counted(unread, call))
+        return;
+    Reader *reader = reader_get(unread, call);
+    reader->descriptors.sent += BUS_UNREAD_DESCRIPTOR;
+    unread->descriptors += BUS_UNREAD_DESCRIPTOR;
+    ask(reader);
 }
 
 bool bus_unread_pass(BusUnread *unread, sd_bus_message *call) {
@@ -255,8 +290,8 @@ bool bus_unread_pass(BusUnread *unread, sd_bus_message *call) {
 
     if (!reader || unread->blind)
         return true;
-    bool enough = reader->waiting > limit(unread);
-    if (!enough && !(reader->question && reader->sent >= ask_from(unread)))
+    bool enough = reader->bytes.waiting > limit(unread);
+    if (!enough && !(reader->question && reader->bytes.sent >= ask_from(unread)))
         return true;
     ask(reader);
     if (reader->kept.length < BUS_UNREAD_KEPT_MAX)
@@ -271,7 +306,7 @@ static int refuse(const BusUnread *unread, uint64_t cost, sd_bus_error *ret_erro
                              "an answer of up to %" PRIu64 " bytes, and %" PRIu64
                              " that callers have not read, are too much for the bus: read them, or ask by ListMgmt and "
                              "ListData",
-                             cost, unread->total);
+                             cost, unread->bytes);
 }
 
 /* Every call passes here first. */
@@ -287,15 +322,15 @@ static int on_message(sd_bus_message *message, void *data, sd_bus_error *ret_err
         return 0;
     uint64_t cost = unread->cost(unread->data, message);
     Reader *reader = reader_get(unread, message);
-    bool behind = reader->waiting > limit(unread);
+    bool behind = reader->bytes.waiting > limit(unread);
 
     /* Before its cost is counted: of an answer that is not sent yet the bus does not know. */
-    if (reader->sent >= ask_from(unread))
+    if (reader->bytes.sent >= ask_from(unread))
         ask(reader);
     /* Even refusals would add up, and who reads nothing misses none. */
-    if (behind && reader->waiting + reader->sent > 2 * limit(unread))
+    if (behind && sum(&reader->bytes) > 2 * limit(unread))
         return 1;
-    if (cost > BUS_UNREAD_SMALL && (behind || unread->total + cost > BUS_UNREAD_ALL_MAX)) {
+    if (cost > BUS_UNREAD_SMALL && (behind || unread->bytes + cost > BUS_UNREAD_ALL_MAX)) {
         count(reader, REFUSAL_BYTES);
         return refuse(unread, cost, ret_error);
     }

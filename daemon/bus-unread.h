@@ -42,10 +42,12 @@ bool bus_unread_pass(BusUnread *unread, sd_bus_message *call);
 uint64_t bus_unread_share(const BusUnread *unread);
 /* What one descriptor counts for: a message bus takes nothing more from a connection once 64 that it has sent wait to be read. */
 #define BUS_UNREAD_DESCRIPTOR (UINT64_C(2) << 20)
-/* What this connection, or all together, may not have read; 0 where the bus does not tell. */
+/* What this connection, or all together, may not have read, bytes and descriptors; 0 where the bus does not tell. */
 uint64_t bus_unread_of(const BusUnread *unread, const char *sender);
 uint64_t bus_unread_total(const BusUnread *unread);
 /* So many bytes were sent to the sender of call, beyond what cost said. */
 void bus_unread_sent(BusUnread *unread, sd_bus_message *call, uint64_t bytes);
+/* A descriptor was, with the answer. */
+void bus_unread_sent_descriptor(BusUnread *unread, sd_bus_message *call);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BusUnread, bus_unread_free)

@@ -391,6 +391,27 @@ class Hostile(Case):
         while self.images_held():  # the last answers are on their way
             self.connection.manager("CountRegions", "s", "raw")
 
+    def test_who_asks_on(self):
+        """Calls that come while descriptors wait to be read are answered, too."""
+        pmemd, = self.connection.bus("GetNameOwner", "s", "org.pmemd1")
+        c, monitor = self.connect(), self.connect()
+        rule = f"type='method_return',sender='org.freedesktop.DBus',destination='{pmemd}'"
+        monitor.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Monitoring", "BecomeMonitor",
+                     "asu", [rule], 0)
+        for _ in range(FILLERS):  # as above
+            c.send("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Introspectable", "Introspect")
+        serials = [self.send(c, "Attach", self.region, "vm1") for _ in range(20)]
+        told = 0
+        while told < 8:  # the bus tells pmemd what c has not read
+            body = monitor.receive().body
+            told = body[0].get("OutgoingFDs", 0) if body and isinstance(body[0], dict) else 0
+        self.connection.manager("CountRegions", "s", "raw")
+        serials += [self.send(c, "Attach", self.region, "vm1") for _ in range(20)]
+        for serial in serials:
+            message = c.wait_message(serial)
+            self.assertEqual(len(message.descriptors), 1)
+            message.close()
+
     def test_who_leaves(self):
         """Hundreds of calls whose callers are gone leave neither a descriptor nor a lease that is tied to them."""
         for _ in range(10):
