@@ -267,7 +267,7 @@ static void reopen_next(Op *op) {
         op_work(op, run_reopen, on_reopened);
         return;
     }
-    op->reopened(op);
+    op_open_new_pools(op);
 }
 
 void op_reopen_pools(Op *op, void (*settled)(Op *op)) {

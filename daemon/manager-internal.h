@@ -41,6 +41,7 @@ struct Manager {
     bool erase_stuck;               /* a piece of an erase has not ended for so long */
     uint64_t handed_usec;           /* CLOCK_MONOTONIC: since when it has it */
     sd_id128_t boot_id, machine_id; /* null: not known */
+    GHashTable *refused;            /* sd_id128_t *: mgmt devices that are there, and were not used for a reason */
     GQueue released;                /* JfRequest *: answers for pools that are gone, oldest first; in RAM alone */
 };
 
@@ -93,6 +94,7 @@ struct Op {
     GPtrArray *media;         /* start: FoundMedium * */
     GArray *doomed;           /* start: Doomed, devices to be destroyed */
     GArray *kept;             /* start: sd_id128_t, mgmt devices that no setup hint may destroy */
+    GHashTable *fresh;        /* refresh: sd_id128_t *, in the listing: mgmt devices that are not open yet */
     GArray *tried;            /* refresh: sd_id128_t, pools whose journal was opened again, or not */
     JfVerdict verdict;        /* refresh: of the superblock found */
     guint next;               /* start: index into doomed */
@@ -141,6 +143,8 @@ bool manager_append_abort(Manager *m, Region *region, PmemdError reason, GError 
  * checked. */
 Pool *manager_open_pool(Manager *m, Medium *medium, const JfSuperblock *sb, FrameRange device, GError **error);
 void manager_close_pool(Pool *pool);
+/* Of a pool, and of all that its journal has, which nobody was told of. */
+void manager_tell_opened(Manager *m, const Pool *pool);
 /* What the journal that was just opened says of the pool's own state; of one that may be written: the mark of a start. */
 void manager_take_verdict(Manager *m, Pool *pool);
 /* Replays the journal on medium in old's place, as a start does, and tells of it; takes medium over. NULL: the pool is
@@ -207,12 +211,14 @@ void op_settle(Op *op, Pool *pool, void (*settled)(Op *op));
 
 /* An erase before the first guest that was cut off, or had not begun, goes on. */
 void manager_tell_if_to_erase(Manager *m, const Region *region);
+/* Opens the pools of mgmt devices in op->listing that came since the start, as that does; then calls op->reopened. */
+void op_open_new_pools(Op *op);
 
 /* manager-follow.c: while pmemd runs, devices of its own go and come back. */
 /* Takes in what the listing shows of all regions and pools: missing, or as they were; a pool whose device is gone is
  * read-only, and its journal closed. */
 void manager_follow(Manager *m, const BackendListing *listing);
-/* After it: opens the journals of pools whose device is back, by op->listing; then calls settled. */
+/* After it: opens the journals of pools whose device is back, or new, by op->listing; then calls settled. */
 void op_reopen_pools(Op *op, void (*settled)(Op *op));
 
 /* manager-adopt.c */

@@ -285,6 +285,13 @@ static void tell_pool_gone(Manager *m, Pool *pool) {
     manager_tell_pool_removed(m, pool_uuid);
 }
 
+void manager_tell_opened(Manager *m, const Pool *pool) {
+    manager_tell_pool_added(m, pool);
+    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
+        if (region->pool == pool)
+            manager_tell_region_added(m, region);
+}
+
 Pool *manager_replace_pool(Manager *m, Pool *old, Medium *medium, GError **error) {
     g_autofree char *path = g_strdup(old->path);
     JfSuperblock sb = old->sb;
@@ -299,10 +306,7 @@ Pool *manager_replace_pool(Manager *m, Pool *old, Medium *medium, GError **error
         return NULL;
     }
     pool_set_path(pool, path);
-    manager_tell_pool_added(m, pool);
-    for (Region *region = state_next_region(m->state, NULL); region; region = state_next_region(m->state, region))
-        if (region->pool == pool)
-            manager_tell_region_added(m, region);
+    manager_tell_opened(m, pool);
     return pool;
 }
 

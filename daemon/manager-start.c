@@ -47,17 +47,14 @@ static bool superblocks_readable(Medium *medium) {
            medium_readable(medium, jf_superblock_offset(medium->size, 1), JF_SUPERBLOCK_SIZE) == 0;
 }
 
-static void run_read_platform(void *data) {
-    Op *op = data;
-
-    op_run_list(op);
-    if (!op->listing)
-        return;
+/* Of the mgmt devices: those in `only`, or all (NULL). */
+static void open_media(Op *op, GHashTable *only) {
     op->media = g_ptr_array_new_with_free_func((GDestroyNotify) found_medium_free);
     for (guint i = 0; i < op->listing->devices->len; i++) {
         const BackendDevice *device = g_ptr_array_index(op->listing->devices, i);
 
-        if (device->role != BACKEND_ROLE_MGMT || device->state != BACKEND_DEVICE_COMPLETE)
+        if (device->role != BACKEND_ROLE_MGMT || device->state != BACKEND_DEVICE_COMPLETE ||
+            (only && !g_hash_table_contains(only, &device->uuid)))
             continue;
         FoundMedium *found = g_new0(FoundMedium, 1);
         found->device = device;
@@ -66,6 +63,20 @@ static void run_read_platform(void *data) {
         found->readable = found->medium && superblocks_readable(found->medium);
         g_ptr_array_add(op->media, found);
     }
+}
+
+static void run_read_platform(void *data) {
+    Op *op = data;
+
+    op_run_list(op);
+    if (op->listing)
+        open_media(op, NULL);
+}
+
+static void run_read_new(void *data) {
+    Op *op = data;
+
+    open_media(op, op->fresh);
 }
 
 /* --- the journals --- */
@@ -114,11 +125,19 @@ static void log_refused(const FoundMedium *found, const char *reason) {
               "mgmt device %s is not used: %s", found->device->name, reason);
 }
 
+static void refuse(Manager *m, const FoundMedium *found, const char *reason) {
+    sd_id128_t *uuid = g_new(sd_id128_t, 1);
+
+    *uuid = found->device->uuid;
+    g_hash_table_add(m->refused, uuid);
+    log_refused(found, reason);
+}
+
 static void replay_found(Manager *m, FoundMedium *found) {
     g_autoptr(GError) error = NULL;
 
     if (found->refused) {
-        log_refused(found, found->refused);
+        refuse(m, found, found->refused);
         return;
     }
     if (found->verdict == JF_UNSUPPORTED) {
@@ -134,7 +153,7 @@ static void replay_found(Manager *m, FoundMedium *found) {
     if (found->pool)
         pool_set_path(found->pool, found->device->path);
     else
-        log_refused(found, error->message);
+        refuse(m, found, error->message);
 }
 
 /* --- comparing --- */
@@ -431,6 +450,84 @@ static void on_platform(void *data) {
 
         op_finish(op, SD_ID128_NULL, error);
     }
+}
+
+/* --- pools that come while pmemd runs --- */
+
+/* Mgmt devices that are no pool's and were not refused since they came; a hint is the next start's. */
+static GHashTable *find_fresh(const Manager *m, const BackendListing *listing) {
+    GHashTable *fresh = g_hash_table_new(pmemd_uuid_hash, pmemd_uuid_equal);
+
+    for (guint i = 0; i < listing->devices->len; i++) {
+        BackendDevice *device = g_ptr_array_index(listing->devices, i);
+
+        if (device->role == BACKEND_ROLE_MGMT && device->state == BACKEND_DEVICE_COMPLETE &&
+            !state_pool_by_uuid(m->state, device->uuid) && !g_hash_table_contains(m->refused, &device->uuid) &&
+            !hints_has(m->state_dir, HINT_SETUP, device->uuid) && !hints_has(m->state_dir, HINT_RELEASE, device->uuid))
+            g_hash_table_add(fresh, &device->uuid);
+    }
+    return fresh;
+}
+
+/* What is gone may come again as something else. */
+static gboolean is_gone(gpointer uuid, gpointer value, gpointer listing) {
+    (void) value;
+    return listing_find(listing, *(const sd_id128_t *) uuid) == NULL;
+}
+
+/* The one that is in use stays in use. */
+static void refuse_copies(const Manager *m, FoundMedium *found) {
+    const GPtrArray *pools = state_pools(m->state);
+
+    for (guint i = 0; i < pools->len; i++) {
+        const Pool *pool = g_ptr_array_index(pools, i);
+
+        if (!found->refused && sd_id128_equal(found->sb.journal_uuid, pool->sb.journal_uuid)) {
+            char uuid[PMEMD_UUID_STRING_MAX];
+
+            found->refused = g_strdup_printf("its journal's uuid is also that of pool %s, which is in use",
+                                             pmemd_uuid_format(pool->sb.member_uuid, uuid));
+            found->event = EVENT_POOL_TWINS;
+        }
+    }
+}
+
+static void on_read_new(void *data) {
+    Op *op = data;
+    Manager *m = op->m;
+    bool any = false;
+
+    for (guint i = 0; i < op->media->len; i++) {
+        check_found(m, g_ptr_array_index(op->media, i));
+        refuse_copies(m, g_ptr_array_index(op->media, i));
+    }
+    refuse_twins(op->media);
+    state_clear_foreign(m->state); /* its data devices were orphans until now */
+    for (guint i = 0; i < op->media->len; i++) {
+        FoundMedium *found = g_ptr_array_index(op->media, i);
+
+        replay_found(m, found);
+        if (found->pool)
+            manager_tell_opened(m, found->pool);
+        any = any || found->pool;
+    }
+    g_clear_pointer(&op->media, g_ptr_array_unref);
+    g_clear_pointer(&op->fresh, g_hash_table_unref);
+    manager_take_listing(m, op->listing);
+    g_clear_pointer(&op->doomed, g_array_unref);
+    if (any)
+        op_settle(op, NULL, op->reopened);
+    else
+        op->reopened(op);
+}
+
+void op_open_new_pools(Op *op) {
+    g_hash_table_foreach_remove(op->m->refused, is_gone, op->listing);
+    op->fresh = find_fresh(op->m, op->listing);
+    if (g_hash_table_size(op->fresh) > 0)
+        op_work(op, run_read_new, on_read_new);
+    else
+        op->reopened(op);
 }
 
 void start_op_begin(Op *op) {

@@ -228,6 +228,7 @@ static void op_free(Op *op) {
     g_clear_pointer(&op->doomed, g_array_unref);
     g_clear_pointer(&op->kept, g_array_unref);
     g_clear_pointer(&op->tried, g_array_unref);
+    g_clear_pointer(&op->fresh, g_hash_table_unref);
     g_clear_pointer(&op->bad, g_array_unref);
     g_clear_pointer(&op->cleared, g_array_unref);
     g_array_unref(op->waiters);
@@ -351,6 +352,7 @@ Manager *manager_new(sd_event *event, Backend *backend, const char *state_dir, M
     m->limits = limits;
     m->listeners = g_ptr_array_new_with_free_func(g_free);
     m->recovering = true;
+    m->refused = g_hash_table_new_full(pmemd_uuid_hash, pmemd_uuid_equal, g_free, NULL);
     g_queue_init(&m->queue);
     g_queue_init(&m->released);
     manager_update_summary(m);
@@ -404,6 +406,7 @@ void manager_free(Manager *m) {
     state_free(m->state);
     stats_free(m->stats);
     backend_free(m->backend);
+    g_hash_table_unref(m->refused);
     g_queue_clear_full(&m->released, g_free);
     g_ptr_array_unref(m->listeners);
     sd_event_unref(m->event);

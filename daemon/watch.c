@@ -75,8 +75,11 @@ static int on_device(sd_device_monitor *monitor, sd_device *device, void *data) 
 
 /* Is something of pmemd's not where it should be, so that any new file may be it? */
 static bool misses_something(const State *state) {
-    GPtrArray *pools = state_pools(state);
+    const GPtrArray *pools = state_pools(state), *foreigns = state_foreigns(state);
 
+    for (guint i = 0; i < foreigns->len; i++)
+        if (((const Foreign *) g_ptr_array_index(foreigns, i))->kind != FOREIGN_FOREIGN)
+            return true;
     for (guint i = 0; i < pools->len; i++)
         if (((const Pool *) g_ptr_array_index(pools, i))->state == POOL_READ_ONLY)
             return true;

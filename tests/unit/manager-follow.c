@@ -130,6 +130,59 @@ static void test_hinted(void) {
     g_assert_cmpint(pool_of(host, pool)->state, ==, POOL_READ_ONLY);
 }
 
+/* A pool whose device was not there at the start comes with its regions, and with what was cut off in them. */
+static void test_new_pool(gconstpointer medium) {
+    g_autoptr(Host) host = host_new(medium);
+    sd_id128_t pool = make_pool(host), region = make_region(host, "guest");
+    g_autofree char *path = g_strdup(find_pool(host, pool)->path), *away = g_strconcat(path, ".away", NULL);
+
+    host_stop(host);
+    g_assert_cmpint(g_rename(path, away), ==, 0);
+    host_start(host);
+    g_assert_null(find_pool(host, pool));
+    look(host);
+    g_assert_null(find_pool(host, pool));
+    g_assert_cmpint(g_rename(away, path), ==, 0);
+    look(host);
+    g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_OK);
+    g_assert_cmpint(find(host, region)->state, ==, REGION_OK);
+    for (guint i = 0; i < state_foreigns(manager_state(host->manager))->len; i++)
+        g_assert_cmpint(((Foreign *) state_foreigns(manager_state(host->manager))->pdata[i])->kind, ==,
+                        FOREIGN_FOREIGN);
+    g_assert_cmpint(rename_to(host, region, "b"), ==, -1);
+}
+
+/* One that was refused is not tried again by each look; a hint leaves it to the next start. */
+static void test_new_refused(void) {
+    g_autoptr(Host) host = host_new("file");
+    sd_id128_t pool = make_pool(host);
+    g_autofree char *path = g_strdup(find_pool(host, pool)->path), *away = g_strconcat(path, ".away", NULL);
+    g_autofree char *content = NULL;
+    gsize len;
+
+    g_assert_true(g_file_get_contents(path, &content, &len, NULL));
+    g_autofree char *zeros = g_malloc0(len);
+    host_stop(host);
+    g_assert_true(g_file_set_contents(path, zeros, (gssize) len, NULL));
+    host_start(host);
+    g_assert_null(find_pool(host, pool));
+    g_assert_true(g_file_set_contents(path, content, (gssize) len, NULL));
+    look(host);
+    g_assert_null(find_pool(host, pool));
+
+    /* But once it was away. */
+    host_stop(host);
+    g_assert_cmpint(g_rename(path, away), ==, 0);
+    host_start(host);
+    g_assert_true(hints_put(host->state_dir, HINT_SETUP, pool, NULL));
+    g_assert_cmpint(g_rename(away, path), ==, 0);
+    look(host);
+    g_assert_null(find_pool(host, pool));
+    g_assert_true(hints_remove(host->state_dir, HINT_SETUP, pool, NULL));
+    look(host);
+    g_assert_cmpint(find_pool(host, pool)->state, ==, POOL_OK);
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL); /* what is warned about is what these tests do */
@@ -139,5 +192,8 @@ int main(int argc, char **argv) {
     g_test_add_data_func("/manager-follow/stranger/file", "file", test_stranger);
     g_test_add_data_func("/manager-follow/stranger/mapped", "mapped", test_stranger);
     g_test_add_func("/manager-follow/hinted", test_hinted);
+    g_test_add_data_func("/manager-follow/new-pool/file", "file", test_new_pool);
+    g_test_add_data_func("/manager-follow/new-pool/mapped", "mapped", test_new_pool);
+    g_test_add_func("/manager-follow/new-refused", test_new_refused);
     return g_test_run();
 }
