@@ -168,8 +168,10 @@ static void doom(Op *op, sd_id128_t uuid, const char *tag, sd_id128_t region, bo
 void manager_tell_if_to_erase(Manager *m, const Region *region) {
     Erase erase;
 
-    if (region->pool->state == POOL_OK && state_erase(m->state, region, &erase))
-        manager_tell_to_erase(m, region);
+    if (region->pool->state != POOL_OK || !state_erase(m->state, region, &erase))
+        return;
+    state_set_erase_failed(m->state, region, false); /* what it failed for may be over: its device was away */
+    manager_tell_to_erase(m, region);
 }
 
 /* In RAM nothing failed and nothing comes back. */
@@ -233,9 +235,10 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     sd_id128_t uuid = region->uuid, pool_uuid = region->pool->sb.member_uuid;
     if (action == RECOVERY_COMMIT_CREATE || action == RECOVERY_DESTROY_AND_ABORT)
         g_assert(device); /* what is committed or destroyed is there */
-    if (action == RECOVERY_ERASE)
+    if (action == RECOVERY_ERASE) {
+        manager_set_region_state(m, region, REGION_QUARANTINED, EVENT_NONE, STATE_REASON_RELEASED);
         manager_tell_to_erase(m, region);
-    else if (action == RECOVERY_COMMIT_CREATE)
+    } else if (action == RECOVERY_COMMIT_CREATE)
         ok = manager_append_commit(m, region, device->device, &error);
     else if (action == RECOVERY_COMMIT_DELETE)
         ok = manager_append_commit(m, region, (FrameRange){ 0, 0 }, &error);

@@ -138,6 +138,9 @@ Watch *watch_ndctl_new(sd_event *event, Manager *manager, GError **error) {
         r = sd_device_monitor_new(&watch->monitor);
     if (r >= 0)
         r = sd_device_monitor_filter_add_match_subsystem_devtype(watch->monitor, "nd", NULL);
+    /* Of what becomes of a namespace's device, as system RAM, libnvdimm itself says nothing. */
+    if (r >= 0)
+        r = sd_device_monitor_filter_add_match_subsystem_devtype(watch->monitor, "dax", NULL);
     if (r >= 0)
         r = sd_device_monitor_attach_event(watch->monitor, event);
     if (r >= 0)
