@@ -6,6 +6,7 @@
 #include "daemon/manager-internal.h"
 
 #include "daemon/hints.h"
+#include "daemon/power-loss.h"
 #include "daemon/recovery.h"
 
 #include <inttypes.h>
@@ -33,6 +34,11 @@ char *listing_describe_absent(const BackendListing *listing, FrameRange device, 
                                    "-0x%" PRIx64,
                                    other->name, other->mode, other->device.start, other->device.end);
     }
+    /* In RAM nothing failed and nothing comes back. */
+    if (power_loss_is_whole(raw->persistence))
+        return g_strdup_printf("%s is RAM and holds no device: its content went with the power, or the device was "
+                               "destroyed; pmemctl forget makes its frames free",
+                               raw->id);
     return g_strdup_printf("its device is not on the platform; its frames stay reserved%s%s%s%s",
                            raw->unusable ? " (raw region " : "", raw->unusable ? raw->id : "",
                            raw->unusable ? ": " : "", raw->unusable ? raw->unusable : "");
@@ -186,6 +192,7 @@ void manager_take_raws(Manager *m, const BackendListing *listing) {
             continue;
         g_free(raw->unusable);
         raw->unusable = g_strdup("it is not on the platform now");
+        raw->hides = true;
     }
 }
 

@@ -7,7 +7,6 @@
 #include "daemon/manager-internal.h"
 
 #include "daemon/hints.h"
-#include "daemon/power-loss.h"
 #include "daemon/recovery.h"
 
 #include <inttypes.h>
@@ -174,18 +173,6 @@ void manager_tell_if_to_erase(Manager *m, const Region *region) {
     manager_tell_to_erase(m, region);
 }
 
-/* In RAM nothing failed and nothing comes back. */
-static void tell_lost_with_power(const Region *region, const BackendDevice *device, char **reason) {
-    const Raw *raw = region->occupant.raw;
-
-    if (device || !raw || !power_loss_is_whole(raw->persistence))
-        return;
-    g_free(*reason);
-    *reason = g_strdup_printf("%s is RAM and holds no device: its content went with the power, or the device was "
-                              "destroyed; pmemctl forget makes its frames free",
-                              raw->id);
-}
-
 static void settle_region(Op *op, Region *region, const BackendDevice *device) {
     Manager *m = op->m;
     g_autofree char *reason = NULL;
@@ -204,7 +191,6 @@ static void settle_region(Op *op, Region *region, const BackendDevice *device) {
         manager_tell_if_to_erase(m, region);
         return;
     case RECOVERY_MISSING:
-        tell_lost_with_power(region, device, &reason);
         manager_set_region_state(m, region, REGION_MISSING, device ? EVENT_REGION_DISPLACED : EVENT_REGION_MISSING,
                                  reason);
         return;
