@@ -9,12 +9,15 @@ only verdict that counts is the file the guest leaves in the scratch share; no f
 A case asks for a power cut by printing POWER_CUT: QEMU gets SIGKILL and the case runs again, with BOOT one higher. By
 printing REBOOT it says that it has the machine reboot in order, which it then has to do. A machine that is warm starts
 again without QEMU ending when its system reboots by itself, as real ones do: memory keeps what is in it. BOOT stays the same
-then, and so do the root file system's changes.
+then, and so do the root file system's changes. By printing HOT_ADD with "SIZE:NODE" behind it, it has an
+NVDIMM plugged into the running machine.
 """
 
+import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -22,6 +25,7 @@ import time
 
 POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
+HOT_ADD = "@@hot-add@@"
 MAX_BOOTS = 20
 MIB = 1 << 20
 
@@ -114,6 +118,8 @@ class Machine:
             "-display",
             "none",
             *([] if self.warm else ["-no-reboot"]),
+            "-qmp",
+            f"unix:{self.work}/qmp,server=on,wait=off",
             "-machine",
             f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}",
             "-accel",
@@ -190,6 +196,36 @@ class Machine:
             ]
         return arguments
 
+    def _command(self, monitor, name, **arguments):
+        """One command of QEMU's monitor; what is no answer to it is news."""
+        monitor.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        monitor.flush()
+        for line in monitor:
+            answer = json.loads(line)
+            if "error" in answer:
+                raise MachineError(f"QEMU's monitor: {name}: {answer['error']['desc']}")
+            if "return" in answer:
+                return
+        raise MachineError(f"QEMU's monitor: {name}: no answer")
+
+    def _hot_add(self, text):
+        """Plugs an NVDIMM into the running machine."""
+        size, node = text.split(":")
+        number = len(self.nvdimms)
+        path = self.work / f"nvdimm{number}"
+        self._sparse_file(path, parse_size(size) + 2 * MIB)
+        self.nvdimms.append((path, int(node)))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(str(self.work / "qmp"))
+            with connection.makefile("rwb") as monitor:
+                monitor.readline()
+                self._command(monitor, "qmp_capabilities")
+                backend = {"qom-type": "memory-backend-file", "mem-path": str(path), "size": path.stat().st_size}
+                self._command(monitor, "object-add", id=f"mem{number}", share=True, align=2 * MIB, **backend)
+                device = {"driver": "nvdimm", "memdev": f"mem{number}", "label-size": 256 << 10, "node": int(node)}
+                self._command(monitor, "device_add", id=f"nvdimm{number}", **device)
+
     def _boot(self, case, boot, seconds):
         """Returns the case's exit code, or None if it asked for another boot."""
         verdict = self.scratch / f"boot{boot}.rc"
@@ -219,6 +255,8 @@ class Machine:
                         cut = True
                         qemu.kill()
                     reboot = reboot or REBOOT in line
+                    if line.startswith(HOT_ADD):
+                        self._hot_add(line.removeprefix(HOT_ADD).strip())
                     log.write(line + "\n")
                     log.flush()
                     if self.echo:

@@ -22,6 +22,8 @@ import sys
 import traceback
 import uuid
 
+from faults import kernel_faults
+
 MIB = 1 << 20
 GIB = 1 << 30
 PAGE = 4096
@@ -31,7 +33,7 @@ CASE = os.environ["CASE"]
 SCRATCH = "/mnt/scratch"
 POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
-KERNEL_FAULTS = re.compile(r"BUG: |Oops|WARNING: |general protection fault|Kernel panic|KASAN|UBSAN")
+HOT_ADD = "@@hot-add@@"
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -63,7 +65,7 @@ def check_equal(what, got, wanted):
 
 
 def check_kernel_log():
-    faults = [line for line in run("dmesg").splitlines() if KERNEL_FAULTS.search(line)]
+    faults = kernel_faults(run("dmesg"))
     check("the kernel's log has no fault", not faults, "\n    ".join(faults[:20]))
 
 
@@ -100,6 +102,11 @@ def warm_reboot():
     run("systemctl", "--no-block", "reboot")
     while True:
         signal.pause()
+
+
+def hot_add(size, node):
+    """The host plugs an NVDIMM into the machine, e.g. of size "512M"; it takes the kernel a moment to find it."""
+    print(f"{HOT_ADD} {size}:{node}", flush=True)
 
 
 def save(name, value):
