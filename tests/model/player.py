@@ -581,6 +581,28 @@ class Player:
             os.rename(os.path.join(self.backend, name), os.path.join(away, name))
         return away
 
+    def take_away(self, region):
+        """A region's device goes while pmemd runs, which it hears of by itself."""
+        away = os.path.join(self.folder, "away")
+        os.makedirs(away, exist_ok=True)
+        for name in self.files_of(region):
+            os.rename(os.path.join(self.backend, name), os.path.join(away, name))
+        self.await_state(region, "missing")
+        return away
+
+    def give_back(self, region, away):
+        for name in self.files_of(region):
+            os.rename(os.path.join(away, name), os.path.join(self.backend, name))
+        region.state = "ok"
+        self.await_state(region, region.shown)
+
+    def await_state(self, region, state):
+        deadline = time.monotonic() + harness.PATIENCE
+        while (now := self.c.get_all(path_of(region.uuid), "org.pmemd1.Region")["State"]) != state:
+            if time.monotonic() > deadline:
+                raise Mismatch(f"{region.uuid} is {now} and not {state} though its device went or came")
+            time.sleep(0.01)
+
     def bring_back(self, thing, away):
         if (status := self.daemon.stop()) != 0:
             raise Mismatch(f"pmemd ended with status {status}")
@@ -609,7 +631,8 @@ class Player:
         return reply
 
     def do_lose(self, step):
-        """A data region's device is gone at a start: the region is missing, its frames are not free. It comes back, or is forgotten."""
+        """A data region's device is gone at a start, or goes while pmemd runs (live): the region is missing, its frames are not free. It
+        comes back, or is forgotten."""
         w, target = self.world, tuple(step["target"])
         region = w._target(target, ("region",))
         if region is None or not self.settled():
@@ -617,17 +640,25 @@ class Player:
         self.stats["lost"] += 1
         self.expect("Forget", w.decide("Forget", [target], {}), "sa{sv}", region.uuid, [])  # it is there
         mark = self.mark(region)
-        away = self.restart_without(region)
+        live = step.get("live", False)
+        away = self.take_away(region) if live else self.restart_without(region)
         region.state = "missing"
-        self.restarted()
+        if live:
+            self.compare(full=True)
+        else:
+            self.restarted()
         path = path_of(region.uuid)
         self.expect("ReleaseData", w.decide("ReleaseData", [target], {}), "oa{sv}", path, [])
         self.expect("Attach", w.decide("Attach", [target, "vm1"], {}), "osa{sv}", path, "vm1", [])
         self.expect("ClearBadFrames", w.decide("ClearBadFrames", [target], {}), "oa{sv}", path, [])
         if step["back"] or region.lease:
-            self.bring_back(region, away)
-            region.state = "ok"
-            self.restarted()
+            if live:
+                self.give_back(region, away)
+                self.compare(full=True)
+            else:
+                self.bring_back(region, away)
+                region.state = "ok"
+                self.restarted()
             self.check_mark(region, mark)
             return
         decision = w.decide("Forget", [target], {})

@@ -297,7 +297,8 @@ class Chooser:
             return {"do": "lose_pool", "target": ("pool", rng.choice(sorted(world.pools))), "back": rng.random() < 0.5}
         if not world.regions:
             return None
-        return {"do": "lose", "target": ("region", rng.choice(sorted(world.regions))), "back": rng.random() < 0.5}
+        return {"do": "lose", "target": ("region", rng.choice(sorted(world.regions))), "back": rng.random() < 0.5,
+                "live": rng.random() < 0.5}
 
     def adopt(self, world):
         """Mostly of an orphan, whatever it is kept in."""
