@@ -240,6 +240,9 @@ static void on_reopened(void *data) {
             reopen_next(op);
             return;
         }
+        log_event(EVENT_JOURNAL_BACK, LOG_FIELDS({ "NAME", pool->name }),
+                  "the device of a pool's journal is back, and the journal says something else than what was known (a "
+                  "change was being written when it went): what it says counts");
         manager_take_listing(m, op->listing);
     }
     op_settle(op, pool, on_pool_settled);
