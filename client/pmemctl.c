@@ -160,6 +160,17 @@ static const Verb verbs[] = {
       "unreadable, 3 of a newer format. repair tells what can be kept of a corrupt journal, and changes nothing; with "
       "--apply that becomes the journal, after pmemd has kept a copy.",
       2, 2, OPTION_APPLY | OPTION_FORCE, false, true, verb_journal, true },
+    { "labels", "check|repair [REGION|DIMM | FILE...]", "Look at the labels of interleave sets, or repair them",
+      "A namespace over several DIMMs has a label on each; a loss of power while one is made or deleted can leave some "
+      "without it, and the kernel refuses the whole region then. pmemd repairs that at its start where it is the only "
+      "one "
+      "concerned. check reads the labels of all sets, or those of a raw region or DIMM, and says what repair would do. "
+      "repair "
+      "does it; pmemd must not run. With --image both take files instead, copies of label areas, one of each DIMM of a "
+      "set. "
+      "Nobody else's labels are ever changed. The exit status is 0 all is whole, 1 something is not, or is left, 2 "
+      "failure.",
+      1, 33, OPTION_DRY_RUN | OPTION_FORCE | OPTION_IMAGE, false, true, verb_labels, true },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -229,6 +240,8 @@ static const OptionRow options[] = {
     { OPTION_NEW_OWNER, "owner", 0, "USER", "whose it is from now on; root", offsetof(Ctl, new_owner) },
     { OPTION_DESTROY, "destroy", 0, NULL, "a device that no journal knows, with all that it holds",
       offsetof(Ctl, destroy) },
+    { OPTION_DRY_RUN, "dry-run", 0, NULL, "only say what would be done", offsetof(Ctl, dry_run) },
+    { OPTION_IMAGE, "image", 0, NULL, "the arguments are copies of label areas", offsetof(Ctl, image) },
     { OPTION_OUTPUT, "output", 0, "FILE", "replace this file instead of printing", offsetof(Ctl, output) },
     { 0, "host", 'H', "[USER@]HOST[:PORT]", "pmemd on another host, through ssh", offsetof(Ctl, host) },
     { 0, "bus", 0, "BUS", "system, session or an address; else $PMEMCTL_BUS, else system", offsetof(Ctl, bus) },

@@ -64,6 +64,8 @@ typedef enum {
     OPTION_YES = 1 << 30,
     OPTION_NEW_OWNER = 1u << 31,
     OPTION_DESTROY = 1ull << 32,
+    OPTION_DRY_RUN = 1ull << 33,
+    OPTION_IMAGE = 1ull << 34,
 } CtlOption;
 
 typedef struct Verb Verb;
@@ -82,7 +84,7 @@ typedef struct {
     gboolean no_legend, raw, mgmt, data, foreign, all, init_labels, wait, frames, apply, verify, yes, destroy;
     char *profile, *name, *max_regions, *node, *pool, *alignment, *columns, *output;
     char *guest_node, *label_size, *id, *memory, *map, *new_owner;
-    gboolean until_disconnect, allow_degraded, force, attach;
+    gboolean until_disconnect, allow_degraded, force, attach, dry_run, image;
     char *lease_owner, *guest_frame;
 
     char **args; /* after the verb; as many as the verb's table row allows */
@@ -199,6 +201,10 @@ bool verb_import_data(Ctl *ctl, GError **error);
 bool verb_adopt(Ctl *ctl, GError **error);
 bool verb_forget(Ctl *ctl, GError **error);
 bool verb_journal(Ctl *ctl, GError **error);
+
+/* --- pmemctl-labels.c --- */
+
+bool verb_labels(Ctl *ctl, GError **error);
 bool verb_map(Ctl *ctl, GError **error);
 bool verb_monitor(Ctl *ctl, GError **error);
 bool verb_pool(Ctl *ctl, GError **error);

@@ -8,6 +8,7 @@
  */
 #include "daemon/backend-ndctl-repair.h"
 #include "daemon/backend-ndctl.h"
+#include "daemon/config.h"
 #include "daemon/state-dir.h"
 #include "proto/error.h"
 
@@ -250,7 +251,8 @@ static LabelCheck *repair_images(const Options *o, GError **error) {
 static LabelCheck *repair_host(const Options *o, GError **error) {
     int lock = -1;
 
-    if (!state_dir_lock(o->state_dir ? o->state_dir : "/var/lib/pmemd", &lock, error))
+    g_autoptr(Config) config = config_load(NULL, error);
+    if (!config || !state_dir_lock(o->state_dir ? o->state_dir : config->state_dir, &lock, error))
         return NULL;
     g_autoptr(Backend) backend = backend_ndctl_new(true, error);
     LabelCheck *check = backend ? nd_repair(o->only, o->force, error) : NULL;
@@ -284,7 +286,7 @@ int main(int argc, char **argv) {
         { "dry-run", 0, 0, G_OPTION_ARG_NONE, &o.dry_run, "Tell what repair would do", NULL },
         { "force", 0, 0, G_OPTION_ARG_NONE, &o.force, "Give up namespaces of pmemd that cannot be made whole", NULL },
         { "image", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.images, "A label area as a file, one for each DIMM", "FILE" },
-        { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &o.state_dir, "pmemd's (/var/lib/pmemd)", "DIR" },
+        { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &o.state_dir, "pmemd's, if not that of pmemd.conf", "DIR" },
         G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GOptionContext) context = g_option_context_new("check|repair [REGION|DIMM]");
@@ -292,7 +294,12 @@ int main(int argc, char **argv) {
     int status = STATUS_FAILED;
 
     g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error))
+    bool parsed = g_option_context_parse(context, &argc, &argv, &error);
+    if (argc > 1 && strcmp(argv[1], "--") == 0) { /* GLib leaves it there */
+        argv++;
+        argc--;
+    }
+    if (!parsed)
         fprintf(stderr, "pmemd-labels: %s\n", error->message);
     else if (argc < 2 || argc > 3 || (argc == 3 && o.images) ||
              (strcmp(argv[1], "check") != 0 && strcmp(argv[1], "repair") != 0) ||

@@ -87,6 +87,8 @@ _pmemctl_arguments() {
     pool:1) _pmemctl_ask --mgmt --columns=uuid,name ;;
     journal:0) echo check show repair ;;
     journal:1) _pmemctl_ask --mgmt --columns=uuid,name; compgen -f -- "$current" ;;
+    labels:0) echo check repair ;;
+    labels:1) _pmemctl_ask --raw --columns=id; compgen -f -- "$current" ;;
     adopt:0) _pmemctl_ask --foreign --columns=name; _pmemctl_ask --mgmt --columns=name ;;
     forget:0) _pmemctl_ask --foreign --columns=name; _pmemctl_data ;;
     import:0) compgen -f -- "$current" ;;

@@ -104,6 +104,8 @@ _pmemctl_arguments() {
     pool:1) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;
     journal:0) compadd -- check show repair ;;
     journal:1) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"}; _files ;;
+    labels:0) compadd -- check repair ;;
+    labels:1) compadd -- ${(f)"$(_pmemctl_ask --raw --columns=id)"}; _files ;;
     adopt:0) compadd -- ${(f)"$(_pmemctl_ask --foreign --columns=name)"} ${(f)"$(_pmemctl_ask --mgmt --columns=name)"} ;;
     forget:0) compadd -- ${(f)"$(_pmemctl_ask --foreign --columns=name)"} ${(f)"$(_pmemctl_data)"} ;;
     import:0) _files ;;

@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, "..", "..", "proto", "pmemctl.schema.json")
 VERBS = ["list", "show", "setup-mgmt", "setup-data", "allocate-mgmt", "allocate-data", "plan", "release", "rename",
          "set-owner", "attach", "detach", "leases", "pool", "domain-xml", "qemu-args", "locate", "dimms", "clear-bad-frames", "export",
-         "import", "export-data", "import-data", "adopt", "forget", "journal",
+         "import", "export-data", "import-data", "adopt", "forget", "journal", "labels",
          "map", "monitor", "metrics", "list-cmds", "help"]
 NOBODY = 65534
 MIB = 1 << 20
