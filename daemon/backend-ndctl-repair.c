@@ -31,27 +31,25 @@ static guint add_dimm(LabelCheck *check, const char *name, bool quick) {
     return bytes ? label_check_add_dimm(check, name, bytes, size) : label_check_add_unreadable(check, name, error);
 }
 
+/* A label's position is the number of the region's mapping; what the kernel shows as the position of a mapping is that in
+ * the interleave set, which may be another. */
 static void add_region(LabelCheck *check, struct ndctl_region *region, bool quick) {
     const char *name = ndctl_region_get_devname(region);
     g_autofree char *cookie = nd_sysfs_read("bus/nd/devices/%s/set_cookie", name);
-    guint dimms[LABEL_SET_MAX], n = 0, count = 0;
-    struct ndctl_mapping *mapping;
+    unsigned ways = ndctl_region_get_mappings(region);
+    guint dimms[LABEL_SET_MAX];
 
-    for (guint i = 0; i < LABEL_SET_MAX; i++)
-        dimms[i] = G_MAXUINT;
-    /* Positions are the order of the mappings; what the kernel calls position may be absent. */
-    ndctl_mapping_foreach(region, mapping) {
-        int position = ndctl_mapping_get_position(mapping);
-        guint at = position >= 0 ? (guint) position : n;
+    if (!cookie || ways == 0 || ways > LABEL_SET_MAX)
+        return;
+    for (guint i = 0; i < ways; i++) {
+        g_autofree char *mapping = nd_sysfs_read("bus/nd/devices/%s/mapping%u", name, i);
 
-        n++;
-        if (at >= LABEL_SET_MAX || dimms[at] != G_MAXUINT)
+        if (!mapping)
             return;
-        dimms[at] = add_dimm(check, ndctl_dimm_get_devname(ndctl_mapping_get_dimm(mapping)), quick);
-        count = MAX(count, at + 1);
+        mapping[strcspn(mapping, ",")] = '\0';
+        dimms[i] = add_dimm(check, mapping, quick);
     }
-    if (count > 0 && count == n && cookie)
-        label_check_add_set(check, name, g_ascii_strtoull(cookie, NULL, 0), dimms, count);
+    label_check_add_set(check, name, g_ascii_strtoull(cookie, NULL, 0), dimms, ways);
 }
 
 LabelCheck *nd_repair_check(const char *only, bool quick, bool force, GError **error) {
@@ -63,7 +61,7 @@ LabelCheck *nd_repair_check(const char *only, bool quick, bool force, GError **e
         return NULL;
     nd_context_wait(context);
     while ((region = nd_context_next_region(context, region)))
-        if ((!quick || ndctl_region_get_interleave_ways(region) > 1) && nd_region_has_labels(region) &&
+        if ((!quick || ndctl_region_get_mappings(region) > 1) && nd_region_has_labels(region) &&
             (!only || strcmp(ndctl_region_get_devname(region), only) == 0 || region_has_dimm(region, only)))
             add_region(check, region, quick);
     if (only && check->sets->len == 0) {
