@@ -6,6 +6,7 @@
 #include "client/libvirt/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
@@ -31,4 +32,19 @@ void log_send(int priority, const char *id, const char *format, ...) {
                         id ? "MESSAGE_ID=%s" : NULL, id, NULL) >= 0)
         return;
     fprintf(stderr, "pmemd-libvirt: %s\n", line);
+}
+
+static GLogWriterOutput write_glib(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data) {
+    bool serious = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL);
+
+    if (!serious && !(level & (G_LOG_LEVEL_WARNING | G_LOG_LEVEL_MESSAGE)))
+        return G_LOG_WRITER_HANDLED;
+    for (gsize i = 0; i < n_fields; i++)
+        if (g_str_equal(fields[i].key, "MESSAGE") && fields[i].length < 0)
+            log_message(serious ? LOG_ERR : LOG_WARNING, "%s", (const char *) fields[i].value);
+    return G_LOG_WRITER_HANDLED;
+}
+
+void log_install(void) {
+    g_log_set_writer_func(write_glib, NULL, NULL);
 }

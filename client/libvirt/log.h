@@ -17,3 +17,6 @@ void log_send(int priority, const char *id, const char *format, ...) G_GNUC_PRIN
 
 /* text with everything that would end or repaint a line replaced by '?'. The caller's. */
 char *log_one_line(const char *text);
+
+/* Sends what g_warning() says the same way. */
+void log_install(void);

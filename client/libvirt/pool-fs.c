@@ -633,6 +633,10 @@ void pool_fs_free(PoolFs *fs) {
     fs_unref(fs);
 }
 
+const char *pool_fs_directory(const PoolFs *fs) {
+    return fs->directory;
+}
+
 void pool_fs_set_view(PoolFs *fs, RegionView *view) {
     pool_files_set_view(fs->files, view);
 }

@@ -32,6 +32,7 @@ PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, co
 void pool_fs_free(PoolFs *fs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoolFs, pool_fs_free)
 
+const char *pool_fs_directory(const PoolFs *fs);
 void pool_fs_set_view(PoolFs *fs, RegionView *view);
 /* The sentence with which an order of its was refused last; "" after one that was done. Also the attribute user.pmemd.problem of the
  * directory. */

@@ -246,7 +246,9 @@ static const char *problem_of(const VirtPools *pools, const Pool *pool) {
         return pool->mount_problem;
     if (!pools->link)
         return "libvirt is not used (--no-libvirt)";
-    return pool->virt_problem ? pool->virt_problem : "";
+    if (pool->virt_problem || !pools->ops->problem)
+        return pool->virt_problem ? pool->virt_problem : "";
+    return pools->ops->problem(pools->data, pool->uuid);
 }
 
 static gint by_name(gconstpointer a, gconstpointer b) {

@@ -25,6 +25,8 @@ typedef struct {
     /* Mounts DIRECTORY as that of the pool: it is there, and answers, when this returns. Never asked for one that is mounted. */
     bool (*mount)(void *data, const char *uuid, const char *directory, GError **error);
     void (*unmount)(void *data, const char *uuid, const char *directory);
+    /* Why its last change was refused, or pmemd does not answer; "": neither. During the call. May be NULL. */
+    const char *(*problem)(void *data, const char *uuid);
 } VirtPoolsOps;
 
 /* parent: of the directories, which are named as the pools. enabled: the caller's, until virt_pools_free. link: NULL: libvirt is not used. ops: static. */
