@@ -302,7 +302,7 @@ void pool_files_statfs(PoolFiles *files, struct statvfs *ret_statvfs) {
     g_mutex_lock(&files->lock);
     const RegionViewPool *pool = pool_of(files);
     if (pool) {
-        st.f_blocks = (pool->used_bytes + pool->free_bytes) / BLOCK;
+        st.f_blocks = MAX(pool->raw_bytes, pool->free_bytes) / BLOCK;
         st.f_bfree = st.f_bavail = pool->free_bytes / BLOCK;
         st.f_files = pool->n_volumes;
     }

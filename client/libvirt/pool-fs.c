@@ -538,7 +538,8 @@ static void detach_all(const char *directory) {
 
 static bool mount_at(PoolFs *fs, int *ret_fd, GError **error) {
     detach_all(fs->directory);
-    if (mkdir(fs->directory, 0711) < 0 && errno != EEXIST) {
+    /* With its parents: the directory of the service manager's goes with pmemd, when it is empty. */
+    if (g_mkdir_with_parents(fs->directory, 0711) < 0) {
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot make %s: %s", fs->directory, g_strerror(errno));
         return false;
     }
