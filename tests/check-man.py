@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: The pmemd authors
 """Checks the manual pages: their roff, and that they say what the programs and contracts say.
 
-usage: check-man.py ROOT PMEMD PMEMCTL
+usage: check-man.py ROOT PMEMD PMEMCTL [PMEMD-LIBVIRT]
 
 Prints TAP. Every page of docs/man is linted; org.pmemd1(5) is made again; pmemd(8) has every option, exit status, event and state; pmemd.conf(5)
 and the pmemd.conf that is installed have every key, with its default; pmemctl(1) has every verb and option, libpmemd(3) every function.
@@ -54,15 +54,23 @@ def check_api_page(root, _):
 
 
 def check_options(root, pmemd):
+    programs = [(pmemd, "pmemd.8", "SIGNALS")]
+    if len(sys.argv) > 4:
+        programs.append((sys.argv[4], "pmemd-libvirt.8", "FILES"))
+    for program, page, after in programs:
+        check_options_of(root, program, page, after)
+
+
+def check_options_of(root, pmemd, page, after):
     shown = subprocess.run([pmemd, "--help"], capture_output=True, text=True, check=True,
                            env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout
-    page = text_of(root, "pmemd.8")
+    page = text_of(root, page)
     options = re.findall(r"^ +(?:-\w, )?(--[\w-]+)", shown, re.M)
     section = page.split("\nOPTIONS\n")[1].split("\nEXIT STATUS\n")[0]
     documented = re.findall(r"^ +(?:-\w, )?(--[\w-]+)", section, re.M)
     assert options and set(options) == set(documented), set(options) ^ set(documented)
     statuses = re.findall(r"^  (\d)  ", shown, re.M)
-    section = page.split("\nEXIT STATUS\n")[1].split("\nSIGNALS\n")[0]
+    section = page.split("\nEXIT STATUS\n")[1].split(f"\n{after}\n")[0]
     assert statuses and statuses == re.findall(r"^ +(\d)(?: |$)", section, re.M), section
 
 
