@@ -112,44 +112,55 @@ static char **dimm_ids(struct ndctl_region *region) {
 }
 
 /* NULL: all of the region's DIMMs are in order. */
-static char *dimm_fault(struct ndctl_region *region, const GPtrArray *health) {
-    struct ndctl_mapping *mapping;
-
+static char *dimm_fault(const GPtrArray *health) {
     for (guint i = 0; health && i < health->len; i++) {
         char *fault = dimm_health_unusable(g_ptr_array_index(health, i));
 
         if (fault)
             return fault;
     }
+    return NULL;
+}
+
+/* The kernel rounds places to the step's share on each DIMM, counted from the DIMM's own beginning and not from where the
+ * region begins on it. NULL: both are the same. */
+static char *share_fault(struct ndctl_region *region) {
+    unsigned ways = ndctl_region_get_interleave_ways(region);
+    uint64_t share = backend_ndctl_placement_step(ways) / MAX(ways, 1u);
+    struct ndctl_mapping *mapping;
+
     ndctl_mapping_foreach(region, mapping) {
         struct ndctl_dimm *dimm = ndctl_mapping_get_dimm(mapping);
 
-        if (dimm && ndctl_mapping_get_offset(mapping) % ND_DAX_ALIGN != 0)
-            return g_strdup_printf("it starts at 0x%llx of %s, which is no multiple of 2 MiB",
-                                   ndctl_mapping_get_offset(mapping), ndctl_dimm_get_devname(dimm));
+        if (dimm && ndctl_mapping_get_offset(mapping) % share != 0)
+            return g_strdup_printf("it starts at 0x%llx of %s, which is no multiple of %" PRIu64 " KiB",
+                                   ndctl_mapping_get_offset(mapping), ndctl_dimm_get_devname(dimm), share / 1024);
     }
     return NULL;
 }
 
 static char *unusable_reason(struct ndctl_region *region, const GPtrArray *health, bool any_persistence) {
-    unsigned ways = ndctl_region_get_interleave_ways(region);
     const char *name = ndctl_region_get_devname(region);
 
     if (ndctl_region_get_resource(region) == UINT64_MAX)
         return g_strdup("its address cannot be read: pmemd must run as root");
+    /* A region that the kernel could not start because of a DIMM is disabled or read-only, too: the cause is told. */
+    char *fault = dimm_fault(health);
+    if (fault)
+        return fault;
     if (!ndctl_region_is_enabled(region))
         return g_strdup_printf("disabled: `ndctl enable-region %s`", name);
     if (ndctl_region_get_ro(region) != 0)
         return g_strdup("read-only");
-    if (ways > 1)
-        return g_strdup_printf("interleaved over %u DIMMs: not supported by this version", ways);
     if (ndctl_region_get_resource(region) % ND_DAX_ALIGN != 0)
         return g_strdup_printf("it starts at 0x%llx, which is no multiple of 2 MiB", ndctl_region_get_resource(region));
     if (!nd_region_has_labels(region) && ndctl_region_get_size(region) % ND_DAX_ALIGN != 0)
         return g_strdup_printf("it has no labels and %llu bytes, which is no multiple of 2 MiB",
                                ndctl_region_get_size(region));
 
-    char *fault = dimm_fault(region, health);
+    fault = share_fault(region);
+    if (!fault)
+        fault = nd_labels_set_fault(region);
     if (fault)
         return fault;
     /* The kernel shows one namespace over everything then, and the real ones may still be there. */

@@ -171,6 +171,95 @@ static void test_refusals(void) {
     }
 }
 
+/*
+ * What the kernel does on each DIMM of a set: the lowest free piece, its ends rounded to the share of the region's align,
+ * counted from the DIMM's beginning. Bytes of the DIMM, not of the region; taken from the low end of used, sorted.
+ */
+static uint64_t dimm_allocate(uint64_t begin, uint64_t end, uint64_t share, const FrameRange *used, size_t n_used,
+                              uint64_t bytes) {
+    uint64_t at = begin;
+
+    for (size_t i = 0; i <= n_used; i++) {
+        uint64_t stop = i < n_used ? used[i].start : end, first = (at + share - 1) / share * share;
+
+        if (first + bytes <= stop / share * share)
+            return first;
+        if (i < n_used)
+            at = used[i].end;
+    }
+    return UINT64_MAX;
+}
+
+static int compare_starts(const void *a, const void *b) {
+    const FrameRange *x = a, *y = b;
+
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+#define SET_STEPS 7u
+
+/* One set: everything that can be free or used of SET_STEPS steps, every target in it. */
+static void check_set(unsigned ways, uint64_t begin, uint64_t size, uint64_t *ret_placed) {
+    uint64_t step = backend_ndctl_placement_step(ways), share = step / ways, frames = step / PMEMD_FRAME_SIZE;
+    FrameRange region = { .start = 0x200 };
+
+    g_assert_cmpuint(step % ways, ==, 0);
+    g_assert_cmpuint(share & (share - 1), ==, 0); /* else the kernel refuses it as an align */
+    region.end = region.start + size / PMEMD_FRAME_SIZE;
+    for (unsigned taken = 0; taken < 1u << SET_STEPS; taken++)
+        for (unsigned first = 0; first < SET_STEPS; first++)
+            for (unsigned last = first + 1; last <= SET_STEPS; last++) {
+                FrameRange occupied[SET_STEPS], dimm[2 * SET_STEPS + 1];
+                FrameRange target = { region.start + first * frames, region.start + last * frames };
+                size_t n = 0;
+
+                for (unsigned i = 0; i < SET_STEPS; i++)
+                    if (taken >> i & 1) {
+                        dimm[n] = (FrameRange){ begin + i * share, begin + (i + 1) * share };
+                        occupied[n++] = (FrameRange){ region.start + i * frames, region.start + (i + 1) * frames };
+                    }
+                bool free = (taken >> first & ((1u << (last - first)) - 1)) == 0;
+                g_autoptr(GError) error = NULL;
+                g_autoptr(GArray) fillers = backend_ndctl_placement_plan(region, frames, occupied, n, target, &error);
+                if (!free) {
+                    g_assert_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY);
+                    continue;
+                }
+                g_assert_no_error(error);
+                for (guint i = 0; i <= fillers->len; i++) {
+                    uint64_t wanted =
+                        i < fillers->len ? g_array_index(fillers, uint64_t, i) : frame_range_frames(target);
+                    uint64_t bytes = wanted * PMEMD_FRAME_SIZE / ways;
+                    uint64_t at = dimm_allocate(begin, begin + size / ways, share, dimm, n, bytes);
+
+                    g_assert_cmphex(at, !=, UINT64_MAX);
+                    if (i == fillers->len)
+                        g_assert_cmphex(region.start + (at - begin) * ways / PMEMD_FRAME_SIZE, ==, target.start);
+                    dimm[n++] = (FrameRange){ at, at + bytes };
+                    qsort(dimm, n, sizeof *dimm, compare_starts);
+                }
+                ++*ret_placed;
+            }
+}
+
+/* Sets of all widths that there are, beginning at their DIMMs' beginning and behind another region, with and without a
+ * rest that is no whole step. */
+static void test_sets(void) {
+    static const unsigned widths[] = { 1, 2, 3, 4, 6, 8, 12 };
+    uint64_t placed = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(widths); i++) {
+        unsigned ways = widths[i];
+        uint64_t step = backend_ndctl_placement_step(ways), share = step / ways;
+
+        for (uint64_t begin = 0; begin <= 5 * share; begin += 5 * share)
+            for (uint64_t rest = 0; rest <= step / 2; rest += step / 2)
+                check_set(ways, begin, SET_STEPS * step + rest, &placed);
+    }
+    g_test_message("%" PRIu64 " places in sets", placed);
+    g_assert_cmpuint(placed, >, 20000);
+}
+
 static void test_step(void) {
     static const struct {
         unsigned ways, mib;
@@ -186,6 +275,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/placement/no-filler", test_no_filler);
     g_test_add_func("/placement/order", test_order);
     g_test_add_func("/placement/refusals", test_refusals);
+    g_test_add_func("/placement/sets", test_sets);
     g_test_add_func("/placement/step", test_step);
     return g_test_run();
 }
