@@ -446,10 +446,16 @@ static BackendDevice *create_once(bool any_persistence, const BackendCreate *req
     struct ndctl_region *region;
 
     *ret_outcome = BACKEND_UNCHANGED;
-    nd_remove_stale_fillers(req->raw_id);
     g_autoptr(NdContext) context = look_at_region(req->raw_id, &region, error);
     if (!context)
         return NULL;
+    if (nd_has_fillers(region)) {
+        nd_remove_stale_fillers(req->raw_id);
+        nd_context_free(g_steal_pointer(&context));
+        context = look_at_region(req->raw_id, &region, error);
+        if (!context)
+            return NULL;
+    }
     g_autoptr(BackendRaw) raw = nd_facts_raw(region, any_persistence);
     if (!check_region(raw, req, error))
         return NULL;

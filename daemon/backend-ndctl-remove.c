@@ -171,14 +171,9 @@ bool nd_remove(const sd_id128_t *uuids, size_t n_uuids, GError **error) {
     return false;
 }
 
-/* A quick look, as there are next to never any. */
-static bool has_fillers(const char *region_id) {
-    g_autoptr(NdContext) context = nd_context_new(NULL);
-    struct ndctl_region *region = context ? nd_context_find_region(context, region_id) : NULL;
+bool nd_has_fillers(struct ndctl_region *region) {
     struct ndctl_namespace *ndns;
 
-    if (!region)
-        return false;
     ndctl_namespace_foreach(region, ndns)
         if (ndctl_namespace_get_size(ndns) > 0 &&
             backend_tag_parse(ndctl_namespace_get_alt_name(ndns), NULL, NULL) == BACKEND_ROLE_FILLER)
@@ -187,9 +182,6 @@ static bool has_fillers(const char *region_id) {
 }
 
 void nd_remove_stale_fillers(const char *region_id) {
-    if (!has_fillers(region_id))
-        return;
-
     g_autoptr(GError) error = NULL;
     g_autoptr(GArray) uuids = g_array_new(FALSE, FALSE, sizeof(sd_id128_t));
     g_autoptr(BackendListing) listing = nd_facts_list(true, &error);

@@ -16,6 +16,9 @@
  */
 bool nd_remove(const sd_id128_t *uuids, size_t n_uuids, GError **error);
 
+/* Whether a crash left fillers in the region: next to never. */
+bool nd_has_fillers(struct ndctl_region *region);
+
 /* Deletes the fillers that a crash left in the region, but those that somebody uses. Failures are only logged: the plan
  * sees them. */
 void nd_remove_stale_fillers(const char *region_id);
