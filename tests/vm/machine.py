@@ -11,12 +11,18 @@ printing REBOOT it says that it has the machine reboot in order, which it then h
 again without QEMU ending when its system reboots by itself, as real ones do: memory keeps what is in it. BOOT stays the same
 then, and so do the root file system's changes. By printing HOT_ADD with "SIZE:NODE" behind it, it has an
 NVDIMM plugged into the running machine.
+
+By printing SNAPSHOTS it asks, of a machine with one NVDIMM, for so many copies of its backing file as the case's settings say, each
+at one instant while the guest goes on: what a loss of power at that instant would leave. The file "snapshots" in the
+scratch share says that they are made; the next boot has them all as NVDIMMs, one beside the other, and the original no more.
 """
 
 import json
 import os
 import pathlib
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +32,7 @@ import time
 POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
 HOT_ADD = "@@hot-add@@"
+SNAPSHOTS = "@@snapshots@@"
 MAX_BOOTS = 20
 MIB = 1 << 20
 
@@ -58,6 +65,7 @@ class Machine:
         keep_root=False,
         virtio_pmem=(),
         warm=False,
+        snapshots=0,
     ):
         self.image = pathlib.Path(image)
         self.source = pathlib.Path(source)
@@ -90,6 +98,8 @@ class Machine:
             self.root = self.work / "root.img"
             subprocess.run(["cp", "--sparse=always", str(self.image / "root.img"), str(self.root)], check=True)
         self.keep_root = keep_root
+        self.snapshots = snapshots
+        self.copies = []  # (path, node) of the snapshots, for the next boot
         self.state = self.work / "state"
         self._sparse_file(self.state, 64 * MIB)
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", str(self.state)], check=True, stdin=subprocess.DEVNULL)
@@ -129,7 +139,7 @@ class Machine:
             "-smp",
             "2,sockets=2",
             "-m",
-            f"{self.memory}M,slots=16,maxmem=64G",
+            f"{self.memory}M,slots=64,maxmem=64G",
         ]
         for node in (0, 1):
             arguments += [
@@ -226,8 +236,26 @@ class Machine:
                 device = {"driver": "nvdimm", "memdev": f"mem{number}", "label-size": 256 << 10, "node": int(node)}
                 self._command(monitor, "device_add", id=f"nvdimm{number}", **device)
 
+    def _take_snapshots(self, qemu):
+        """At moments without plan, on a thread of its own. No verdict hangs on the machine being stopped for long."""
+        path, node = self.nvdimms[0]
+        copies = []
+        for number in range(self.snapshots):
+            time.sleep(random.uniform(0.1, 1.5))
+            copy = self.work / f"snapshot{number}"
+            qemu.send_signal(signal.SIGSTOP)
+            try:
+                subprocess.run(["cp", "--sparse=always", str(path), str(copy)], check=True)
+            finally:
+                qemu.send_signal(signal.SIGCONT)
+            copies.append((copy, node))
+        self.copies = copies
+        (self.scratch / "snapshots").write_text(str(len(copies)))
+
     def _boot(self, case, boot, seconds):
         """Returns the case's exit code, or None if it asked for another boot."""
+        if self.copies:
+            self.nvdimms, self.copies = self.copies, []
         verdict = self.scratch / f"boot{boot}.rc"
         log_path = self.logs / f"boot{boot}.out"
         cut = reboot = False
@@ -251,6 +279,8 @@ class Machine:
             try:
                 for line in qemu.stdout:
                     line = line.rstrip()
+                    if SNAPSHOTS in line:
+                        threading.Thread(target=self._take_snapshots, args=(qemu,), daemon=True).start()
                     if POWER_CUT in line:
                         cut = True
                         qemu.kill()

@@ -137,12 +137,32 @@ def label_area(dimm):
             area += command[12:]
 
 
+def _slots_in_use(area):
+    """Of the index block that counts; the one that is not whole, or the older, does not."""
+    size = struct.unpack_from("<Q", area, 32)[0] if area[:16] == b"NAMESPACE_INDEX\0" else 256
+    found = []
+    for at in (0, size):
+        index = area[at : at + size]
+        low = high = 0
+        for (word,) in struct.iter_unpack("<I", index[:64] + bytes(8) + index[72:]):
+            low = (low + word) & 0xFFFFFFFF
+            high = (high + low) & 0xFFFFFFFF
+        if index[:16] == b"NAMESPACE_INDEX\0" and struct.unpack_from("<II", index, 64) == (low, high):
+            found.append((struct.unpack_from("<I", index, 20)[0], index))
+    if len(found) == 2:
+        first, second = found
+        found = [second if first[0] % 3 + 1 == second[0] else first]
+    index = found[0][1]
+    slots = struct.unpack_from("<I", index, 56)[0]
+    return [(slot, 2 * size + slot * 256) for slot in range(slots) if not index[72 + slot // 8] >> slot % 8 & 1]
+
+
 def labels_of(region, uuid):
-    """[(DIMM, label)] of all slots that hold a label of this uuid, in use or not: of a namespace that nobody changes."""
+    """[(DIMM, slot, label)] of all slots in use that hold a label of this uuid (16 bytes)."""
     found = []
     for dimm in dimms_of(region):
         area = label_area(dimm)
-        for at in range(512, len(area) - 255, 256):
+        for slot, at in _slots_in_use(area):
             if area[at : at + 16] == uuid:
-                found.append((dimm, at, area[at : at + 256].hex()))
+                found.append((dimm, slot, area[at : at + 256].hex()))
     return found

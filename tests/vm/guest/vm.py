@@ -34,6 +34,7 @@ SCRATCH = "/mnt/scratch"
 POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
 HOT_ADD = "@@hot-add@@"
+SNAPSHOTS = "@@snapshots@@"
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -84,6 +85,17 @@ def power_cut():
     print(POWER_CUT, flush=True)
     while True:
         signal.pause()
+
+
+def ask_for_snapshots():
+    """Of the machine's one NVDIMM, while the case goes on; snapshots_taken() says when all are made."""
+    print(SNAPSHOTS, flush=True)
+
+
+def snapshots_taken():
+    """How many there are; 0: they are still being made."""
+    path = f"{SCRATCH}/snapshots"
+    return int(read(path) or "0") if os.path.exists(path) else 0
 
 
 def reboot():
