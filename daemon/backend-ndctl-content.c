@@ -4,6 +4,7 @@
 
 #include "daemon/backend-ndctl-busy.h"
 #include "daemon/backend-ndctl-context.h"
+#include "daemon/backend-ndctl-dax.h"
 #include "daemon/backend-ndctl-facts.h"
 #include "proto/error.h"
 
@@ -329,8 +330,39 @@ static void content_free(BackendContent *c) {
     g_free(c);
 }
 
+/* A crash, or a loss of power, in the middle of a deletion leaves the bare namespace: no device-dax, perhaps a block
+ * device. It is one again, so that its content can be destroyed and the deletion goes on. */
+static void rebuild_device(sd_id128_t uuid) {
+    g_autoptr(NdContext) context = nd_context_new(NULL);
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    g_autoptr(GError) error = NULL;
+
+    if (context)
+        nd_context_wait(context);
+    struct ndctl_namespace *ndns = context ? nd_context_find_namespace(context, uuid) : NULL;
+    if (!ndns || ndctl_namespace_get_dax(ndns) || ndctl_namespace_get_pfn(ndns) || ndctl_namespace_get_btt(ndns) ||
+        backend_tag_parse(ndctl_namespace_get_alt_name(ndns), NULL, NULL) != BACKEND_ROLE_DATA)
+        return;
+    g_autoptr(BackendDevice) facts = nd_facts_device(ndns, busy);
+    if (!facts || !nd_context_check_alone(context, ndns, &error) || !nd_facts_check_unused(ndns, facts, busy, &error)) {
+        g_warning("cannot rebuild %s: %s, ignoring: it is found incomplete", ndctl_namespace_get_devname(ndns),
+                  error ? error->message : "it has no size");
+        return;
+    }
+    int rc = ndctl_namespace_disable_safe(ndns);
+    if (rc >= 0 && ndctl_namespace_get_raw_mode(ndns) > 0)
+        rc = ndctl_namespace_set_raw_mode(ndns, 0);
+    if (rc < 0)
+        nd_context_error(context, &error, rc, "cannot disable %s", ndctl_namespace_get_devname(ndns));
+    else
+        nd_dax_make(context, ndctl_namespace_get_region(ndns), ndns, uuid, &error);
+    if (error)
+        g_warning("cannot rebuild: %s, ignoring: it is found incomplete", error->message);
+}
+
 BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
     revive_device(uuid);
+    rebuild_device(uuid);
 
     g_autoptr(NdBusy) busy = nd_busy_new();
     g_auto(Found) old = { 0 }, found = { 0 };

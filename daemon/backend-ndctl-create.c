@@ -4,6 +4,7 @@
 
 #include "daemon/backend-ndctl-align.h"
 #include "daemon/backend-ndctl-context.h"
+#include "daemon/backend-ndctl-dax.h"
 #include "daemon/backend-ndctl-facts.h"
 #include "daemon/backend-ndctl-labels.h"
 #include "daemon/backend-ndctl-placement.h"
@@ -162,42 +163,6 @@ static bool make_filler(NdContext *context, struct ndctl_region *region, Wanted 
     return rc >= 0;
 }
 
-/* Writes the info block and starts the device-dax. */
-static bool make_dax(NdContext *context, struct ndctl_region *region, struct ndctl_namespace *ndns, sd_id128_t uuid,
-                     GError **error) {
-    struct ndctl_dax *dax = ndctl_region_get_dax_seed(region);
-    const char *step = "take a device-dax";
-    int rc = dax ? 0 : -ENXIO;
-
-    if (rc >= 0) {
-        step = "set the uuid of the device-dax";
-        rc = ndctl_dax_set_uuid(dax, uuid.bytes);
-    }
-    if (rc >= 0) {
-        step = "keep the device-dax' page structures in RAM";
-        rc = ndctl_dax_set_location(dax, NDCTL_PFN_LOC_RAM);
-    }
-    if (rc >= 0 && ndctl_dax_has_align(dax)) {
-        step = "set the align of the device-dax";
-        rc = ndctl_dax_set_align(dax, ND_DAX_ALIGN);
-    }
-    if (rc >= 0) {
-        step = "join the device-dax";
-        rc = ndctl_dax_set_namespace(dax, ndns);
-    }
-    if (rc >= 0) {
-        step = "enable the device-dax (page structures take 1/64 of its size in RAM)";
-        rc = ndctl_dax_enable(dax);
-    }
-    if (rc >= 0)
-        return true;
-
-    nd_context_error(context, error, rc, "cannot %s on %s", step, ndctl_namespace_get_devname(ndns));
-    if (dax)
-        ndctl_dax_delete(dax);
-    return false;
-}
-
 /* Another look with other eyes: what was asked for must be there. */
 static BackendDevice *verify_device(const BackendCreate *req, GError **error) {
     g_autoptr(GError) local = NULL;
@@ -295,7 +260,7 @@ static bool make_at(NdContext *context, struct ndctl_region *region, const Backe
                     req->raw_id);
         return false;
     }
-    return make_dax(context, region, ndns, req->uuid, error);
+    return nd_dax_make(context, region, ndns, req->uuid, error);
 }
 
 static bool check_slots(const BackendRaw *raw, guint n_fillers, GError **error) {
@@ -388,7 +353,7 @@ static BackendDevice *create_unlabelled(NdContext *context, struct ndctl_region 
         nd_context_error(context, error, rc, "cannot disable %s", ndctl_namespace_get_devname(ndns));
         return NULL;
     }
-    if (!make_dax(context, region, ndns, req->uuid, error)) {
+    if (!nd_dax_make(context, region, ndns, req->uuid, error)) {
         /* No label names it and the info block comes last, so the raw namespace coming up again is as before. */
         *ret_outcome = ndctl_namespace_enable(ndns) < 0 ? BACKEND_UNKNOWN : BACKEND_UNCHANGED;
         return NULL;

@@ -29,7 +29,7 @@ LEVELS = [
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
     ("1", {"backend-ndctl-kind", "backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
     # Nouns that modules of level 2 were split by, one on the other.
-    ("1.1", {"label-check", "backend-ndctl-label-io"}),
+    ("1.1", {"label-check", "backend-ndctl-dax", "backend-ndctl-label-io"}),
     ("1.1", {"rules-placement", "backend-ndctl-align", "backend-ndctl-health", "backend-ndctl-labels", "file-index"}),
     ("1.2", {"backend-ndctl-facts"}),
     ("1.3", {"backend-ndctl-repair", "backend-ndctl-remove", "backend-ndctl-content"}),
