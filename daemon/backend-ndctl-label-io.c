@@ -40,12 +40,14 @@ static bool check(const LabelIo *io, int rc, uint32_t status, const char *what, 
     return false;
 }
 
-static bool label_io_open(LabelIo *io, int flags, GError **error) {
+/* For writing also by who reads: else the kernel takes the question for the size for another command of the same number,
+ * which it refuses. */
+static bool label_io_open(LabelIo *io, GError **error) {
     g_autofree char *path = g_strconcat("/dev/", io->dimm, NULL);
     struct nd_cmd_get_config_size size = { .status = 0 };
     struct stat st;
 
-    io->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+    io->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (io->fd < 0 || fstat(io->fd, &st) < 0 || !S_ISCHR(st.st_mode)) {
         int errnum = errno;
 
@@ -106,7 +108,7 @@ static bool read_used(const LabelIo *io, uint8_t *bytes, GError **error) {
 uint8_t *nd_label_io_read(const char *dimm, bool all, size_t *ret_size, GError **error) {
     g_auto(LabelIo) io = { .fd = -1, .dimm = dimm };
 
-    if (!label_io_open(&io, O_RDONLY, error))
+    if (!label_io_open(&io, error))
         return NULL;
     g_autofree uint8_t *area = g_malloc0(io.size);
     if (!read_at(&io, area, 0, all ? io.size : label_area_head(io.size), error) ||
@@ -120,7 +122,7 @@ bool nd_label_io_write(const char *dimm, size_t offset, const uint8_t *bytes, si
     g_auto(LabelIo) io = { .fd = -1, .dimm = dimm };
     uint32_t status;
 
-    if (!label_io_open(&io, O_RDWR, error))
+    if (!label_io_open(&io, error))
         return false;
     g_autofree struct nd_cmd_set_config_hdr *command = g_malloc0(sizeof *command + io.step + sizeof status);
     for (size_t done = 0; done < len;) {
