@@ -219,13 +219,13 @@ static bool refuse_held(const Session *session, const DomainRegion *region, GErr
 /* --- a region that is being erased for its first guest --- */
 
 static bool refuse_erasing(const DomainRegion *region, const PmemdJob *job, GError **error) {
-    g_autofree char *left =
-        g_format_size_full(job->bytes_total - MIN(job->bytes_done, job->bytes_total), G_FORMAT_SIZE_IEC_UNITS);
+    uint64_t left = job->bytes_total - MIN(job->bytes_done, job->bytes_total);
 
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
-                "region %s/%s is being erased for its first guest (%.0f %% done, %s to go, %s): start the domain when "
+                "region %s/%s is being erased for its first guest (%.0f %% done, %" PRIu64
+                " MiB to go, %s): start the domain when "
                 "that has ended ('pmemctl show %s' tells)",
-                region->pool, region->name, job->progress * 100, left, job->state, region->uuid);
+                region->pool, region->name, job->progress * 100, left >> 20, job->state, region->uuid);
     return false;
 }
 

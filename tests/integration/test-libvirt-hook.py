@@ -239,7 +239,7 @@ class Erasing(unittest.TestCase):
                     self.assertEqual(done.returncode, status, done.stderr)
                     if status:
                         self.assertRegex(done.stderr.decode(), r"region pool0/long is being erased for its first guest "
-                                                               r"\(\d+ % done, [\d.]+ MiB to go, \w+\): start the domain when ")
+                                                               r"\(\d+ % done, \d+ MiB to go, \w+\): start the domain when ")
                 leases = host.ctl("--json", "leases").json()["leases"]
                 self.assertEqual([row["name"] for row in leases], ["short"])
 
