@@ -23,6 +23,7 @@ struct DomainRegions {
     GPtrArray *rows;     /* Row * */
     GHashTable *by_uuid; /* uuid -> Row *, both the rows' */
     GHashTable *by_link; /* uuid of the link that is its path -> Row * */
+    GHashTable *by_path; /* path -> Row *, both the rows' */
 };
 
 static void row_free(void *data) {
@@ -40,6 +41,7 @@ DomainRegions *domain_regions_new(void) {
 
     regions->rows = g_ptr_array_new_with_free_func(row_free);
     regions->by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
+    regions->by_path = g_hash_table_new(g_str_hash, g_str_equal);
     regions->by_link = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return regions;
 }
@@ -49,6 +51,7 @@ void domain_regions_free(DomainRegions *regions) {
         return;
     g_hash_table_unref(regions->by_uuid);
     g_hash_table_unref(regions->by_link);
+    g_hash_table_unref(regions->by_path);
     g_ptr_array_unref(regions->rows);
     g_free(regions);
 }
@@ -70,6 +73,8 @@ void domain_regions_add(DomainRegions *regions, const char *uuid, const char *po
     row->region.path = g_strdup(path);
     g_ptr_array_add(regions->rows, row);
     g_hash_table_insert(regions->by_uuid, row->region.uuid, row);
+    if (path[0] == '/')
+        g_hash_table_insert(regions->by_path, row->region.path, row);
     /* The link's uuid is the device's, which need not be the region's. */
     const char *link = in_folder(path, DOMAIN_REGIONS_LINKS "/by-uuid");
     if (link)
@@ -158,7 +163,9 @@ static const DomainRegion *find_name(const DomainRegions *regions, const char *n
 DomainPathKind domain_regions_find(DomainRegions *regions, const DomainPath *path, const DomainRegion **ret_region) {
     g_autofree char *plain = plain_path(path->path);
     const char *name = in_folder(plain, DOMAIN_REGIONS_LINKS);
-    const DomainRegion *found = name ? find_name(regions, name) : NULL;
+    /* Also where there is nothing any more. */
+    const Row *same = g_hash_table_lookup(regions->by_path, plain);
+    const DomainRegion *found = same ? &same->region : name ? find_name(regions, name) : NULL;
     Target target;
 
     if (in_folder(plain, DOMAIN_REGIONS_POOLS))

@@ -189,8 +189,14 @@ static void end_task(Round *round) {
     end_round(round);
 }
 
-/* Once, however often it is tried. Takes text. */
-static void complain(Domains *domains, char *text) {
+/* Logged once, however often it is tried, and the pool's problem as long as it is one. Takes text. */
+static void complain(Round *round, const DomainAction *action, char *text) {
+    Domains *domains = round->domains;
+    const RegionViewPool *pool = NULL;
+
+    (void) region_view_by_uuid(round->view, action->region, &pool);
+    if (pool)
+        g_hash_table_replace(domains->problems, g_strdup(pool->uuid), g_strdup(text));
     if (!g_hash_table_contains(domains->said, text))
         log_message(LOG_WARNING, "%s", text);
     g_hash_table_add(domains->said, text);
@@ -207,9 +213,9 @@ static void on_done(PmemdClient *client, PmemdReply *reply, void *data) {
     task->call = NULL;
     if (pmemd_reply_result(reply) < 0) {
         round->failed = true;
-        complain(round->domains,
+        complain(round, action,
                  g_strdup_printf("region %s %s domain %s (%s): %s", title,
-                                 attach ? "is used by, and cannot be lent to," : "cannot be taken back from", name,
+                                 attach ? "is used, without being lent to it, by" : "cannot be taken back from", name,
                                  action->domain, pmemd_reply_error_message(reply)));
     } else
         log_message(LOG_NOTICE, "region %s is %s domain %s (%s)", title, attach ? "lent to" : "taken back from", name,

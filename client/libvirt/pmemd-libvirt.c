@@ -4,6 +4,7 @@
  * pmemd-libvirt: options, wiring, readiness, orderly end.
  * Promises: ready before pmemd or libvirt answer, and going on when either goes; one of its kind in a run directory.
  */
+#include "client/libvirt/domains.h"
 #include "client/libvirt/enabled-pools.h"
 #include "client/libvirt/libvirt-bus.h"
 #include "client/libvirt/log.h"
@@ -71,6 +72,7 @@ typedef struct {
     GHashTable *mounts; /* uuid -> PoolFs * */
     VirtLink *virt;     /* NULL: libvirt is not used */
     VirtPools *pools;
+    Domains *domains;
     LibvirtBus *bus;
 } Service;
 
@@ -79,6 +81,7 @@ static void service_free(Service *s) {
         return;
     libvirt_bus_free(s->bus);
     virt_link_free(s->virt); /* ends what the pools wait for */
+    domains_free(s->domains);
     virt_pools_free(s->pools);
     g_hash_table_unref(s->mounts);
     orders_free(s->orders);
@@ -195,7 +198,10 @@ static const char *pool_problem(void *data, const char *uuid) {
     const Service *s = data;
     const PoolFs *fs = g_hash_table_lookup(s->mounts, uuid);
     const char *refused = fs ? pool_fs_problem(fs) : "";
+    const char *conflict = domains_problem(s->domains, uuid);
 
+    if (conflict[0] != '\0')
+        return conflict;
     return refused[0] != '\0' ? refused : pmemd_link_problem(s->pmemd);
 }
 
@@ -231,14 +237,17 @@ static void on_view(PmemdLink *link, void *data) {
     }
     virt_pools_set_names(s->pools, (const VirtPoolsName *) (const void *) names->data, names->len);
     name_links_update(s->names, view, is_enabled, s);
+    domains_view_changed(s->domains);
 }
 
 static void on_live(PmemdLink *link, bool live, void *data) {
     Service *s = data;
 
     tell_status(s);
-    if (live)
+    if (live) {
         orders_retry(s->orders);
+        domains_look(s->domains);
+    }
 }
 
 static void on_libvirt_up(VirtLink *link, VirtWhich which, void *data) {
@@ -247,6 +256,14 @@ static void on_libvirt_up(VirtLink *link, VirtWhich which, void *data) {
     log_message(LOG_NOTICE, "libvirt (%s) answers", virt_which_to_string(which));
     if (which == VIRT_STORAGE)
         virt_pools_link_changed(s->pools);
+    else
+        domains_look(s->domains);
+}
+
+static void on_domain_event(VirtLink *link, const char *uuid, const char *name, VirtDomainEvent event, void *data) {
+    const Service *s = data;
+
+    domains_look(s->domains);
 }
 
 static void on_libvirt_down(VirtLink *link, VirtWhich which, const char *why, void *data) {
@@ -307,14 +324,20 @@ static bool prepare_loop(Service *s, GError **error) {
 }
 
 static bool prepare_libvirt(Service *s, const Options *options, GError **error) {
-    static const VirtLinkHandlers handlers = { .up = on_libvirt_up, .down = on_libvirt_down };
+    static const VirtLinkHandlers handlers = {
+        .up = on_libvirt_up,
+        .down = on_libvirt_down,
+        .domain_event = on_domain_event,
+    };
 
     if (options->no_libvirt)
         return true;
     s->virt = virt_link_new(s->event, or_else(options->qemu_uri, "qemu:///system"),
                             or_else(options->storage_uri, "storage:///system"), &handlers, s, error);
-    if (s->virt)
+    if (s->virt) {
         virt_pools_set_link(s->pools, s->virt);
+        domains_set_link(s->domains, s->virt);
+    }
     return s->virt != NULL;
 }
 
@@ -325,6 +348,7 @@ static Service *service_new(const Options *options, GError **error) {
     const char *state_dir = or_else(options->state_dir, "/var/lib/pmemd-libvirt");
     const char *bus = or_else(options->bus, "system");
     g_autofree char *enabled_dir = g_build_filename(state_dir, "pools", NULL);
+    g_autofree char *marks = g_build_filename(state_dir, "domains", NULL);
     g_autoptr(Service) s = g_new0(Service, 1);
 
     s->lock_fd = -1;
@@ -342,6 +366,7 @@ static Service *service_new(const Options *options, GError **error) {
     s->pmemd = pmemd_link_new(s->event, bus, &handlers, s, error);
     if (!s->pmemd)
         return NULL;
+    s->domains = domains_new(s->event, s->pmemd, marks);
     s->orders = orders_new(s->event, s->pmemd, (uint64_t) (options->deadline * 1e6));
     s->pools = virt_pools_new(s->event, pools_dir, s->enabled, &pools_ops, s);
     if (!prepare_libvirt(s, options, error))

@@ -90,12 +90,15 @@ static void targets(Fixture *f, const void *data) {
     expect(f, "/dev/zero", true, DOMAIN_PATH_OTHER, NULL);
     expect(f, f->other, true, DOMAIN_PATH_OTHER, NULL);
     /* What a disk names is not looked at: its file system may hang. */
-    expect(f, f->file, false, DOMAIN_PATH_OTHER, NULL);
+    expect(f, f->link, false, DOMAIN_PATH_OTHER, NULL);
+    expect(f, f->file, false, DOMAIN_PATH_REGION, FIRST);
     expect(f, f->folder, true, DOMAIN_PATH_OTHER, NULL);
     expect(f, "/no/such/file", true, DOMAIN_PATH_OTHER, NULL);
     g_assert_true(domain_path_is_same(f->link, f->hard));
     g_assert_false(domain_path_is_same(f->link, f->other));
     g_assert_false(domain_path_is_same("/no/such/file", "/no/such/file"));
+    g_assert_cmpint(g_unlink(f->file), ==, 0);
+    expect(f, f->file, true, DOMAIN_PATH_REGION, FIRST);
 }
 
 static void may_be(Fixture *f, const void *data) {
