@@ -10,6 +10,8 @@
 #include <time.h>
 
 #define SOON_USEC (UINT64_C(200) * 1000)          /* changes come in groups */
+#define EARLY_USEC (UINT64_C(3) * G_USEC_PER_SEC) /* pmemd's signals are no later than that */
+#define NAME_SHOWN 64                             /* bytes of a stranger's word */
 #define REST 3                                    /* a round of T is followed by none for REST * T */
 #define RETRY_USEC (UINT64_C(1) * G_USEC_PER_SEC) /* doubled with each retry */
 #define RETRY_MAX_USEC (UINT64_C(60) * G_USEC_PER_SEC)
@@ -35,9 +37,18 @@ typedef struct {
     uint64_t round;
 } Waiter;
 
+/* A call about a pool that pmemd has not told of: it may have made it just now. */
+typedef struct {
+    LibvirtBusCall *call;
+    char *name;
+    bool enable;
+    uint64_t deadline; /* monotonic */
+} Early;
+
 struct VirtPools {
     sd_event *event;
     sd_event_source *timer;
+    sd_event_source *early_timer;
     char *parent;
     EnabledPools *enabled;
     VirtLink *link;
@@ -45,6 +56,7 @@ struct VirtPools {
     void *data;
     GPtrArray *pools;   /* Pool's */
     GPtrArray *waiters; /* Waiter's */
+    GPtrArray *early;   /* Early's, in the order of their deadlines */
     bool armed;         /* the timer */
     uint64_t due;       /* when it ends; monotonic */
     bool running;       /* a round */
@@ -60,6 +72,10 @@ typedef struct {
 } Job;
 
 static void round_soon(VirtPools *pools, uint64_t usec);
+
+static uint64_t now(void) {
+    return (uint64_t) g_get_monotonic_time();
+}
 
 /* --- pools --- */
 
@@ -188,31 +204,10 @@ static void wait_for_round(VirtPools *pools, const Pool *pool, bool enable, Libv
     g_ptr_array_add(pools->waiters, waiter);
 }
 
-static Pool *find_for(VirtPools *pools, const char *name, LibvirtBusCall *call) {
-    Pool *pool = find(pools, name);
-
-    if (!pool) {
-        g_autofree char *shown = g_utf8_make_valid(name, 128);
-        g_autoptr(GError) error =
-            g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
-                        "there is no pool '%s', or pmemd does not answer: 'pmemctl pool list' shows the pools", shown);
-        libvirt_bus_call_end(call, error);
-    }
-    return pool;
-}
-
-static void on_enable(void *data, const char *name, LibvirtBusCall *call) {
+static void enable(VirtPools *pools, Pool *pool, LibvirtBusCall *call) {
     g_autoptr(GError) error = NULL;
-    VirtPools *pools = data;
 
-    Pool *pool = find_for(pools, name, call);
-    if (!pool)
-        return;
-    if (!pool->known)
-        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
-                    "pmemd has no pool %s any more, or has not answered yet", pool->name);
-    if (error || !enabled_pools_add(pools->enabled, pool->uuid, pool->name, &error) ||
-        !settle_mount(pools, pool, &error)) {
+    if (!enabled_pools_add(pools->enabled, pool->uuid, pool->name, &error) || !settle_mount(pools, pool, &error)) {
         libvirt_bus_call_end(call, error);
         return;
     }
@@ -222,19 +217,90 @@ static void on_enable(void *data, const char *name, LibvirtBusCall *call) {
 }
 
 /* The directory goes when libvirt has let it go: it is kept busy by nobody then. */
-static void on_disable(void *data, const char *name, LibvirtBusCall *call) {
+static void disable(VirtPools *pools, const Pool *pool, LibvirtBusCall *call) {
     g_autoptr(GError) error = NULL;
-    VirtPools *pools = data;
 
-    Pool *pool = find_for(pools, name, call);
-    if (!pool)
-        return;
     if (!enabled_pools_remove(pools->enabled, pool->uuid, &error)) {
         libvirt_bus_call_end(call, error);
         return;
     }
     wait_for_round(pools, pool, false, call);
     round_soon(pools, 0);
+}
+
+/* Whether it could be done: what is to be disabled may be gone at pmemd, what is to be enabled may not. */
+static bool change(VirtPools *pools, const char *name, bool is_enable, LibvirtBusCall *call) {
+    Pool *pool = find(pools, name);
+
+    if (!pool || (is_enable && !pool->known))
+        return false;
+    if (is_enable)
+        enable(pools, pool, call);
+    else
+        disable(pools, pool, call);
+    return true;
+}
+
+/* --- calls about pools that are not known, yet --- */
+
+static void early_free(Early *early) {
+    g_free(early->name);
+    g_free(early);
+}
+
+static void refuse(const Early *early) {
+    g_autofree char *cut = g_strndup(early->name, NAME_SHOWN);
+    g_autofree char *shown = g_utf8_make_valid(cut, -1);
+    g_autoptr(GError) error =
+        g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
+                    "there is no pool '%s', or pmemd does not answer: 'pmemctl pool list' shows the pools", shown);
+    libvirt_bus_call_end(early->call, error);
+}
+
+static void set_early_timer(VirtPools *pools) {
+    if (pools->early->len == 0)
+        return;
+    const Early *first = pools->early->pdata[0];
+    (void) sd_event_source_set_time(pools->early_timer, first->deadline);
+    (void) sd_event_source_set_enabled(pools->early_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_early_timer(sd_event_source *source, uint64_t usec, void *data) {
+    VirtPools *pools = data;
+
+    while (pools->early->len > 0 && ((Early *) pools->early->pdata[0])->deadline <= now()) {
+        refuse(pools->early->pdata[0]);
+        g_ptr_array_remove_index(pools->early, 0);
+    }
+    set_early_timer(pools);
+    return 0;
+}
+
+static void try_early(VirtPools *pools) {
+    for (guint i = 0; i < pools->early->len;) {
+        const Early *early = pools->early->pdata[i];
+        if (change(pools, early->name, early->enable, early->call))
+            g_ptr_array_remove_index(pools->early, i);
+        else
+            i++;
+    }
+}
+
+static void change_soon(VirtPools *pools, const char *name, bool is_enable, LibvirtBusCall *call) {
+    if (change(pools, name, is_enable, call))
+        return;
+    Early *early = g_new0(Early, 1);
+    *early = (Early){ .call = call, .name = g_strdup(name), .enable = is_enable, .deadline = now() + EARLY_USEC };
+    g_ptr_array_add(pools->early, early);
+    set_early_timer(pools);
+}
+
+static void on_enable(void *data, const char *name, LibvirtBusCall *call) {
+    change_soon(data, name, true, call);
+}
+
+static void on_disable(void *data, const char *name, LibvirtBusCall *call) {
+    change_soon(data, name, false, call);
 }
 
 static const char *problem_of(const VirtPools *pools, const Pool *pool) {
@@ -280,6 +346,7 @@ static GPtrArray *on_list(void *data) {
 static void on_drop(void *data) {
     const VirtPools *pools = data;
     g_ptr_array_set_size(pools->waiters, 0);
+    g_ptr_array_set_size(pools->early, 0);
 }
 
 const LibvirtBusOps *virt_pools_bus_ops(void) {
@@ -292,10 +359,6 @@ const LibvirtBusOps *virt_pools_bus_ops(void) {
 static void run_round(virConnectPtr qemu, virConnectPtr storage, void *data) {
     Job *job = data;
     virt_round_run(job->round, storage);
-}
-
-static uint64_t now(void) {
-    return (uint64_t) g_get_monotonic_time();
 }
 
 /* Returns whether libvirt has it as it is to be. */
@@ -451,6 +514,7 @@ void virt_pools_set_names(VirtPools *pools, const VirtPoolsName *names, guint n)
         if (!is_enabled(pools, pool) && !pool->known && !pool->directory)
             g_ptr_array_remove_index(pools->pools, i - 1);
     }
+    try_early(pools);
     round_soon(pools, SOON_USEC);
 }
 
@@ -466,8 +530,11 @@ VirtPools *virt_pools_new(sd_event *event, const char *parent, EnabledPools *ena
     pools->retry = RETRY_USEC;
     pools->pools = g_ptr_array_new_with_free_func((GDestroyNotify) pool_free);
     pools->waiters = g_ptr_array_new_with_free_func(g_free);
+    pools->early = g_ptr_array_new_with_free_func((GDestroyNotify) early_free);
     if (sd_event_add_time(event, &pools->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, pools) < 0 ||
-        sd_event_source_set_enabled(pools->timer, SD_EVENT_OFF) < 0)
+        sd_event_source_set_enabled(pools->timer, SD_EVENT_OFF) < 0 ||
+        sd_event_add_time(event, &pools->early_timer, CLOCK_MONOTONIC, 0, 1000, on_early_timer, pools) < 0 ||
+        sd_event_source_set_enabled(pools->early_timer, SD_EVENT_OFF) < 0)
         g_error("no timer for the pools"); /* out of descriptors at the very start */
     for (guint i = 0; i < enabled_pools_n(enabled); i++) {
         const EnabledPool *pool = enabled_pools_get(enabled, i);
@@ -482,6 +549,8 @@ void virt_pools_free(VirtPools *pools) {
     for (guint i = 0; i < pools->pools->len; i++)
         unmount(pools, pools->pools->pdata[i]);
     sd_event_source_disable_unref(pools->timer);
+    sd_event_source_disable_unref(pools->early_timer);
+    g_ptr_array_unref(pools->early);
     g_ptr_array_unref(pools->waiters);
     g_ptr_array_unref(pools->pools);
     sd_event_unref(pools->event);
