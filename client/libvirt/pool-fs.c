@@ -35,12 +35,13 @@ struct PoolFs {
     struct fuse_session *session; /* NULL: unmounted */
     GThread *thread;
     sd_event_source *source;
-    int wake_fd;         /* of the loop */
-    int stop_fd;         /* of the thread */
-    GAsyncQueue *queue;  /* Request *, for the loop */
-    GPtrArray *requests; /* Request *: those on the loop that have not been answered */
-    gint over;           /* atomic: the thread has ended */
-    GMutex lock;         /* of problem */
+    int wake_fd;          /* of the loop */
+    int stop_fd;          /* of the thread */
+    GAsyncQueue *queue;   /* Request *, for the loop */
+    GHashTable *listings; /* GArray *, owned: of open directories; the thread's */
+    GPtrArray *requests;  /* Request *: those on the loop that have not been answered */
+    gint over;            /* atomic: the thread has ended */
+    GMutex lock;          /* of problem */
     char *problem;
 };
 
@@ -69,6 +70,7 @@ static void fs_unref(PoolFs *fs) {
         return;
     g_async_queue_unref(fs->queue);
     g_ptr_array_unref(fs->requests);
+    g_hash_table_unref(fs->listings); /* with those that the kernel never closed */
     pool_files_free(fs->files);
     if (fs->wake_fd >= 0)
         close(fs->wake_fd);
@@ -280,18 +282,21 @@ static void op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_fi
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
+    PoolFs *fs = fs_of(req);
+
     if (id != POOL_FILES_ROOT) {
         fuse_reply_err(req, ENOTDIR);
         return;
     }
-    GArray *list = pool_files_list(fs_of(req)->files);
+    GArray *list = pool_files_list(fs->files);
+    g_hash_table_add(fs->listings, list);
     fi->fh = (uint64_t) (uintptr_t) list;
     if (fuse_reply_open(req, fi) == -ENOENT)
-        g_array_unref(list);
+        g_hash_table_remove(fs->listings, list);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
-    g_array_unref((GArray *) (uintptr_t) fi->fh);
+    g_hash_table_remove(fs_of(req)->listings, (gpointer) (uintptr_t) fi->fh);
     fuse_reply_err(req, 0);
 }
 
@@ -594,6 +599,7 @@ PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, co
     fs->problem = g_strdup("");
     fs->queue = g_async_queue_new();
     fs->requests = g_ptr_array_new();
+    fs->listings = g_hash_table_new_full(g_direct_hash, g_direct_equal, (GDestroyNotify) g_array_unref, NULL);
     fs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fs->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fs->wake_fd < 0 || fs->stop_fd < 0 ||
