@@ -17,6 +17,7 @@ const EventInfo *event_info(Event event) {
         [EVENT_POOL_UNSUPPORTED] = { "pool-unsupported", "81cfa499d5204ed787f236430448835c", LOG_ERR },
         [EVENT_POOL_TWINS] = { "pool-twins", "f28a102f3c9543fbb65014bbe030d227", LOG_ERR },
         [EVENT_POOL_REFUSED] = { "pool-refused", "83c8187bcc1444d5a4517b3008e1d0d3", LOG_ERR },
+        [EVENT_POOL_LOST] = { "pool-lost", "a89cf6dd07a446d8ae863fe9d93f7c51", LOG_WARNING },
         [EVENT_REGION_MISSING] = { "region-missing", "a8c9011403c948ba9297438227d91cb6", LOG_ERR },
         [EVENT_REGION_DISPLACED] = { "region-displaced", "f55f4eb1e4404a3985a5f57e4d5a9fad", LOG_ERR },
         [EVENT_REGION_BACK] = { "region-back", "fc7c0a3a2e3c4b2490cb7fd5dce7d757", LOG_NOTICE },

@@ -18,6 +18,7 @@ typedef enum {
     EVENT_POOL_UNSUPPORTED,      /* the pool was written by a newer pmemd */
     EVENT_POOL_TWINS,            /* two devices carry one journal's uuid: neither is used */
     EVENT_POOL_REFUSED,          /* a device tagged as a mgmt region's is not used as one */
+    EVENT_POOL_LOST,             /* a pool in RAM is not there any more */
     EVENT_REGION_MISSING,        /* the device of a data region is not on the platform */
     EVENT_REGION_DISPLACED,      /* it is there, but moved, changed or taken over by another tool */
     EVENT_REGION_BACK,           /* a missing region's device is in its place again */

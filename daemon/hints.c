@@ -13,7 +13,7 @@
 
 #define EVIDENCE_MAX_BYTES (UINT64_C(64) << 20)
 
-static const char *const hint_dirs[] = { "setup", "release" };
+static const char *const hint_dirs[] = { "setup", "release", "in-ram" };
 G_STATIC_ASSERT(G_N_ELEMENTS(hint_dirs) == N_HINTS);
 
 static bool fail(GError **error, int errnum, const char *what, const char *path) {
@@ -41,7 +41,7 @@ static bool sync_dir_of(const char *path, GError **error) {
 }
 
 bool hints_prepare(const char *state_dir, GError **error) {
-    const char *const dirs[] = { hint_dirs[HINT_SETUP], hint_dirs[HINT_RELEASE], "evidence" };
+    const char *const dirs[] = { hint_dirs[HINT_SETUP], hint_dirs[HINT_RELEASE], hint_dirs[HINT_IN_RAM], "evidence" };
 
     for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
         g_autofree char *dir = g_build_filename(state_dir, dirs[i], NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * The state directory's small files: which mgmt regions are being set up or released (no journal can say that), and
- * copies of corrupt journals. Promises: a hint is durable when hints_put() returns true; losing the directory loses no
+ * The state directory's small files: which mgmt regions are being set up or released, and which a power-off takes (no
+ * journal can say that), and copies of corrupt journals. Promises: a hint is durable when hints_put() returns true; losing the directory loses no
  * region. Used by the manager.
  */
 #pragma once
@@ -15,6 +15,7 @@
 typedef enum {
     HINT_SETUP,   /* STATE/setup/<uuid>: a mgmt device with this uuid may be half made */
     HINT_RELEASE, /* STATE/release/<uuid>: a mgmt device with this uuid is to be deleted */
+    HINT_IN_RAM,  /* STATE/in-ram/<uuid>: there is a pool with this uuid whose journal a power-off takes */
     N_HINTS,
 } HintKind;
 

@@ -267,6 +267,11 @@ const BackendDevice *device_table_find(const DeviceTable *table, sd_id128_t uuid
 void manager_take_bad(Manager *m);
 /* The same of one region, which may be new. */
 void manager_take_bad_of(Manager *m, BadHolder holder);
+
+/* Notes of pools whose journal a power-off takes. */
+void manager_note_in_ram(Manager *m, const Pool *pool);
+void manager_forget_in_ram(Manager *m, sd_id128_t uuid);
+void manager_compare_in_ram(Manager *m); /* once all pools of the platform are open */
 /* The starts of the operation, and of what it does for a region whose content is to be erased whole. */
 void clear_bad_start(Op *op);
 /* Worker step: clears op->bad in op->raw_id, of the device (op->device_uuid, op->tag) unless that is null. op->cleared

@@ -174,6 +174,7 @@ static void on_setup(void *data) {
     op->medium = NULL; /* the pool's now */
     pool_set_path(pool, op->device->path);
     manager_take_listing(m, op->listing);
+    manager_note_in_ram(m, pool);
     manager_tell_pool_added(m, pool);
     op_finish(op, op->uuid, NULL);
 }

@@ -235,6 +235,7 @@ static void on_pool_released(void *data) {
     }
     if (!hints_remove(m->state_dir, HINT_RELEASE, op->uuid, &error))
         log_event(EVENT_STATE_DIR_FAILED, NULL, "%s, ignoring: its device is gone", error->message);
+    manager_forget_in_ram(m, op->uuid);
     if (!sd_id128_is_null(op->request.request_id)) {
         JfRequest *answer = g_new(JfRequest, 1);
 

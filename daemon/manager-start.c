@@ -399,6 +399,7 @@ static int on_compare(sd_event_source *source, void *data) {
     op->settled = start_done;
     compare_regions(op, NULL);
     manager_take_listing(op->m, op->listing);
+    manager_compare_in_ram(op->m);
     compare_hints(op, HINT_SETUP);
     compare_hints(op, HINT_RELEASE);
     doom_fillers(op);

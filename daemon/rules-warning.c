@@ -39,8 +39,9 @@ char *rules_plan_warning(const RegionPlan *plan) {
     /* The worse case: what the region keeps is nobody's, as nothing else knows of it. */
     if (journal && power_loss_is_whole(journal->persistence) && !power_loss_is_whole(raw->persistence))
         add(text,
-            "its pool's journal is in %s, which is RAM: after a power-off the region is an orphan, to be adopted or "
-            "forgotten",
+            "its pool's journal is in %s, which is RAM: after a power-off nothing knows the region, which is then "
+            "listed "
+            "as an orphan, or as foreign where there are no labels",
             journal->id);
     return g_string_free(text, FALSE);
 }

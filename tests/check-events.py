@@ -23,6 +23,7 @@ UNSEEN = {
     "internal-error": "stands for a defect that nobody knows of",
     "labels-not-whole": "label areas of DIMMs: the virtual machine's case hardware-labels sees it",
     "labels-repaired": "the same",
+    "pool-lost": "pools in RAM, which the ndctl backend alone has",
     "persistence-unknown": "raw regions of the ndctl backend alone",
 }
 

@@ -82,6 +82,7 @@ PARTS = {
     "daemon/manager-create": "daemon/manager",
     "daemon/manager-follow": "daemon/manager",
     "daemon/manager-forget": "daemon/manager",
+    "daemon/manager-in-ram": "daemon/manager",
     "daemon/manager-internal": "daemon/manager",
     "daemon/manager-journal": "daemon/manager",
     "daemon/manager-lease": "daemon/manager",

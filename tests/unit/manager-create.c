@@ -3,6 +3,8 @@
 /* What the manager asks the platform to make, and what becomes of a device that is made elsewhere. */
 #include "tests/lib/manager-host.h"
 
+#include "daemon/hints.h"
+
 /* Before the file backend: sees what is asked for, and may change it. */
 typedef struct {
     Backend base;
@@ -14,6 +16,7 @@ typedef struct Asker {
     uint64_t shift;  /* frames by which devices are made too high */
     bool unlabelled; /* raw regions are shown as such, with labels to be made */
     bool carved;     /* as RAM without labels, none of whose data devices is there any more */
+    bool gone;       /* nor any other */
     guint created;
     bool init_labels; /* of the last creation */
 } Asker;
@@ -38,7 +41,7 @@ static BackendListing *shift_list(Backend *b, GError **error) {
     for (guint i = listing && shift->asker->carved ? listing->devices->len : 0; i > 0; i--) {
         const BackendDevice *device = g_ptr_array_index(listing->devices, i - 1);
 
-        if (device->role == BACKEND_ROLE_DATA)
+        if (device->role == BACKEND_ROLE_DATA || shift->asker->gone)
             g_ptr_array_remove_index(listing->devices, i - 1);
     }
     return listing;
@@ -169,6 +172,38 @@ static void test_carved(void) {
     g_assert_cmpint(region->state, ==, REGION_MISSING);
     g_assert_nonnull(strstr(region->reason, "is RAM"));
     g_assert_nonnull(strstr(region->reason, "forget"));
+
+    /* The state directory remembers the pool, until a start has said that it is gone. */
+    sd_id128_t pool = region->pool->sb.member_uuid;
+    g_assert_true(hints_has(host->state_dir, HINT_IN_RAM, pool));
+    asker.gone = true;
+    host_stop(host);
+    host_start(host);
+    g_assert_cmpuint(state_pools(manager_state(host->manager))->len, ==, 0);
+    g_assert_false(hints_has(host->state_dir, HINT_IN_RAM, pool));
+    /* A new one does not wait for a start to be remembered. */
+    asker.carved = asker.gone = false;
+    host_stop(host);
+    host_start(host);
+    g_assert_false(hints_has(host->state_dir, HINT_IN_RAM, pool));
+}
+
+/* A pool that is made in RAM is remembered, and one that is released is not. */
+static void test_note(void) {
+    Asker asker = { .carved = true };
+    g_autoptr(Host) host = host_new_asked(&asker);
+    g_autoptr(GArray) notes = NULL, none = NULL;
+
+    ManagerRequest mgmt = setup_mgmt(BASE, BASE + RAW_FRAMES, "pool");
+    Reply made = host_ask(host, &mgmt);
+    g_assert_cmpint(made.code, ==, -1);
+    notes = hints_list(host->state_dir, HINT_IN_RAM, NULL);
+    g_assert_cmpuint(notes->len, ==, 1);
+    g_assert_true(sd_id128_equal(g_array_index(notes, sd_id128_t, 0), made.result));
+    ManagerRequest release = target(MANAGER_RELEASE_MGMT, made.result);
+    g_assert_cmpint(host_ask(host, &release).code, ==, -1);
+    none = hints_list(host->state_dir, HINT_IN_RAM, NULL);
+    g_assert_cmpuint(none->len, ==, 0);
 }
 
 /* A pool that is made elsewhere is taken down again. */
@@ -205,6 +240,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/manager-create/labels", test_labels);
     g_test_add_func("/manager-create/carved", test_carved);
+    g_test_add_func("/manager-create/note", test_note);
     g_test_add_func("/manager-create/pool-elsewhere", test_pool_elsewhere);
     g_test_add_func("/manager-create/region-elsewhere", test_region_elsewhere);
     return g_test_run();
