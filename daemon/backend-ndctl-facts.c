@@ -25,8 +25,28 @@
 
 /* --- raw regions -------------------------------------------------------------------------------------------------- */
 
+/* Whether the firmware's own map of the memory has the region's first byte as persistent. `memmap=` is not in it. */
+static bool firmware_calls_persistent(struct ndctl_region *region) {
+    for (unsigned i = 0;; i++) {
+        g_autofree char *start = nd_sysfs_read("firmware/memmap/%u/start", i);
+        g_autofree char *end = nd_sysfs_read("firmware/memmap/%u/end", i);
+        g_autofree char *type = nd_sysfs_read("firmware/memmap/%u/type", i);
+
+        if (!start || !end || !type)
+            return false;
+        if (g_str_has_prefix(type, "Persistent Memory") &&
+            ndctl_region_get_resource(region) >= g_ascii_strtoull(start, NULL, 16) &&
+            ndctl_region_get_resource(region) <= g_ascii_strtoull(end, NULL, 16))
+            return true;
+    }
+}
+
+static const char *provider(struct ndctl_region *region) {
+    return ndctl_bus_get_provider(ndctl_region_get_bus(region));
+}
+
 static NdKind region_kind(struct ndctl_region *region) {
-    return nd_kind_of_bus(ndctl_bus_get_provider(ndctl_region_get_bus(region)));
+    return nd_kind(provider(region), nd_kind_is_known_by_place(provider(region)) && firmware_calls_persistent(region));
 }
 
 static const char *persistence_domain(struct ndctl_region *region) {
@@ -80,9 +100,9 @@ static sd_id128_t region_cookie(struct ndctl_region *region) {
 
         g_string_append_printf(text, "set %s\n", set ? set : "");
     }
-    if (!any || nd_kind_is_known_by_place(region_kind(region)))
-        g_string_append_printf(text, "place %s %llx %llx\n", ndctl_bus_get_provider(ndctl_region_get_bus(region)),
-                               ndctl_region_get_resource(region), ndctl_region_get_size(region));
+    if (!any || nd_kind_is_known_by_place(provider(region)))
+        g_string_append_printf(text, "place %s %llx %llx\n", provider(region), ndctl_region_get_resource(region),
+                               ndctl_region_get_size(region));
 
     guint8 digest[32];
     gsize len = sizeof digest;

@@ -15,14 +15,15 @@ typedef enum {
     ND_KIND_VIRTIO, /* virtio-pmem: pages of a file of the host below */
 } NdKind;
 
-/* provider: ndctl_bus_get_provider(); NULL is ND_KIND_NVDIMM. */
-NdKind nd_kind_of_bus(const char *provider);
+/* provider: ndctl_bus_get_provider(), may be NULL. by_firmware: the firmware's own map of the memory calls it
+ * persistent: then what nd_e820 and ramdax show is an old NVDIMM, not RAM that the command line set aside. */
+NdKind nd_kind(const char *provider, bool by_firmware);
 
 /*
- * BackendRaw.persistence: "memory_controller", "cpu_cache", "none", "unknown" as the kernel says. Where it says nothing
- * ("unknown"), of RAM "volatile", of virtio-pmem "flush". domain, and what is returned, is a constant.
+ * BackendRaw.persistence: "memory_controller", "cpu_cache", "none", "unknown" as the kernel says; of RAM "volatile",
+ * whatever it says; of virtio-pmem "flush" where it says nothing ("unknown"). domain, and what is returned, is a constant.
  */
 const char *nd_kind_persistence(NdKind kind, const char *domain);
 
 /* Whether a region's place says which one it is: its DIMMs, if it has any, are made up by the kernel and all the same. */
-bool nd_kind_is_known_by_place(NdKind kind);
+bool nd_kind_is_known_by_place(const char *provider);
