@@ -3,7 +3,8 @@
 /*
  * pmemd-id SYSPATH: tells udev whether the device-dax or block device at SYSPATH (below /sys) lies on a namespace that
  * pmemd made, by the namespace's label: prints PMEMD_ROLE= (mgmt, data or filler) and PMEMD_UUID= (the label's), and ends
- * with 0; else prints nothing and ends with 1. Reads sysfs, writes nothing, knows neither the daemon nor its state.
+ * with 0. Of a device-dax on memory without labels, where nothing says whose it is, it prints PMEMD_ROLE=unlabelled and
+ * the uuid of its info block. Else it prints nothing and ends with 1. Reads sysfs, writes nothing, knows neither the daemon nor its state.
  * Run by 72-pmemd.rules alone. What a label says came from a medium that may have been in any machine: only what is
  * wholly of pmemd's form is printed.
  */
@@ -80,11 +81,22 @@ static bool cut_last(char *path) {
     return true;
 }
 
+static bool is_name_of_dax(const char *name) {
+    const char *prefix = "dax";
+
+    if (strncmp(name, prefix, strlen(prefix)) != 0)
+        return false;
+    name += strlen(prefix);
+    return *name && name[strspn(name, "0123456789.")] == '\0';
+}
+
 /* Makes path that of the namespace that the device at path lies on: the namespace is a parent of a raw block device; of
- * all others a parent names it, and it stands beside that parent. */
-static bool find_namespace(char path[static PATH_MAX]) {
+ * all others a parent names it, and it stands beside that parent. dax_uuid: that parent's uuid when it is a device-dax,
+ * else empty. */
+static bool find_namespace(char path[static PATH_MAX], char dax_uuid[static NAME_MAX_LENGTH]) {
     char text[NAME_MAX_LENGTH];
 
+    dax_uuid[0] = '\0';
     do {
         const char *name = strrchr(path, '/');
 
@@ -96,6 +108,8 @@ static bool find_namespace(char path[static PATH_MAX]) {
         if (is_name_of_namespace(text)) {
             size_t len = (size_t) (name + 1 - path);
 
+            if (is_name_of_dax(name + 1))
+                read_attribute(path, "uuid", dax_uuid);
             return snprintf(path + len, PATH_MAX - len, "%s", text) < (int) (PATH_MAX - len);
         }
     } while (cut_last(path));
@@ -103,14 +117,18 @@ static bool find_namespace(char path[static PATH_MAX]) {
 }
 
 int main(int argc, char **argv) {
-    char path[PATH_MAX], name[NAME_MAX_LENGTH], uuid[NAME_MAX_LENGTH];
+    char path[PATH_MAX], name[NAME_MAX_LENGTH], uuid[NAME_MAX_LENGTH], dax_uuid[NAME_MAX_LENGTH];
 
-    if (argc != 2 || snprintf(path, sizeof path, "%s", argv[1]) >= (int) sizeof path || !find_namespace(path))
+    if (argc != 2 || snprintf(path, sizeof path, "%s", argv[1]) >= (int) sizeof path || !find_namespace(path, dax_uuid))
         return 1;
     read_attribute(path, "alt_name", name);
     read_attribute(path, "uuid", uuid);
 
     const char *role = role_of_name(name);
+    if (!name[0] && !uuid[0] && dax_uuid[0]) {
+        role = "unlabelled";
+        memcpy(uuid, dax_uuid, sizeof uuid);
+    }
     if (!role || !is_uuid(uuid))
         return 1;
     return printf("PMEMD_ROLE=%s\nPMEMD_UUID=%s\n", role, uuid) > 0 && fflush(stdout) == 0 ? 0 : 1;

@@ -25,11 +25,13 @@ def ask(*words):
     return result.returncode, result.stdout + result.stderr
 
 
-def region(root, alt_name=DATA + "\n", uuid=UUID + "\n", holder="namespace0.1\n"):
+def region(root, alt_name=DATA + "\n", uuid=UUID + "\n", holder="namespace0.1\n", info=""):
     """A region with a foreign namespace, and one that a device-dax and a raw block device lie on."""
     put(f"{root}/ndbus0/region0/namespace0.0", alt_name="theirs\n", uuid=OTHER_UUID + "\n")
     put(f"{root}/ndbus0/region0/namespace0.1", alt_name=alt_name, uuid=uuid)
-    put(f"{root}/ndbus0/region0/dax0.1", namespace=holder)
+    put(f"{root}/ndbus0/region0/dax0.1", namespace=holder, uuid=info)
+    put(f"{root}/ndbus0/region0/pfn0.1", namespace=holder, uuid=info)
+    put(f"{root}/ndbus0/region0/pfn0.1/block/pmem1")
     put(f"{root}/ndbus0/region0/dax0.1/dax0.1")
     put(f"{root}/ndbus0/region0/namespace0.1/block/pmem0/pmem0p1")
     return f"{root}/ndbus0/region0"
@@ -38,6 +40,7 @@ def region(root, alt_name=DATA + "\n", uuid=UUID + "\n", holder="namespace0.1\n"
 def main():
     good = (0, f"PMEMD_ROLE=data\nPMEMD_UUID={UUID}\n")
     none = (1, "")
+    bare = (0, f"PMEMD_ROLE=unlabelled\nPMEMD_UUID={OTHER_UUID}\n")
     rows = [
         ("device-dax", {}, "dax0.1/dax0.1", good),
         ("raw block device", {}, "namespace0.1/block/pmem0", good),
@@ -56,6 +59,12 @@ def main():
         ("no uuid", {"uuid": "\n"}, "dax0.1/dax0.1", none),
         ("uuid that leaves the folder", {"uuid": "../../../../../../../../etc/shadow000\n"}, "dax0.1/dax0.1", none),
         ("uuid with a space", {"uuid": UUID[:-1] + " \n"}, "dax0.1/dax0.1", none),
+        ("no labels", {"alt_name": "", "uuid": "", "info": OTHER_UUID + "\n"}, "dax0.1/dax0.1", bare),
+        ("no labels, no device-dax", {"alt_name": "", "uuid": "", "info": OTHER_UUID + "\n"}, "pfn0.1/block/pmem1", none),
+        ("no labels, a bad uuid", {"alt_name": "", "uuid": "", "info": "../" * 12 + "\n"}, "dax0.1/dax0.1", none),
+        ("no labels, no uuid", {"alt_name": "", "uuid": "", "info": "\n"}, "dax0.1/dax0.1", none),
+        ("foreign label, whatever the info block says", {"alt_name": "", "info": OTHER_UUID + "\n"}, "dax0.1/dax0.1", none),
+        ("label of pmemd, whatever the info block says", {"info": OTHER_UUID + "\n"}, "dax0.1/dax0.1", good),
     ]
     print(f"1..{len(rows) + 2}")
     for number, (what, attributes, path, wanted) in enumerate(rows, 1):
