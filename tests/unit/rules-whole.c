@@ -61,8 +61,27 @@ static void test_without_labels(void) {
     g_assert_cmpstr(none, ==, "");
 }
 
+/* A carve-out of ramdax ends 128 KiB short, where its labels are: no step ends there. */
+static void test_short_end(void) {
+    const uint64_t end = NEAR + 0x10000;
+    g_autoptr(State) state = state_new();
+    g_autoptr(GError) error = NULL;
+    MgmtRequest request = { .bytes = 252 * MIB, .profile = PROFILE_NONE, .max_regions = 16, .node = -1 };
+    RegionPlan plan;
+
+    add_raw(state, "ramdax", range(NEAR, end - 32), 0, 2 * MIB, LEAD, 16 * MIB);
+    g_assert_true(rules_allocate_mgmt(state, &request, &plan, &error));
+    g_assert_true(frame_range_equal(plan.device, range(NEAR, end - LEAD)));
+    request.range = range(NEAR + LEAD, end - 32);
+    assert_refused(rules_setup_mgmt(state, &request, &plan, &error), &error, INVALID_ARGUMENT, "step");
+    request.bytes = 252 * MIB + 1;
+    assert_refused(rules_allocate_mgmt(state, &request, &plan, &error), &error, NO_SPACE,
+                   "largest possible: 264241152");
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/rules/whole/several", test_without_labels);
+    g_test_add_func("/rules/whole/short-end", test_short_end);
     return g_test_run();
 }
