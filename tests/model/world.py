@@ -630,7 +630,9 @@ class World:
         if fault:
             return refused("Leased", *fault)
         if region.lease is None:
-            return Changed("region", region.serial) if region.last == (args[1], 0) else refused("InvalidArgument")
+            # Who had it last no longer matters once it is released: it is erased.
+            again = region.last == (args[1], 0) and region.state != "quarantined"
+            return Changed("region", region.serial) if again else refused("InvalidArgument")
         if (region.lease.owner, region.lease.uid) == (args[1], 0):
             return Changed("region", region.serial)
         if not options.get("force") or args[1] not in ("", region.lease.owner):
