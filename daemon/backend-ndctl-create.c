@@ -50,7 +50,8 @@ static struct ndctl_namespace *idle_namespace(struct ndctl_region *region, GErro
             "`ndctl enable-namespace %s`, or destroy it",
             ndctl_namespace_get_devname(seed), ndctl_region_get_devname(region), ndctl_namespace_get_devname(seed));
     else
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "%s offers no namespace to configure",
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                    "%s offers no namespace to configure at the moment, as while another tool makes one",
                     ndctl_region_get_devname(region));
     return NULL;
 }
@@ -398,16 +399,23 @@ static NdContext *look_at_region(const char *id, struct ndctl_region **ret_regio
     return g_steal_pointer(&context);
 }
 
-/* Whether nobody has any of it now. */
-static bool range_is_free(const BackendCreate *req) {
-    struct ndctl_region *region;
-    g_autoptr(NdContext) context = look_at_region(req->raw_id, &region, NULL);
+/* Of all that others have in the region, and are about to have: does it change? */
+static uint64_t digest_others(struct ndctl_region *region) {
+    struct ndctl_namespace *ndns;
+    uint64_t sum = 0;
 
-    return context && nd_region_has_labels(region) && check_free(region, req->device, NULL);
+    ndctl_namespace_foreach(region, ndns) {
+        sd_id128_t uuid = nd_namespace_uuid(ndns);
+
+        if (!sd_id128_is_null(uuid) &&
+            backend_tag_parse(ndctl_namespace_get_alt_name(ndns), NULL, NULL) == BACKEND_ROLE_NONE)
+            sum += uuid.qwords[0] ^ (uuid.qwords[1] + ndctl_namespace_get_size(ndns));
+    }
+    return sum;
 }
 
-static BackendDevice *create_once(bool any_persistence, const BackendCreate *req, BackendOutcome *ret_outcome,
-                                  GError **error) {
+static BackendDevice *create_once(bool any_persistence, const BackendCreate *req, uint64_t *ret_others,
+                                  BackendOutcome *ret_outcome, GError **error) {
     struct ndctl_region *region;
 
     *ret_outcome = BACKEND_UNCHANGED;
@@ -421,6 +429,7 @@ static BackendDevice *create_once(bool any_persistence, const BackendCreate *req
         if (!context)
             return NULL;
     }
+    *ret_others = digest_others(region);
     g_autoptr(BackendRaw) raw = nd_facts_raw(region, any_persistence);
     if (!check_region(raw, req, error))
         return NULL;
@@ -445,17 +454,34 @@ static BackendDevice *create_once(bool any_persistence, const BackendCreate *req
                                              : create_unlabelled(context, region, raw, req, ret_outcome, error);
 }
 
+/* Did another tool stand in the way of what failed, and is it out of the way? What stands where the device was to be may
+ * go somewhere else alone, and that is the caller's to decide. */
+static bool was_disturbed(const BackendCreate *req, uint64_t before, GError **error) {
+    struct ndctl_region *region;
+    g_autoptr(NdContext) context = look_at_region(req->raw_id, &region, NULL);
+
+    if (!context || !nd_region_has_labels(region))
+        return false;
+    if (g_error_matches(*error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE) && !req->init_labels &&
+        digest_others(region) != before) {
+        GError *busy = g_error_new(PMEMD_ERROR, PMEMD_ERROR_BUSY, "another tool changed %s at the same time: %s",
+                                   req->raw_id, (*error)->message);
+
+        g_clear_error(error);
+        *error = busy;
+    }
+    return g_error_matches(*error, PMEMD_ERROR, PMEMD_ERROR_BUSY) && check_free(region, req->device, NULL);
+}
+
 BackendDevice *nd_create(bool any_persistence, const BackendCreate *req, BackendOutcome *ret_outcome, GError **error) {
     for (int attempt = 1;; attempt++) {
         g_autoptr(GError) local = NULL;
-        BackendDevice *device = create_once(any_persistence, req, ret_outcome, &local);
+        uint64_t before = 0;
+        BackendDevice *device = create_once(any_persistence, req, &before, ret_outcome, &local);
 
         if (device)
             return device;
-        /* What stands where the device was to be may go somewhere else alone, and that is the caller's to decide. */
-        bool disturbed = *ret_outcome == BACKEND_UNCHANGED && g_error_matches(local, PMEMD_ERROR, PMEMD_ERROR_BUSY) &&
-                         range_is_free(req);
-        if (!disturbed || attempt == ATTEMPTS) {
+        if (*ret_outcome != BACKEND_UNCHANGED || !was_disturbed(req, before, &local) || attempt == ATTEMPTS) {
             g_propagate_error(error, g_steal_pointer(&local));
             return NULL;
         }
