@@ -269,7 +269,7 @@ static int run(const Options *o) {
                                                       : nd_repair_check(o->only, false, o->force, &error);
 
     if (!check) {
-        fprintf(stderr, "pmemd-labels: %s\n", error->message);
+        fprintf(stderr, "pmemd-labels: %s\n", error ? error->message : "failed");
         return STATUS_FAILED;
     }
     print_answer(check, o, repair);
