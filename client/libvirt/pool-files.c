@@ -31,12 +31,15 @@ typedef struct {
     uint64_t lookups;
     unsigned opens;
     bool ordered; /* settled() has not been called */
+    bool refused; /* a size was; who was told so does not open it again */
     bool removed; /* by its maker, while it was doubtful */
     struct timespec born;
+    uint64_t closed_usec; /* monotonic, of the last close */
 } File;
 
 struct PoolFiles {
     GMutex lock;
+    uint64_t linger_usec;
     char *pool_uuid;
     RegionView *view;
     uint64_t last_id;
@@ -54,9 +57,10 @@ static void file_free(gpointer data) {
     g_free(file);
 }
 
-PoolFiles *pool_files_new(const char *pool_uuid, RegionView *view) {
+PoolFiles *pool_files_new(const char *pool_uuid, RegionView *view, uint64_t linger_usec) {
     PoolFiles *files = g_new0(PoolFiles, 1);
 
+    files->linger_usec = linger_usec;
     g_mutex_init(&files->lock);
     files->pool_uuid = g_strdup(pool_uuid);
     files->last_id = POOL_FILES_ROOT;
@@ -120,17 +124,32 @@ static File *add(PoolFiles *files, FileState state, const char *name) {
     return file;
 }
 
-/* A new file that nobody has open, or that its maker has removed, is not there any more. */
-static void settle(PoolFiles *files, File *file) {
-    bool is_new = file->state == FILE_NEW && g_hash_table_lookup(files->new, file->name) == file;
+static bool lingers(const PoolFiles *files, const File *file) {
+    return !file->removed && !file->refused &&
+           (uint64_t) g_get_monotonic_time() - file->closed_usec < files->linger_usec;
+}
 
-    if (is_new && (file->opens == 0 || file->removed))
+/* A new file that its maker has removed, or nobody has had open for a while, is not there any more. */
+static void settle(PoolFiles *files, File *file) {
+    bool is_new = g_hash_table_lookup(files->new, file->name) == file;
+
+    if (is_new && file->state == FILE_NEW && (file->removed || (file->opens == 0 && !lingers(files, file)))) {
         g_hash_table_remove(files->new, file->name);
-    if (file->lookups > 0 || file->opens > 0 || file->ordered || g_hash_table_lookup(files->new, file->name) == file)
+        is_new = false;
+    }
+    if (file->lookups > 0 || file->opens > 0 || file->ordered || is_new)
         return;
     if (file->uuid && g_hash_table_lookup(files->by_uuid, file->uuid) == file)
         g_hash_table_remove(files->by_uuid, file->uuid);
     g_hash_table_remove(files->by_id, &file->id);
+}
+
+/* Of new files those whose time is over. */
+static void settle_all(PoolFiles *files) {
+    g_autoptr(GList) list = g_hash_table_get_values(files->new);
+
+    for (GList *l = list; l; l = l->next)
+        settle(files, l->data);
 }
 
 static struct timespec time_of(uint64_t usec) {
@@ -174,6 +193,8 @@ static struct stat directory_stat(const PoolFiles *files) {
 }
 
 static int lookup(PoolFiles *files, const char *name, File **ret_file) {
+    settle_all(files);
+
     File *file = g_hash_table_lookup(files->new, name);
 
     if (file && file->removed)
@@ -219,6 +240,7 @@ static int set_bytes(PoolFiles *files, uint64_t id, uint64_t bytes, bool at_leas
 static int create(PoolFiles *files, const char *name, File **ret_file) {
     const RegionViewPool *pool = pool_of(files);
 
+    settle_all(files);
     if (!pmemd_name_is_valid(name))
         return -EINVAL;
     if (!pool || !pool->usable)
@@ -364,6 +386,7 @@ void pool_files_close(PoolFiles *files, uint64_t id) {
     File *file = find(files, id);
     if (file && file->opens > 0) {
         file->opens--;
+        file->closed_usec = (uint64_t) g_get_monotonic_time();
         settle(files, file);
     }
     g_mutex_unlock(&files->lock);
@@ -418,6 +441,7 @@ void pool_files_settled(PoolFiles *files, uint64_t id) {
         if (file->state == FILE_DOUBTFUL) {
             file->state = FILE_NEW;
             file->asked = 0;
+            file->refused = true;
         }
         settle(files, file);
     }

@@ -5,7 +5,7 @@
  * nobody: it reads a view, and says when pmemd has to be asked.
  *
  * Promises: any thread may call any function, and none waits. A file is a volume of pmemd's, or it is new: made here, without size,
- * and gone when it is closed without one. At most POOL_FILES_NEW_MAX are new at a time.
+ * and gone a moment after it was closed without one. At most POOL_FILES_NEW_MAX are new at a time.
  *
  * Results: 0, or a negative errno for the caller of the file operation; 1 where so said.
  */
@@ -24,8 +24,9 @@
 
 typedef struct PoolFiles PoolFiles;
 
-/* view: a reference is taken; NULL: there is nothing yet. */
-PoolFiles *pool_files_new(const char *pool_uuid, RegionView *view);
+/* view: a reference is taken; NULL: there is nothing yet. linger_usec: how long a new file is there after it was closed: qemu-img makes
+ * its image, closes it, opens it again, and is to be told that writing is not supported, not that there is no file. */
+PoolFiles *pool_files_new(const char *pool_uuid, RegionView *view, uint64_t linger_usec);
 void pool_files_free(PoolFiles *files); /* nobody else uses it any more; NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoolFiles, pool_files_free)
 

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define PROBLEM_ATTRIBUTE "user.pmemd.problem"
+#define LINGER_USEC UINT64_C(1000000)
 #define TIMEOUT_NONE 0.0 /* the kernel keeps nothing: what it shows is what pmemd has */
 
 struct PoolFs {
@@ -590,7 +591,7 @@ PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, co
 
     g_atomic_ref_count_init(&fs->refs);
     g_mutex_init(&fs->lock);
-    fs->files = pool_files_new(pool_uuid, view);
+    fs->files = pool_files_new(pool_uuid, view, LINGER_USEC);
     fs->pool_uuid = g_strdup(pool_uuid);
     fs->directory = g_strdup(directory);
     fs->orders = orders;

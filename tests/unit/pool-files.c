@@ -39,7 +39,7 @@ static RegionView *sample(bool two, const char *state) {
 static PoolFiles *files_new(bool two, const char *state) {
     g_autoptr(RegionView) view = sample(two, state);
 
-    return pool_files_new(POOL, view);
+    return pool_files_new(POOL, view, 0);
 }
 
 static void test_volume(void) {
@@ -157,10 +157,32 @@ static void test_refused(void) {
     pool_files_forget(files, other, 1);
 }
 
+/* Closed without size it is there for a moment, for who opens it again. */
+static void test_lingers(void) {
+    g_autoptr(RegionView) view = sample(false, "ok");
+    g_autoptr(PoolFiles) files = pool_files_new(POOL, view, UINT64_MAX);
+    g_autofree char *none = NULL;
+    struct stat st;
+    uint64_t id, again;
+
+    g_assert_cmpint(pool_files_create(files, "x", &id, &st), ==, 0);
+    pool_files_close(files, id);
+    pool_files_forget(files, id, 1);
+    g_assert_cmpint(pool_files_lookup(files, "x", &again, &st), ==, 0);
+    g_assert_cmpuint(again, ==, id);
+    g_assert_cmpint(pool_files_open(files, id, O_RDWR), ==, 0);
+    pool_files_close(files, id);
+    g_autoptr(GArray) list = pool_files_list(files);
+    g_assert_cmpuint(list->len, ==, 1);
+    g_assert_cmpint(pool_files_unlink(files, "x", &none), ==, 0);
+    g_assert_cmpint(pool_files_lookup(files, "x", &again, &st), ==, -ENOENT);
+    pool_files_forget(files, id, 1);
+}
+
 static void test_limits(void) {
     g_autoptr(PoolFiles) files = files_new(false, "ok");
     g_autoptr(PoolFiles) shut = files_new(false, "read-only");
-    g_autoptr(PoolFiles) nothing = pool_files_new(POOL, NULL);
+    g_autoptr(PoolFiles) nothing = pool_files_new(POOL, NULL, 0);
     g_autofree char *none = NULL;
     struct statvfs fs;
     struct stat st;
@@ -230,6 +252,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/pool-files/gone", test_gone);
     g_test_add_func("/pool-files/made", test_made);
     g_test_add_func("/pool-files/refused", test_refused);
+    g_test_add_func("/pool-files/lingers", test_lingers);
     g_test_add_func("/pool-files/limits", test_limits);
     g_test_add_func("/pool-files/threads", test_threads);
     return g_test_run();
