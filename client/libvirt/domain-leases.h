@@ -21,7 +21,7 @@ typedef struct DomainState {
 } DomainState;
 
 DomainState *domain_state_new(const char *uuid, const char *name, bool active);
-void domain_state_free(void *state);
+void domain_state_free(void *data);
 
 typedef struct DomainLease {
     char *region, *owner;
@@ -31,7 +31,7 @@ typedef struct DomainLease {
 } DomainLease;
 
 DomainLease *domain_lease_new(const char *region, const char *owner);
-void domain_lease_free(void *lease);
+void domain_lease_free(void *data);
 
 typedef enum DomainActionKind {
     DOMAIN_ACTION_ATTACH,   /* lend it to the domain */

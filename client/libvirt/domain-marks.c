@@ -44,7 +44,7 @@ bool domain_stamp_is_none(const DomainStamp *stamp) {
     return domain_stamp_equal(stamp, &(DomainStamp){ 0 });
 }
 
-bool domain_mark_put(const char *folder, const char *uuid, const char *name, GError **error) {
+bool domain_mark_put(const char *folder, const char *uuid, const char *title, GError **error) {
     g_autofree char *path = mark_path(folder, uuid);
     g_autoptr(GError) problem = NULL;
 
@@ -53,7 +53,7 @@ bool domain_mark_put(const char *folder, const char *uuid, const char *name, GEr
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot make %s: %s", folder, g_strerror(errno));
         return false;
     }
-    if (g_file_set_contents_full(path, name, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
+    if (g_file_set_contents_full(path, title, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0600,
                                  &problem))
         return true;
     g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot note that the domain is about to start: %s",

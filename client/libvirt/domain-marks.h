@@ -26,8 +26,8 @@ DomainStamp domain_mark_stamp(const char *folder, const char *uuid);
 bool domain_stamp_is_none(const DomainStamp *stamp);
 bool domain_stamp_equal(const DomainStamp *a, const DomainStamp *b);
 
-/* Makes the folder, too, if it is not there. Durable. Errors: INTERNAL. */
-bool domain_mark_put(const char *folder, const char *uuid, const char *name, GError **error);
+/* title: the domain's name. Makes the folder, too, if it is not there. Durable. Errors: INTERNAL. */
+bool domain_mark_put(const char *folder, const char *uuid, const char *title, GError **error);
 /* What it says, as one line that is safe to print; NULL: there is no mark. The caller's. */
 char *domain_mark_name(const char *folder, const char *uuid);
 void domain_mark_remove(const char *folder, const char *uuid);

@@ -58,32 +58,46 @@ static bool json_is_deep(const char *text) {
     return false;
 }
 
-static bool add_json_node(DomainPaths *paths, const char *key, JsonNode *node, GError **error);
+/* A value that is still to be looked at; both are the document's. */
+typedef struct {
+    const char *key;
+    JsonNode *node;
+} JsonItem;
 
-static bool add_json_object(DomainPaths *paths, JsonObject *object, GError **error) {
+static void push_members(GArray *items, JsonObject *object) {
     g_autoptr(GList) members = json_object_get_members(object);
 
-    for (GList *l = members; l; l = l->next)
-        if (!add_json_node(paths, l->data, json_object_get_member(object, l->data), error))
-            return false;
-    return true;
+    for (GList *l = g_list_last(members); l; l = l->prev) {
+        const JsonItem item = { .key = l->data, .node = json_object_get_member(object, l->data) };
+        g_array_append_val(items, item);
+    }
 }
 
-static bool add_json_array(DomainPaths *paths, const char *key, JsonArray *array, GError **error) {
-    for (guint i = 0; i < json_array_get_length(array); i++)
-        if (!add_json_node(paths, key, json_array_get_element(array, i), error))
-            return false;
-    return true;
+static void push_elements(GArray *items, const char *key, JsonArray *array) {
+    for (guint i = json_array_get_length(array); i > 0; i--) {
+        const JsonItem item = { .key = key, .node = json_array_get_element(array, i - 1) };
+        g_array_append_val(items, item);
+    }
 }
 
-static bool add_json_node(DomainPaths *paths, const char *key, JsonNode *node, GError **error) {
-    if (JSON_NODE_HOLDS_OBJECT(node))
-        return add_json_object(paths, json_node_get_object(node), error);
-    if (JSON_NODE_HOLDS_ARRAY(node))
-        return add_json_array(paths, key, json_node_get_array(node), error);
-    if (!JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_STRING)
-        return true;
-    return add_path(paths, json_node_get_string(node), strcmp(key, "mem-path") == 0, error);
+static bool add_json_nodes(DomainPaths *paths, JsonNode *root, GError **error) {
+    g_autoptr(GArray) items = g_array_new(FALSE, FALSE, sizeof(JsonItem));
+    const JsonItem first = { .key = "", .node = root };
+
+    g_array_append_val(items, first);
+    while (items->len > 0) {
+        const JsonItem item = g_array_index(items, JsonItem, items->len - 1);
+
+        g_array_set_size(items, items->len - 1);
+        if (JSON_NODE_HOLDS_OBJECT(item.node))
+            push_members(items, json_node_get_object(item.node));
+        else if (JSON_NODE_HOLDS_ARRAY(item.node))
+            push_elements(items, item.key, json_node_get_array(item.node));
+        else if (JSON_NODE_HOLDS_VALUE(item.node) && json_node_get_value_type(item.node) == G_TYPE_STRING &&
+                 !add_path(paths, json_node_get_string(item.node), strcmp(item.key, "mem-path") == 0, error))
+            return false;
+    }
+    return true;
 }
 
 /* Text that is no JSON is nothing QEMU would take. */
@@ -97,7 +111,7 @@ static bool add_json(DomainPaths *paths, const char *text, GError **error) {
     }
     if (!json_parser_load_from_data(parser, text, -1, NULL) || !json_parser_get_root(parser))
         return true;
-    return add_json_node(paths, "", json_parser_get_root(parser), error);
+    return add_json_nodes(paths, json_parser_get_root(parser), error);
 }
 
 static bool add_value(DomainPaths *paths, const GString *option, GError **error) {

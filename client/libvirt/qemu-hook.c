@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ typedef bool (*Operation)(const HookLend *hook, const DomainPaths *domain, GErro
 typedef struct {
     const char *name, *sub;
     Operation run;
-    int deadline_sec;
+    int64_t deadline_sec;
     bool may_fail;
 } Row;
 
@@ -90,10 +91,10 @@ static bool wait_for(Run *run) {
 
 static int perform(Run *run, const char *name) {
     if (!wait_for(run)) {
-        g_autofree char *late = g_strdup_printf(
-            "pmemd, which says who holds a region, has not answered for %d s: look whether it runs (systemctl status "
-            "pmemd), and try again",
-            run->row->deadline_sec);
+        g_autofree char *late = g_strdup_printf("pmemd, which says who holds a region, has not answered for %" PRId64
+                                                " s: look whether it runs (systemctl status "
+                                                "pmemd), and try again",
+                                                run->row->deadline_sec);
         say(name, late);
     } else if (!run->ok)
         say(name, run->error ? run->error->message : "no reason is known");
@@ -139,7 +140,7 @@ static int run_row(const Row *row, const char *name, const char *bus, const char
     DomainPaths *domain = read_domain(&error);
 
     if (!domain) {
-        say(name, error->message);
+        say(name, error ? error->message : "its XML cannot be read");
         return row->may_fail ? EXIT_FAILURE : EXIT_SUCCESS;
     }
     /* A domain that has stopped may have had a region that it has no more. */

@@ -353,7 +353,7 @@ static void *events_thread(void *data) {
     while (!g_atomic_int_get(&link->stop))
         if (virEventRunDefaultImpl() < 0) {
             g_warning("libvirt's event loop failed, trying again: %s", virt_link_last_error());
-            g_usleep(100 * 1000);
+            g_usleep(100000);
         }
     return NULL;
 }
