@@ -2,6 +2,8 @@
 # SPDX-FileCopyrightText: The pmemd authors
 """One virtual machine with NVDIMMs: Debian's kernel under QEMU's software emulation.
 
+A case may mount the share `image`: the kernel and the first root that the machine itself was booted with.
+
 What outlives a boot is what outlives a power cut: the NVDIMMs' backing files and the disk of /var/lib/pmemd. The
 root file system is fresh each time, unless the machine keeps it. A machine runs one case of tests/vm/cases and the
 only verdict that counts is the file the guest leaves in the scratch share; no file is a failure, whatever QEMU says.
@@ -196,6 +198,7 @@ class Machine:
             ("src", self.source, ",readonly=on"),
             ("stage", self.stage, ",readonly=on"),
             ("scratch", self.scratch, ""),
+            ("image", self.image, ",readonly=on"),
         )
         for tag, path, access in shares:
             arguments += [
