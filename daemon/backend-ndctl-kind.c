@@ -8,6 +8,10 @@ bool nd_kind_is_known_by_place(const char *provider) {
     return g_strcmp0(provider, "e820") == 0 || g_strcmp0(provider, "ramdax") == 0;
 }
 
+bool nd_kind_labels_unasked(const char *provider) {
+    return g_strcmp0(provider, "CXL") == 0 || g_strcmp0(provider, "ramdax") == 0;
+}
+
 NdKind nd_kind(const char *provider, bool by_firmware) {
     if (nd_kind_is_known_by_place(provider) && !by_firmware)
         return ND_KIND_RAM;

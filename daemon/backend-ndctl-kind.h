@@ -25,5 +25,9 @@ NdKind nd_kind(const char *provider, bool by_firmware);
  */
 const char *nd_kind_persistence(NdKind kind, const char *domain);
 
+/* Whether the kernel takes every DIMM there for one with labels, whatever is in its label area, and would write over what
+ * it cannot use. */
+bool nd_kind_labels_unasked(const char *provider);
+
 /* Whether a region's place says which one it is: its DIMMs, if it has any, are made up by the kernel and all the same. */
 bool nd_kind_is_known_by_place(const char *provider);

@@ -2,6 +2,9 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "daemon/backend-ndctl-labels.h"
 
+#include "daemon/backend-ndctl-kind.h"
+#include "daemon/backend-ndctl-label-io.h"
+#include "daemon/label-area.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -29,12 +32,38 @@ static bool index_is_blank(struct ndctl_dimm *dimm) {
     return command && size > 0 && command_is_blank(command, size);
 }
 
+/* Valid, or blank in what the kernel would look at. */
+static bool area_may_be_used(struct ndctl_dimm *dimm) {
+    size_t size;
+    g_autofree uint8_t *bytes = nd_label_io_read(ndctl_dimm_get_devname(dimm), false, &size, NULL);
+    LabelArea area;
+
+    if (!bytes)
+        return false;
+    if (label_area_open(bytes, size, &area, NULL))
+        return true;
+    for (size_t i = 0; i < label_area_head(size); i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+static NdLabelsState state_unasked(struct ndctl_region *region) {
+    struct ndctl_dimm *dimm;
+
+    ndctl_dimm_foreach_in_region(region, dimm)
+        if (!area_may_be_used(dimm))
+            return ND_LABELS_BROKEN;
+    return ND_LABELS_USED;
+}
+
 NdLabelsState nd_labels_state(struct ndctl_region *region) {
     NdLabelsState state = ND_LABELS_NONE;
     struct ndctl_dimm *dimm;
 
     if (nd_region_has_labels(region))
-        return ND_LABELS_USED;
+        return nd_kind_labels_unasked(ndctl_bus_get_provider(ndctl_region_get_bus(region))) ? state_unasked(region)
+                                                                                            : ND_LABELS_USED;
     ndctl_dimm_foreach_in_region(region, dimm) {
         if (!ndctl_dimm_is_cmd_supported(dimm, ND_CMD_GET_CONFIG_DATA))
             continue;

@@ -16,7 +16,7 @@ typedef enum {
     ND_LABELS_BROKEN, /* there is something that the kernel does not take for labels, or it cannot be read */
 } NdLabelsState;
 
-/* Reads the index blocks of the region's DIMMs, unless it has labels. */
+/* Reads the index blocks of the region's DIMMs, unless the kernel has found labels there that it can use. */
 NdLabelsState nd_labels_state(struct ndctl_region *region);
 
 /* NULL: each DIMM of the region has labels, or none has any; else which one has none. What is made in a set is written to

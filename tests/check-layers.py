@@ -27,9 +27,9 @@ LEVELS = [
     ("0", {"file-io", "file-regions", "bus-descriptors", "bus-error", "bus-reply", "audit", "conf-file", "manage-list", "mappers", "power-loss", "quota", "rate-limit"}),
     ("0.1", {"config"}),
     ("1", {"journal", "state", "backend", "hints", "file-fault", "file-record", "file-image", "bus-options"}),
-    ("1", {"backend-ndctl-kind", "backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
+    ("1", {"backend-ndctl-kind", "backend-ndctl-label-io", "backend-ndctl-placement", "backend-ndctl-context", "backend-ndctl-busy", "file-health"}),
     # Nouns that modules of level 2 were split by, one on the other.
-    ("1.1", {"label-check", "backend-ndctl-dax", "backend-ndctl-label-io"}),
+    ("1.1", {"label-check", "backend-ndctl-dax"}),
     ("1.1", {"rules-placement", "backend-ndctl-align", "backend-ndctl-health", "backend-ndctl-labels", "file-index"}),
     ("1.2", {"backend-ndctl-facts"}),
     ("1.3", {"backend-ndctl-repair", "backend-ndctl-remove", "backend-ndctl-content"}),

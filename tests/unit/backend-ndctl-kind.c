@@ -55,10 +55,18 @@ static void test_place(void) {
     g_assert_false(nd_kind_is_known_by_place(NULL));
 }
 
+static void test_labels_unasked(void) {
+    g_assert_true(nd_kind_labels_unasked("CXL"));
+    g_assert_true(nd_kind_labels_unasked("ramdax"));
+    g_assert_false(nd_kind_labels_unasked("ACPI.NFIT"));
+    g_assert_false(nd_kind_labels_unasked(NULL));
+}
+
 int main(int argc, char *argv[]) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/backend-ndctl-kind/providers", test_providers);
     g_test_add_func("/backend-ndctl-kind/persistence", test_persistence);
     g_test_add_func("/backend-ndctl-kind/place", test_place);
+    g_test_add_func("/backend-ndctl-kind/labels-unasked", test_labels_unasked);
     return g_test_run();
 }
