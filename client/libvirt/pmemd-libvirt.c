@@ -387,6 +387,7 @@ int main(int argc, char **argv) {
         return STATUS_FAILED;
     log_install();
     umask(0077);
+    (void) signal(SIGPIPE, SIG_IGN); /* libvirt writes to daemons that are gone; cannot fail with these two */
     if (!parse_options(argc, argv, &options, &status))
         return status;
     g_autoptr(Service) s = service_new(options, &error);

@@ -9,7 +9,8 @@
  * seconds, is down: what waited for it fails then, and it is opened again by itself, at once and then ever more rarely,
  * with its events registered again. Libvirt writes nothing to stderr.
  *
- * Who may call: pmemd-libvirt's main thread. libvirt's event loop is the process': there is one VirtLink at a time.
+ * Who may call: pmemd-libvirt's main thread. libvirt's event loop is the process': there is one VirtLink at a time. The
+ * process ignores SIGPIPE: libvirt writes to daemons that are gone.
  */
 #pragma once
 

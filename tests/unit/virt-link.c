@@ -3,6 +3,7 @@
 #include "client/libvirt/virt-link.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -193,6 +194,7 @@ static void stopped_daemon(void) {
 }
 
 int main(int argc, char **argv) {
+    (void) signal(SIGPIPE, SIG_IGN);
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/virt-link/up-and-jobs", up_and_jobs);
     g_test_add_func("/virt-link/domain-events", domain_events);
