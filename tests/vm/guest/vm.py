@@ -271,13 +271,18 @@ def labels():
     return found
 
 
-def _index_is_valid(index):
-    """The checksum of an index block is Fletcher's, over 32-bit words, with its own field taken as zero."""
+def index_checksum(index):
+    """The checksum of an index block, as it stands in bytes 64 to 72: Fletcher's, over 32-bit words, with its own field
+    taken as zero."""
     low = high = 0
     for (word,) in struct.iter_unpack("<I", index[:64] + bytes(8) + index[72:]):
         low = (low + word) & 0xFFFFFFFF
         high = (high + low) & 0xFFFFFFFFFFFFFFFF
-    return struct.unpack_from("<Q", index, 64)[0] == (high & 0xFFFFFFFF) << 32 | low
+    return struct.pack("<Q", (high & 0xFFFFFFFF) << 32 | low)
+
+
+def _index_is_valid(index):
+    return bytes(index[64:72]) == index_checksum(index)
 
 
 def iomem():
