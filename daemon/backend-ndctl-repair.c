@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define START_TRIES 5
+
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
 static bool region_has_dimm(struct ndctl_region *region, const char *name) {
@@ -187,6 +189,42 @@ static bool cycle_dimms(const Repair *r, GError **error) {
     return true;
 }
 
+static bool is_held(struct ndctl_region *region) {
+    g_autoptr(NdBusy) busy = nd_busy_new();
+    struct ndctl_namespace *ndns;
+
+    ndctl_namespace_foreach(region, ndns) {
+        g_autoptr(BackendDevice) d = nd_facts_device(ndns, busy);
+
+        if (d && d->held)
+            return true;
+    }
+    return false;
+}
+
+static bool seed_is_stuck(const char *region) {
+    g_autofree char *seed = nd_sysfs_read("bus/nd/devices/%s/namespace_seed", region);
+    g_autofree char *size = seed ? nd_sysfs_read("bus/nd/devices/%s/size", seed) : NULL;
+
+    return size && strcmp(size, "0") != 0;
+}
+
+/* Linux 6.1 on a busy machine: a namespace that is started before the region has noted it as its seed never advances the
+ * seed, and nothing can be made there until the region is started once more. */
+static int start_region(NdContext *context, struct ndctl_region *region) {
+    int rc = ndctl_region_enable(region);
+
+    for (int tries = 0; rc >= 0 && tries < START_TRIES; tries++) {
+        nd_context_wait(context);
+        if (!nd_region_has_labels(region) || !seed_is_stuck(ndctl_region_get_devname(region)) || is_held(region))
+            break;
+        rc = ndctl_region_disable_preserve(region);
+        if (rc >= 0)
+            rc = ndctl_region_enable(region);
+    }
+    return rc;
+}
+
 /* All are tried; the first error is told. */
 static bool start_regions(const Repair *r, GError **error) {
     g_autoptr(NdContext) context = nd_context_new(error);
@@ -202,7 +240,7 @@ static bool start_regions(const Repair *r, GError **error) {
 
             if ((!is_in(r->on, name) && !is_in(r->off, name)) || ndctl_region_is_enabled(region))
                 continue;
-            int rc = ndctl_region_enable(region);
+            int rc = start_region(context, region);
             if (rc < 0 && !first)
                 nd_context_error(context, &first, rc, "cannot enable %s again", name);
         }
