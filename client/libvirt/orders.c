@@ -233,7 +233,8 @@ static void begin(Orders *orders, Order *order) {
 static Order *order_new(Orders *orders, Step step, char *what, OrderDone done, OrderSettled settled, void *data) {
     Order *order = g_new0(Order, 1);
 
-    *order = (Order){ .orders = orders, .step = step, .what = what, .done = done, .settled = settled, .data = data };
+    *order = (Order){ .orders = orders, .step = step, .done = done, .settled = settled, .data = data };
+    order->what = what;
     return order;
 }
 

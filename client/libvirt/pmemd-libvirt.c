@@ -382,7 +382,7 @@ int main(int argc, char **argv) {
     g_autoptr(GError) error = NULL;
     int status;
 
-    setlocale(LC_ALL, "");
+    (void) setlocale(LC_ALL, "");
     if (!standard_fds_keep())
         return STATUS_FAILED;
     log_install();

@@ -36,9 +36,9 @@ typedef struct {
     bool dropped;           /* what they answer is not wanted any more */
     PmemdRaw **raws;
     PmemdMgmt **mgmts;
-    PmemdData **datas;
+    PmemdData **regions;
     PmemdLease **leases;
-    size_t n_datas, next_detail;
+    size_t n_regions, next_detail;
 } Reading;
 
 struct PmemdLink {
@@ -93,7 +93,7 @@ static void reading_free(gpointer data) {
 
     pmemd_raw_list_free(reading->raws);
     pmemd_mgmt_list_free(reading->mgmts);
-    pmemd_data_list_free(reading->datas);
+    pmemd_data_list_free(reading->regions);
     pmemd_lease_list_free(reading->leases);
     g_ptr_array_unref(reading->corrections);
     g_free(reading);
@@ -248,8 +248,8 @@ static void forget_details(PmemdLink *link, const Reading *reading) {
     GHashTableIter iter;
     gpointer uuid;
 
-    for (size_t i = 0; i < reading->n_datas; i++)
-        g_hash_table_add(there, reading->datas[i]->uuid);
+    for (size_t i = 0; i < reading->n_regions; i++)
+        g_hash_table_add(there, reading->regions[i]->uuid);
     for (guint i = 0; i < reading->corrections->len; i++)
         g_hash_table_add(there, (gpointer) ((Correction *) reading->corrections->pdata[i])->volume.uuid);
     g_hash_table_iter_init(&iter, link->details);
@@ -265,7 +265,7 @@ static void publish(PmemdLink *link) {
     const RegionViewFacts facts = {
         .raws = reading->raws,
         .mgmts = reading->mgmts,
-        .datas = reading->datas,
+        .regions = reading->regions,
         .leases = reading->leases,
         .details = link->details,
     };
@@ -301,8 +301,8 @@ static void on_detail(PmemdClient *client, PmemdReply *reply, void *data) {
 static void ask_details(Reading *reading) {
     PmemdLink *link = reading->link;
 
-    while (reading->calls < DETAILS_AT_ONCE && reading->next_detail < reading->n_datas) {
-        const PmemdData *region = reading->datas[reading->next_detail++];
+    while (reading->calls < DETAILS_AT_ONCE && reading->next_detail < reading->n_regions) {
+        const PmemdData *region = reading->regions[reading->next_detail++];
         char path[PMEMD_PATH_MAX];
         sd_id128_t uuid;
 
@@ -330,12 +330,12 @@ static void on_leases(PmemdClient *client, PmemdReply *reply, void *data) {
         ask_details(reading);
 }
 
-static void on_datas(PmemdClient *client, PmemdReply *reply, void *data) {
+static void on_regions(PmemdClient *client, PmemdReply *reply, void *data) {
     Reading *reading = data;
 
     if (!is_wanted(reading, reply))
         return;
-    int r = pmemd_reply_take_data_list(reply, &reading->datas, &reading->n_datas);
+    int r = pmemd_reply_take_data_list(reply, &reading->regions, &reading->n_regions);
     go_on(reading, r < 0 ? r : pmemd_client_list_leases_async(client, on_leases, reading, NULL));
 }
 
@@ -346,7 +346,7 @@ static void on_mgmts(PmemdClient *client, PmemdReply *reply, void *data) {
     if (!is_wanted(reading, reply))
         return;
     int r = pmemd_reply_take_mgmt_list(reply, &reading->mgmts, &n);
-    go_on(reading, r < 0 ? r : pmemd_client_list_data_async(client, on_datas, reading, NULL));
+    go_on(reading, r < 0 ? r : pmemd_client_list_data_async(client, on_regions, reading, NULL));
 }
 
 static void on_raws(PmemdClient *client, PmemdReply *reply, void *data) {
@@ -427,7 +427,7 @@ static void on_event(PmemdClient *client, const PmemdEvent *event, void *data) {
 
     switch (event->type) {
     case PMEMD_EVENT_DAEMON_UP:
-        set_up(link, true, NULL);
+        set_up(link, true, "");
         break;
     case PMEMD_EVENT_DAEMON_DOWN:
         set_up(link, false, NOT_RUNNING);
@@ -465,7 +465,7 @@ static bool connect_bus(PmemdLink *link) {
     }
     link->connected = true;
     /* Whether pmemd is there the first question tells. */
-    set_up(link, true, NULL);
+    set_up(link, true, "");
     return true;
 }
 

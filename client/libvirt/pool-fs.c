@@ -103,7 +103,8 @@ static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t byt
     PoolFs *fs = fs_of(req);
     Request *request = g_new0(Request, 1);
 
-    *request = (Request){ .fs = fs, .kind = kind, .req = req, .id = id, .bytes = bytes, .name = name };
+    *request = (Request){ .fs = fs, .kind = kind, .req = req, .id = id, .bytes = bytes };
+    request->name = name;
     g_atomic_ref_count_inc(&fs->refs);
     g_async_queue_push(fs->queue, request);
     wake(fs);

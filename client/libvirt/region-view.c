@@ -256,7 +256,7 @@ RegionView *region_view_new(const RegionViewFacts *facts, uint64_t serial) {
     view_set_shelves(view);
     for (PmemdLease *const *lease = facts->leases; *lease; lease++)
         g_hash_table_insert(leases, (*lease)->region, *lease);
-    for (PmemdData *const *data = facts->datas; *data; data++)
+    for (PmemdData *const *data = facts->regions; *data; data++)
         add_data(view, facts, *data, leases);
     view_finish(view);
     return view;

@@ -55,7 +55,7 @@ typedef struct RegionViewDetail {
 typedef struct RegionViewFacts {
     PmemdRaw *const *raws;
     PmemdMgmt *const *mgmts;
-    PmemdData *const *datas;
+    PmemdData *const *regions;
     PmemdLease *const *leases;
     GHashTable *details; /* uuid -> RegionViewDetail *; one that is not in it has no path yet */
 } RegionViewFacts;

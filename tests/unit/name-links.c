@@ -22,7 +22,7 @@ static RegionView *sample(const char *pool_name, const char *name, const char *u
     PmemdMgmt *mgmts[] = { &mgmt, NULL };
     PmemdData data = { .uuid = TEXT(uuid), .name = TEXT(name), .bytes = 1, .pool = TEXT(POOL), .state = TEXT("ok") };
     PmemdData file = { .uuid = TEXT(POOL), .name = TEXT("file"), .bytes = 1, .pool = TEXT(POOL), .state = TEXT("ok") };
-    PmemdData *datas[] = { &data, &file, NULL };
+    PmemdData *regions[] = { &data, &file, NULL };
     PmemdLease *leases[] = { NULL };
     g_autofree char *path = g_strconcat(LINKS, uuid, NULL);
     RegionViewDetail of_data = { .guest_path = path }, of_file = { .guest_path = TEXT("/srv/file") };
@@ -31,7 +31,7 @@ static RegionView *sample(const char *pool_name, const char *name, const char *u
     g_hash_table_insert(details, TEXT(uuid), &of_data);
     g_hash_table_insert(details, TEXT(POOL), &of_file);
     const RegionViewFacts facts = {
-        .raws = raws, .mgmts = mgmts, .datas = datas, .leases = leases, .details = details
+        .raws = raws, .mgmts = mgmts, .regions = regions, .leases = leases, .details = details
     };
     return region_view_new(&facts, 1);
 }

@@ -29,9 +29,9 @@ static RegionView *sample(bool two, const char *state) {
     PmemdData second = {
         .uuid = TEXT(TWO), .name = TEXT("two"), .bytes = 2 * MIB, .pool = TEXT(POOL), .state = TEXT("ok")
     };
-    PmemdData *datas[] = { &first, two ? &second : NULL, NULL };
+    PmemdData *regions[] = { &first, two ? &second : NULL, NULL };
     PmemdLease *leases[] = { NULL };
-    const RegionViewFacts facts = { .raws = raws, .mgmts = mgmts, .datas = datas, .leases = leases };
+    const RegionViewFacts facts = { .raws = raws, .mgmts = mgmts, .regions = regions, .leases = leases };
 
     return region_view_new(&facts, 1);
 }

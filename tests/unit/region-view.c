@@ -84,7 +84,7 @@ static RegionView *sample(const char *profile, uint64_t free_frames) {
     PmemdData others = {
         .uuid = TEXT(OTHERS), .name = TEXT("x"), .bytes = MIB, .pool = TEXT(OTHERS), .state = TEXT("ok")
     };
-    PmemdData *datas[] = { &one, &two, &three, &four, &others, NULL };
+    PmemdData *regions[] = { &one, &two, &three, &four, &others, NULL };
     PmemdLease lease = { .region = TEXT(ONE), .owner = TEXT("0f6e6a3e-0000-4000-8000-000000000000") };
     PmemdLease *leases[] = { &lease, NULL };
     g_autoptr(GHashTable) details = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
@@ -93,7 +93,7 @@ static RegionView *sample(const char *profile, uint64_t free_frames) {
     g_hash_table_insert(details, TEXT(TWO), detail_new("/srv/two", 8));
     g_hash_table_insert(details, TEXT(FOUR), detail_new("", 9));
     const RegionViewFacts facts = {
-        .raws = raws, .mgmts = mgmts, .datas = datas, .leases = leases, .details = details
+        .raws = raws, .mgmts = mgmts, .regions = regions, .leases = leases, .details = details
     };
     return region_view_new(&facts, 5);
 }
