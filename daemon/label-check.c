@@ -174,8 +174,9 @@ static void look_at_position(const LabelSet *set, const LabelDimm *dimm, guint p
     f->damaged |= bad > 0 ? bit : 0;
 }
 
+/* Labels of the first format have no checksum: whatever these numbers are, they are not added. */
 static bool overlaps(const Label *a, const Label *b) {
-    return a->start < b->start + b->size && b->start < a->start + a->size;
+    return a->start <= b->start ? b->start - a->start < a->size : a->start - b->start < b->size;
 }
 
 /* Whether its bytes are nobody's, and nobody's by another finding. */

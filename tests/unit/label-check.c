@@ -261,6 +261,36 @@ static void test_freed_is_taken(void) {
     g_assert_cmpuint(label_check_count(check, LABEL_FINISH), ==, 0);
 }
 
+/* The freed slot is as it was, but its bytes are another's now, wherever that claims to end. */
+static void check_bytes_are_taken(uint64_t start, uint64_t size, bool finished) {
+    LabelKernel k;
+    uint8_t label[256];
+
+    start_set(&k, 2, 2);
+    lk_create(&k, victim, OURS, 128, 64);
+    k.writes_left = 1;
+    lk_destroy(&k, victim);
+    k.writes_left = G_MAXUINT;
+    unsigned like = (unsigned) __builtin_ctzll(lk_slots_of(&k, 0, foreign)), slot = lk_slots(&k) - 1;
+    memcpy(label, lk_slot(&k, 0, like), 256);
+    memcpy(label, "a-new-one-there", 16);
+    lk_put(label + 104, start, 8);
+    lk_put(label + 112, size, 8);
+    lk_put(label + 120, slot, 4);
+    lk_put(label + 248, 0, 8);
+    lk_put(label + 248, lk_sum(label, 256), 8);
+    memcpy(lk_slot(&k, 0, slot), label, 256);
+    lk_next_index(&k, 0, lk_used_mask(&k, 0) | UINT64_C(1) << slot);
+    g_autoptr(LabelCheck) check = look(&k, false);
+    g_assert_cmpuint(label_check_count(check, LABEL_FINISH), ==, finished);
+}
+
+static void test_bytes_are_taken(void) {
+    check_bytes_are_taken(192, 64, true);
+    check_bytes_are_taken(160, 64, false);
+    check_bytes_are_taken(160, UINT64_MAX - 150, false); /* its end is below its start */
+}
+
 static void test_unreadable(void) {
     LabelKernel k;
 
@@ -351,6 +381,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/label-check/damaged", test_damaged);
     g_test_add_func("/label-check/doubled", test_doubled);
     g_test_add_func("/label-check/freed-is-taken", test_freed_is_taken);
+    g_test_add_func("/label-check/bytes-are-taken", test_bytes_are_taken);
     g_test_add_func("/label-check/unreadable", test_unreadable);
     g_test_add_func("/label-check/images", test_images);
     g_test_add_func("/label-check/index", test_index);
