@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define BY_UUID "by-uuid" /* udev's, and so no name for a directory of ours */
-#define TEMPORARY ".new"
+#define TEMPORARY ".new-" /* in front: names of volumes do not begin with a dot */
 
 struct NameLinks {
     char *directory;
@@ -97,7 +97,8 @@ static bool put(const char *path, const char *target) {
         errno = EEXIST;
         return false;
     }
-    g_autofree char *temporary = g_strconcat(path, TEMPORARY, NULL);
+    g_autofree char *parent = g_path_get_dirname(path), *name = g_path_get_basename(path);
+    g_autofree char *temporary = g_strconcat(parent, "/" TEMPORARY, name, NULL);
     (void) unlink(temporary); /* of a predecessor that was killed here */
     return symlink(target, temporary) == 0 && rename(temporary, path) == 0;
 }

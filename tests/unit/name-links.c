@@ -78,8 +78,12 @@ static void test_follow(void) {
     update(links, "p", "disk", ONE, true);
     check(directory, "p/disk", LINKS ONE);
     check(directory, "p/file", NULL);
-    update(links, "p", "disk", TWO, true); /* another one with that name */
+    put(directory, "p/disk.new", "/etc/passwd"); /* a name like any other */
+    update(links, "p", "disk", TWO, true);       /* another one with that name */
     check(directory, "p/disk", LINKS TWO);
+    check(directory, "p/disk.new", "/etc/passwd");
+    g_autofree char *like_any_other = g_build_filename(directory, "p/disk.new", NULL);
+    g_assert_cmpint(unlink(like_any_other), ==, 0);
     update(links, "p", "other", TWO, true);
     check(directory, "p/disk", NULL);
     check(directory, "p/other", LINKS TWO);
