@@ -31,6 +31,12 @@ static VirtRound *run(virConnectPtr c, const char *uuid, const char *name, bool 
     return round;
 }
 
+static void run_over_none(virConnectPtr c) {
+    g_autoptr(VirtRound) round = run(c, NULL, NULL, false);
+
+    g_assert_cmpuint(round->pools->len, ==, 0);
+}
+
 static VirtRoundPool *first(const VirtRound *round) {
     return round->pools->pdata[0];
 }
@@ -87,6 +93,7 @@ static void test_life(void) {
     /* Stopped behind our back, it is started again; without its directory it is stopped and stays defined. */
     g_assert_cmpint(virStoragePoolDestroy(pool), ==, 0);
     g_autoptr(VirtRound) again = run(c, ONE, "pool0", true);
+    g_assert_cmpstr(first(again)->libvirt, ==, "active");
     g_assert_cmpint(virStoragePoolIsActive(pool), ==, 1);
     g_autoptr(VirtRound) unmounted = run(c, ONE, "pool0", false);
     g_assert_cmpstr(first(unmounted)->libvirt, ==, "inactive");
@@ -98,7 +105,7 @@ static void test_life(void) {
     assert_target(c, "pool0", "");
     assert_target(c, "other", PARENT "/other");
 
-    g_autoptr(VirtRound) disabled = run(c, NULL, NULL, false);
+    run_over_none(c);
     assert_target(c, "other", "");
     assert_target(c, "default-pool", "/default-pool");
     virConnectClose(c);
@@ -119,12 +126,12 @@ static void test_foreign(void) {
     assert_target(c, "pool0", "/srv/other");
     g_autoptr(VirtRound) both = run(c, TWO, "pool1", true);
     g_assert_true(first(both)->foreign);
-    g_autoptr(VirtRound) none = run(c, NULL, NULL, false);
+    run_over_none(c);
     assert_target(c, "pool0", "/srv/other");
     undefine(c, "pool0");
 
     define(c, TWO, "mine", PARENT "/pool0");
-    g_autoptr(VirtRound) disabled = run(c, NULL, NULL, false);
+    run_over_none(c);
     assert_target(c, "mine", PARENT "/pool0");
     undefine(c, "mine");
     virConnectClose(c);
