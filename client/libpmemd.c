@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "client/libpmemd-private.h"
+#include "proto/bus-connect.h"
 
 GQuark pmemd_client_error_quark(void) {
     return g_quark_from_static_string("pmemd-client-error-quark");
@@ -120,29 +121,9 @@ void pmemd_client_set_interactive(PmemdClient *client, bool interactive) {
     client->interactive = interactive;
 }
 
-/* The same lines as daemon/bus.c: proto/ is for values, and both ends open a bus in their own way from here on. */
 static int start_bus(const PmemdClient *client, sd_bus **ret_bus) {
-    if (client->remote)
-        return sd_bus_open_system_remote(ret_bus, client->address);
-    if (strcmp(client->address, "system") == 0)
-        return sd_bus_open_system(ret_bus);
-    if (strcmp(client->address, "session") == 0)
-        return sd_bus_open_user(ret_bus);
-
-    sd_bus *bus = NULL;
-    int r = sd_bus_new(&bus);
-    if (r >= 0)
-        r = sd_bus_set_address(bus, client->address);
-    if (r >= 0)
-        r = sd_bus_set_bus_client(bus, true);
-    if (r >= 0)
-        r = sd_bus_start(bus);
-    if (r < 0) {
-        sd_bus_unref(bus);
-        return r;
-    }
-    *ret_bus = bus;
-    return 0;
+    return client->remote ? sd_bus_open_system_remote(ret_bus, client->address)
+                          : pmemd_bus_connect(client->address, ret_bus);
 }
 
 static sd_bus *connect_bus(const PmemdClient *client, GError **error) {

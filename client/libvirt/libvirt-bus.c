@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: The pmemd authors */
 #include "client/libvirt/libvirt-bus.h"
 
+#include "proto/bus-connect.h"
 #include "proto/error.h"
 #include "proto/names.h"
 
@@ -240,27 +241,8 @@ static const sd_bus_vtable *vtable(void) {
 
 /* --- start and end --- */
 
-static int open_bus(const char *address, sd_bus **ret_bus) {
-    sd_bus *bus = NULL;
-
-    if (strcmp(address, "system") == 0)
-        return sd_bus_open_system(ret_bus);
-    int r = sd_bus_new(&bus);
-    if (r >= 0)
-        r = sd_bus_set_address(bus, address);
-    if (r >= 0)
-        r = sd_bus_set_bus_client(bus, true);
-    if (r >= 0)
-        r = sd_bus_start(bus);
-    if (r < 0)
-        sd_bus_unref(bus);
-    else
-        *ret_bus = bus;
-    return r;
-}
-
 static bool serve(LibvirtBus *bus, sd_event *event, const char *address, GError **error) {
-    int r = open_bus(address, &bus->bus);
+    int r = pmemd_bus_connect(address, &bus->bus);
     /* Without its bus nobody reaches it: the service manager starts it again, on the new one. */
     if (r >= 0)
         r = sd_bus_set_exit_on_disconnect(bus->bus, true);

@@ -62,7 +62,7 @@ class Case(unittest.TestCase):
         self.ctl("allocate-mgmt", "32M", "--name=pool0")
         self.start()
 
-    def start(self, *options):
+    def start(self, *options, **environment):
         path = os.path.join(self.folder, "lv-notify")
         if os.path.exists(path):
             os.unlink(path)
@@ -72,7 +72,7 @@ class Case(unittest.TestCase):
         command += [f"--{name}={os.path.join(self.folder, folder)}" for name, folder in names.items()]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, open(os.path.join(self.folder, "lv.log"), "ab") as log:
             notify.bind(path)
-            self.process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": path}, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(command, env={**os.environ, "NOTIFY_SOCKET": path, **environment}, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
             while select.select([notify], [], [], harness.PATIENCE)[0]:
                 if b"READY=1" in notify.recv(65536).split(b"\n"):
@@ -154,6 +154,12 @@ class Pools(Case):
             self.assertEqual(self.stop(number), status)
             self.start()
             self.assert_active()
+
+    def test_session_bus(self):
+        self.assertEqual(self.stop(), 0)
+        self.start("--bus=session", DBUS_SESSION_BUS_ADDRESS=self.host.bus.address)
+        self.ctl("pool", "enable", "pool0")
+        self.assert_active()
 
     def test_gone(self):
         """A pool that is released, while it is enabled, says so; it can be disabled."""
