@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/parse.h"
+#include "proto/one-line.h"
 #include "proto/types.h"
 
 #define MAX_TEXT 255u
@@ -215,10 +216,7 @@ static void say(GError **error, const char *where, const char *format, ...) {
     va_end(arguments);
     /* It may quote what the file has: one line, and nothing that moves a cursor. */
     g_autofree char *raw = g_strdup_printf("the export cannot be used: %s %s", where, what);
-    g_autofree char *text = g_utf8_make_valid(raw, -1);
-    for (char *c = text; *c; c++)
-        if (g_ascii_iscntrl(*c))
-            *c = '?';
+    g_autofree char *text = one_line(raw);
     g_set_error_literal(error, PARSE_ERROR, PARSE_ERROR_USAGE, text);
 }
 

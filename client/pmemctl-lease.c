@@ -16,6 +16,7 @@
 
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
+#include "proto/one-line.h"
 
 #define COMMAND_FD 3 /* of the command: the device */
 #define LINK_USEC (INT64_C(10) * G_USEC_PER_SEC)
@@ -69,7 +70,7 @@ bool ctl_wait_for_link(const PmemdAttachment *attachment, GError **error) {
 
 static void print_attachment(const Ctl *ctl, const PmemdRegion *region, const PmemdAttachment *attachment) {
     if (ctl->format != CTL_FORMAT_JSON) {
-        g_autofree char *path = print_clean(attachment->path);
+        g_autofree char *path = one_line(attachment->path);
         printf("%s\n", path);
         return;
     }

@@ -5,6 +5,7 @@
  */
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
+#include "proto/one-line.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ static bool read_addresses(const Ctl *ctl, GArray *addresses, GError **error) {
         char *rest = NULL;
 
         for (char *word = strtok_r(line, " \t\r\n", &rest); ok && word; word = strtok_r(NULL, " \t\r\n", &rest)) {
-            g_autofree char *clean = print_clean(word);
+            g_autofree char *clean = one_line(word);
             ok = add_address(ctl, clean, addresses, error);
         }
     }

@@ -7,6 +7,7 @@
 
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
+#include "proto/one-line.h"
 
 static const char *event_name(PmemdEventType type) {
     static const char *const names[] = {
@@ -25,7 +26,7 @@ static void print_value_text(const PmemdValue *value) {
     printf(" %s=", value->name);
     switch (value->type) {
     case 's': {
-        g_autofree char *clean = print_clean(value->s);
+        g_autofree char *clean = one_line(value->s);
         g_autofree char *quoted = g_shell_quote(clean);
         /* Quotes only where they are needed to see where the text ends. */
         fputs(clean[0] == '\0' || strpbrk(clean, " '\"\\") ? quoted : clean, stdout);

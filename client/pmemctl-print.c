@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/parse.h"
+#include "proto/one-line.h"
 
 typedef enum {
     COLUMN_TEXT,  /* char * */
@@ -342,14 +343,6 @@ const Column *columns_attachment(void) {
 
 /* --- text --- */
 
-char *print_clean(const char *text) {
-    char *clean = g_utf8_make_valid(text, -1);
-    for (char *p = clean; *p; p++)
-        if (g_ascii_iscntrl(*p))
-            *p = '?';
-    return clean;
-}
-
 static uint64_t column_unsigned(const Column *column, const void *row) {
     switch (column->type) {
     case COLUMN_START:
@@ -375,7 +368,7 @@ static char *column_text(const Column *column, const void *row) {
     switch (column->type) {
     case COLUMN_TEXT: {
         const char *text = G_STRUCT_MEMBER(char *const, row, column->offset);
-        return text && text[0] != '\0' ? print_clean(text) : g_strdup("-");
+        return text && text[0] != '\0' ? one_line(text) : g_strdup("-");
     }
     case COLUMN_START:
     case COLUMN_END:

@@ -70,6 +70,3 @@ JsonArray *json_from_rows(const Column *columns, const GPtrArray *rows);
 JsonObject *json_document_new(void);
 /* Takes the document. pretty: indented; else in one line. Ends with a newline. */
 void json_document_print(FILE *out, JsonObject *document, bool pretty);
-
-/* text with control characters replaced, so that no name moves the cursor. Free: g_free. */
-char *print_clean(const char *text);

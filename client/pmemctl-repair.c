@@ -9,6 +9,7 @@
 
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
+#include "proto/one-line.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PmemdRepair, pmemd_repair_free)
 
@@ -71,7 +72,7 @@ static void print_report(const Ctl *ctl, const PmemdRepair *repair) {
 
     if (ctl->format != CTL_FORMAT_JSON) {
         for (guint i = 0; lines[i]; i++) {
-            g_autofree char *line = print_clean(lines[i]);
+            g_autofree char *line = one_line(lines[i]);
 
             if (line[0] != '\0')
                 puts(line);

@@ -15,6 +15,7 @@
 
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
+#include "proto/one-line.h"
 
 /* Request-ids of regions that were made from the same export before and are gone. */
 #define MAX_ATTEMPTS 64u
@@ -139,7 +140,7 @@ static const char *title_of(const RestoreItem *item) {
 static void tell(const Ctl *ctl, const RestoreItem *item, const char *what) {
     if (ctl->format == CTL_FORMAT_JSON)
         return;
-    g_autofree char *text = print_clean(what);
+    g_autofree char *text = one_line(what);
     printf("%s %s%s%s %s\n", title_of(item), item->uuid, item->name[0] != '\0' ? " " : "", item->name, text);
     (void) fflush(stdout);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/pmemctl-print.h"
+#include "proto/one-line.h"
 #include "proto/standard-fds.h"
 #include "proto/types.h"
 
@@ -516,7 +517,7 @@ static Status report(const Ctl *ctl, const GError *error) {
         json_object_set_object_member(document, "error", body);
         json_document_print(stderr, document, false);
     } else {
-        g_autofree char *message = print_clean(error->message);
+        g_autofree char *message = one_line(error->message);
         fprintf(stderr, "pmemctl: %s\n", message);
         if (usage)
             fprintf(stderr, "Try 'pmemctl help%s%s'.\n", ctl->verb ? " " : "",

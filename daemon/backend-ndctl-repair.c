@@ -6,6 +6,7 @@
 #include "daemon/backend-ndctl-label-io.h"
 #include "daemon/log.h"
 #include "proto/error.h"
+#include "proto/one-line.h"
 
 #include <string.h>
 
@@ -311,7 +312,7 @@ LabelCheck *nd_repair(const char *only, bool force, GError **error) {
 /* --- at the start ------------------------------------------------------------------------------------------------- */
 
 static void tell(Event event, const char *region, const LabelFinding *f, const char *does, const char *why) {
-    g_autofree char *name = log_one_line(f->name);
+    g_autofree char *name = one_line(f->name);
     char uuid[PMEMD_UUID_STRING_MAX];
 
     pmemd_uuid_format(f->uuid, uuid);

@@ -4,6 +4,7 @@
 
 #include "daemon/log.h"
 #include "proto/error.h"
+#include "proto/one-line.h"
 
 #include <string.h>
 
@@ -12,7 +13,7 @@
 
 /* text as valid UTF-8 of one line and at most max bytes. */
 static char *tame(const char *text, size_t max) {
-    char *tamed = log_one_line(text);
+    char *tamed = one_line(text);
 
     if (strlen(tamed) > max) {
         char *end = tamed + max - strlen("...");

@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/state-dir.h"
 #include "proto/error.h"
+#include "proto/one-line.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,16 +49,6 @@ static void append_json(GString *to, const char *text) {
     g_string_append_c(to, '"');
 }
 
-/* A label's name is anybody's bytes. */
-static char *printable(const char *text) {
-    char *copy = g_strdup(text);
-
-    for (char *c = copy; *c; c++)
-        if ((unsigned char) *c < 0x20 || (unsigned char) *c >= 0x7f)
-            *c = '?';
-    return copy;
-}
-
 static void append_positions(GString *to, const LabelCheck *check, const LabelSet *set, uint32_t positions, bool json) {
     bool first = true;
 
@@ -78,7 +69,7 @@ static void append_positions(GString *to, const LabelCheck *check, const LabelSe
 
 static void append_finding(GString *to, const LabelCheck *check, const LabelFinding *f, bool json) {
     const LabelSet *set = check->sets->pdata[f->set];
-    g_autofree char *name = printable(f->name);
+    g_autofree char *name = one_line(f->name);
     char uuid[PMEMD_UUID_STRING_MAX];
 
     pmemd_uuid_format(f->uuid, uuid);

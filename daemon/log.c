@@ -15,6 +15,8 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "proto/one-line.h"
+
 #define FIELDS_MAX 32u
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
@@ -27,21 +29,6 @@ static bool stderr_is_journal(void) {
         return false;
     g_autofree char *own = g_strdup_printf("%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
     return strcmp(stream, own) == 0;
-}
-
-static bool ends_line(gunichar c) {
-    return g_unichar_iscntrl(c) || c == 0x2028 || c == 0x2029;
-}
-
-char *log_one_line(const char *text) {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    GString *tamed = g_string_sized_new(strlen(valid));
-
-    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
-        gunichar c = g_utf8_get_char(p);
-        g_string_append_unichar(tamed, ends_line(c) ? '?' : c);
-    }
-    return g_string_free(tamed, FALSE);
 }
 
 /* One entry under way to the journal: iovecs that own their memory. */
@@ -76,7 +63,7 @@ static void send_prefixed(int priority, const char *message) {
 
 /* code: CODE_FILE and what belongs to it, as fields. */
 static void send_line(int priority, const char *id, const LogField *code, const LogField *fields, const char *text) {
-    g_autofree char *message = log_one_line(text);
+    g_autofree char *message = one_line(text);
 
     if (!stderr_is_journal()) {
         fprintf(stderr, "pmemd: %s\n", message);
@@ -98,7 +85,7 @@ static void send_line(int priority, const char *id, const LogField *code, const 
         entry_add(&entry, f->key, f->value);
     for (const LogField *f = fields; f && f->key; f++)
         if (f->value) {
-            g_autofree char *value = log_one_line(f->value);
+            g_autofree char *value = one_line(f->value);
             entry_add(&entry, f->key, value);
         }
     if (sd_journal_sendv(entry.field, entry.n) < 0)

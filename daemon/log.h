@@ -36,8 +36,5 @@ typedef struct {
 void log_send(const char *file, int line, const char *function, Event event, int priority, const LogField *fields,
               const char *format, ...) G_GNUC_PRINTF(7, 8);
 
-/* text as valid UTF-8 without anything that would end or repaint a line: such characters become '?'. */
-char *log_one_line(const char *text);
-
 /* Sends what GLib and g_warning() say the same way. */
 void log_install(void);

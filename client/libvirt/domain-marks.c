@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 #include "proto/error.h"
+#include "proto/one-line.h"
 #include "proto/types.h"
 
-#define NAME_MAX_BYTES 512
+#define NAME_MAX_CHARS 512
 #define LOCK_LOOK_USEC 20000
 
 /* NULL: no uuid, and so no mark's name. */
@@ -67,11 +68,8 @@ char *domain_mark_name(const char *folder, const char *uuid) {
 
     if (!path || !g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    for (char *p = valid; *p; p++)
-        if (g_ascii_iscntrl(*p))
-            *p = '?';
-    return g_utf8_substring(valid, 0, MIN(g_utf8_strlen(valid, -1), NAME_MAX_BYTES));
+    g_autofree char *line = one_line(text);
+    return g_utf8_substring(line, 0, MIN(g_utf8_strlen(line, -1), NAME_MAX_CHARS));
 }
 
 void domain_mark_remove(const char *folder, const char *uuid) {

@@ -13,6 +13,7 @@
 #include "client/libvirt/domain-marks.h"
 #include "client/libvirt/domain-scan.h"
 #include "client/libvirt/log.h"
+#include "proto/one-line.h"
 #include "proto/types.h"
 
 /* Events come in flocks. */
@@ -207,7 +208,7 @@ static void on_done(PmemdClient *client, PmemdReply *reply, void *data) {
     Round *round = task->round;
     const DomainAction *action = task->action;
     g_autofree char *title = region_title(round, action->region);
-    g_autofree char *name = log_one_line(action->name);
+    g_autofree char *name = one_line(action->name);
     bool attach = action->kind == DOMAIN_ACTION_ATTACH;
 
     task->call = NULL;
@@ -290,9 +291,9 @@ static void tell_conflict(Round *round, const DomainAction *action, GHashTable *
     Domains *domains = round->domains;
     const RegionViewPool *pool = NULL;
     g_autofree char *title = region_title(round, action->region);
-    g_autofree char *name = log_one_line(action->name);
+    g_autofree char *name = one_line(action->name);
     g_autofree char *other = domain_mark_name(domains->marks, action->holder);
-    g_autofree char *holder = log_one_line(action->holder);
+    g_autofree char *holder = one_line(action->holder);
     g_autofree char *text = g_strdup_printf(
         "domain %s (%s) uses region %s, which is lent to %s%s%s%s: both may write to it; stop one of them", name,
         action->domain, title, other ? "domain " : "", other ? other : holder, other ? ", " : "", other ? holder : "");

@@ -15,8 +15,5 @@
 /* id: 32 hexadecimal digits, the MESSAGE_ID of what an administrator must act on; NULL: none. */
 void log_send(int priority, const char *id, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* text with everything that would end or repaint a line replaced by '?'. The caller's. */
-char *log_one_line(const char *text);
-
 /* Sends what g_warning() says the same way. */
 void log_install(void);

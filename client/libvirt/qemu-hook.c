@@ -18,6 +18,7 @@
 
 #include "client/libvirt/domain-marks.h"
 #include "client/libvirt/hook-lend.h"
+#include "proto/one-line.h"
 
 /* What may pass by itself is waited for until the first, an answer until the second. */
 #define PATIENCE_SEC 6
@@ -68,11 +69,9 @@ static void *run_thread(void *data) {
 
 /* What somebody else has written does not end the line. */
 static void say(const char *name, const char *text) {
-    g_autofree char *line = g_strdup_printf("pmemd: domain %s: %s", name, text);
+    g_autofree char *all = g_strdup_printf("pmemd: domain %s: %s", name, text);
+    g_autofree char *line = one_line(all);
 
-    for (char *p = line; *p; p++)
-        if (g_ascii_iscntrl(*p))
-            *p = '?';
     (void) fprintf(stderr, "%s\n", line);
 }
 
