@@ -69,13 +69,24 @@ static void list_again(Op *op) {
     op->listing = manager_backend_list(op->m, NULL);
 }
 
+/* Without labels, the superblock alone says whose the device is: what was listed before that would have the pool lose its
+ * journal at once. */
+static void list_formatted(Op *op) {
+    const BackendDevice *device = listing_find(op->listing, op->device_uuid);
+
+    if (!device || device->role != BACKEND_ROLE_MGMT)
+        list_again(op);
+}
+
 static void run_setup(void *data) {
     Op *op = data;
 
     op_run_create(op);
     op->ok = op->device && format(op);
-    if (op->ok)
+    if (op->ok) {
+        list_formatted(op);
         return;
+    }
 
     /* Undo, so far as it can be: there is no superblock 0, so the device is nobody's pool. */
     op->cleaned = !op->device && op->outcome == BACKEND_UNCHANGED;
@@ -173,7 +184,8 @@ static void on_setup(void *data) {
     }
     op->medium = NULL; /* the pool's now */
     pool_set_path(pool, op->device->path);
-    manager_take_listing(m, op->listing);
+    if (op->listing)
+        manager_take_listing(m, op->listing);
     manager_note_in_ram(m, pool);
     manager_tell_pool_added(m, pool);
     op_finish(op, op->uuid, NULL);

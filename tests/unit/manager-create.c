@@ -5,6 +5,9 @@
 
 #include "daemon/hints.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 /* Before the file backend: sees what is asked for, and may change it. */
 typedef struct {
     Backend base;
@@ -17,9 +20,28 @@ typedef struct Asker {
     bool unlabelled; /* raw regions are shown as such, with labels to be made */
     bool carved;     /* as RAM without labels, none of whose data devices is there any more */
     bool gone;       /* nor any other */
+    bool untagged;   /* nothing but its superblock says of a mgmt device whose it is */
     guint created;
     bool init_labels; /* of the last creation */
 } Asker;
+
+static bool has_superblock(const BackendDevice *device) {
+    uint8_t start[8] = { 0 };
+    int fd = open(device->path, O_RDONLY | O_CLOEXEC);
+    bool written = fd >= 0 && pread(fd, start, sizeof start, 0) == sizeof start && start[0] != 0;
+
+    if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+static void hide_tag(BackendDevice *device) {
+    if (device->role != BACKEND_ROLE_MGMT || has_superblock(device))
+        return;
+    device->role = BACKEND_ROLE_NONE;
+    g_free(device->tag);
+    device->tag = g_strdup("");
+}
 
 static BackendListing *shift_list(Backend *b, GError **error) {
     const Shift *shift = (const Shift *) b;
@@ -44,6 +66,8 @@ static BackendListing *shift_list(Backend *b, GError **error) {
         if (device->role == BACKEND_ROLE_DATA || shift->asker->gone)
             g_ptr_array_remove_index(listing->devices, i - 1);
     }
+    for (guint i = 0; listing && shift->asker->untagged && i < listing->devices->len; i++)
+        hide_tag(g_ptr_array_index(listing->devices, i));
     return listing;
 }
 
@@ -145,6 +169,17 @@ static void test_labels(void) {
     g_assert_false(asker.init_labels);
 }
 
+/* The device of a new pool is not taken for another's because it was listed before its superblock was written. */
+static void test_untagged(void) {
+    Asker asker = { .untagged = true };
+    g_autoptr(Host) host = host_new_asked(&asker);
+    const Pool *pool = find_pool(host, make_pool(host));
+
+    g_assert_cmpint(pool->state, ==, POOL_OK);
+    g_assert_nonnull(pool->journal);
+    make_region(host, "guest");
+}
+
 static bool is_managed_by(Host *host, const char *manage) {
     g_autoptr(ManageList) list = manage_list_parse(manage, NULL);
 
@@ -239,6 +274,7 @@ static void test_region_elsewhere(void) {
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/manager-create/labels", test_labels);
+    g_test_add_func("/manager-create/untagged", test_untagged);
     g_test_add_func("/manager-create/carved", test_carved);
     g_test_add_func("/manager-create/note", test_note);
     g_test_add_func("/manager-create/pool-elsewhere", test_pool_elsewhere);
