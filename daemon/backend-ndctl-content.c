@@ -257,6 +257,18 @@ static void revive_device(sd_id128_t uuid) {
         g_warning("cannot enable %s, ignoring: it is found incomplete", ndctl_dax_get_devname(dax));
 }
 
+/* As find_device(), and of one that is not whole, `revive` tries to make it so first. Most are whole: that costs one look at
+ * the platform, which grows with the number of namespaces, and no more. */
+static bool find_revived(sd_id128_t uuid, void (*revive)(sd_id128_t uuid), NdBusy **busy, Found *ret_found,
+                         GError **error) {
+    if (find_device(uuid, *busy, ret_found, NULL))
+        return true;
+    revive(uuid);
+    nd_busy_free(*busy);
+    *busy = nd_busy_new();
+    return find_device(uuid, *busy, ret_found, error);
+}
+
 MapperList *nd_content_mappers(sd_id128_t uuid, GError **error) {
     g_autoptr(NdContext) context = nd_context_new(error);
     if (!context)
@@ -294,12 +306,11 @@ static bool check_renewed(sd_id128_t uuid, const Found *old, const NdBusy *busy,
 }
 
 bool nd_content_renew(sd_id128_t uuid, const char *tag, BackendOutcome *ret_outcome, GError **error) {
-    revive_device(uuid);
-
     g_autoptr(NdBusy) busy = nd_busy_new();
     g_auto(Found) old = { 0 };
 
-    if (!find_device(uuid, busy, &old, error) || !nd_facts_check_tag(old.ndns, old.facts, tag, error) ||
+    if (!find_revived(uuid, revive_device, &busy, &old, error) ||
+        !nd_facts_check_tag(old.ndns, old.facts, tag, error) ||
         !nd_facts_check_unused(old.ndns, old.facts, busy, error)) {
         *ret_outcome = BACKEND_UNCHANGED;
         return false;
@@ -331,8 +342,10 @@ static void content_free(BackendContent *c) {
 }
 
 /* A crash, or a loss of power, in the middle of a deletion leaves the bare namespace: no device-dax, perhaps a block
- * device. It is one again, so that its content can be destroyed and the deletion goes on. */
+ * device. It is one again, so that its content can be destroyed and the deletion goes on. Revives it otherwise. */
 static void rebuild_device(sd_id128_t uuid) {
+    revive_device(uuid);
+
     g_autoptr(NdContext) context = nd_context_new(NULL);
     g_autoptr(NdBusy) busy = nd_busy_new();
     g_autoptr(GError) error = NULL;
@@ -361,13 +374,11 @@ static void rebuild_device(sd_id128_t uuid) {
 }
 
 BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
-    revive_device(uuid);
-    rebuild_device(uuid);
-
     g_autoptr(NdBusy) busy = nd_busy_new();
     g_auto(Found) old = { 0 }, found = { 0 };
 
-    if (!find_device(uuid, busy, &old, error) || !nd_facts_check_unused(old.ndns, old.facts, busy, error))
+    if (!find_revived(uuid, rebuild_device, &busy, &old, error) ||
+        !nd_facts_check_unused(old.ndns, old.facts, busy, error))
         return NULL;
     if (!restart_device(&old, error) || !find_device(uuid, busy, &found, error))
         return NULL;
@@ -391,12 +402,11 @@ BackendContent *nd_content_open(sd_id128_t uuid, GError **error) {
 /* --- lending ------------------------------------------------------------------------------------------------------ */
 
 BackendLoan *nd_content_lend(sd_id128_t uuid, GError **error) {
-    revive_device(uuid); /* a renewal that was cut off leaves it unbound */
-
     g_autoptr(NdBusy) busy = nd_busy_new();
     g_auto(Found) found = { 0 };
 
-    if (!find_device(uuid, busy, &found, error))
+    /* A renewal that was cut off leaves it unbound. */
+    if (!find_revived(uuid, revive_device, &busy, &found, error))
         return NULL;
     int fd = open_device(uuid, &found, busy, error);
     if (fd < 0)

@@ -132,11 +132,9 @@ static void keep_first(GError **error, GError *next) {
         g_error_free(next);
 }
 
-bool nd_remove(const sd_id128_t *uuids, size_t n_uuids, GError **error) {
+/* What is removed is looked for in `context`; whether it is gone, in one of its own. */
+static bool remove_in(NdContext *context, const sd_id128_t *uuids, size_t n_uuids, GError **error) {
     g_autoptr(GError) first = NULL;
-    g_autoptr(NdContext) context = nd_context_new(error);
-    if (!context)
-        return false;
 
     for (size_t i = 0; i < n_uuids; i++) {
         struct ndctl_namespace *ndns = nd_context_find_namespace(context, uuids[i]);
@@ -169,6 +167,12 @@ bool nd_remove(const sd_id128_t *uuids, size_t n_uuids, GError **error) {
         return true;
     g_propagate_error(error, g_steal_pointer(&first));
     return false;
+}
+
+bool nd_remove(const sd_id128_t *uuids, size_t n_uuids, GError **error) {
+    g_autoptr(NdContext) context = nd_context_new(error);
+
+    return context && remove_in(context, uuids, n_uuids, error);
 }
 
 bool nd_has_fillers(struct ndctl_region *region) {
@@ -219,7 +223,7 @@ bool nd_remove_checked(sd_id128_t uuid, const char *tag, BackendOutcome *ret_out
         *ret_outcome = BACKEND_UNCHANGED;
         return false;
     }
-    if (nd_remove(&uuid, 1, error))
+    if (remove_in(context, &uuid, 1, error))
         return true;
 
     g_autoptr(BackendDevice) after = nd_facts_find(uuid, NULL);
