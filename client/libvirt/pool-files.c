@@ -224,10 +224,14 @@ static int set_bytes(PoolFiles *files, uint64_t id, uint64_t bytes, bool at_leas
     if (file->state == FILE_VOLUME) {
         uint64_t has = (uint64_t) file_stat(files, file).st_size;
 
-        return bytes == has || bytes == file->asked || (at_least && bytes <= has) ? 0 : -EOPNOTSUPP;
+        bool was_asked = file->asked != 0 && bytes == file->asked;
+        return bytes == has || was_asked || (at_least && bytes <= has) ? 0 : -EOPNOTSUPP;
     }
     if (file->state != FILE_NEW)
         return -EBUSY;
+    /* Who still has it open after it was removed makes nothing, and least of all under a name that may be another file's. */
+    if (file->removed || g_hash_table_lookup(files->new, file->name) != file)
+        return -ENOENT;
     if (bytes == 0)
         return 0;
     file->state = FILE_MAKING;

@@ -66,6 +66,7 @@ static void test_volume(void) {
     g_assert_cmpuint(bytes, ==, 0);
     g_assert_cmpint(pool_files_resize(files, id, MIB, &name), ==, 0);
     g_assert_cmpint(pool_files_resize(files, id, MIB - 1, &name), ==, -EOPNOTSUPP);
+    g_assert_cmpint(pool_files_resize(files, id, 0, &name), ==, -EOPNOTSUPP);
     g_assert_cmpint(pool_files_reserve(files, id, MIB - 1, &name), ==, 0);
     g_assert_cmpint(pool_files_reserve(files, id, MIB + 1, &name), ==, -EOPNOTSUPP);
     pool_files_statfs(files, &fs);
@@ -179,6 +180,30 @@ static void test_lingers(void) {
     pool_files_forget(files, id, 1);
 }
 
+/* What was removed while it is open makes no volume, also not under a name that another file has by now. */
+static void test_removed(void) {
+    g_autoptr(PoolFiles) files = files_new(false, "ok");
+    g_autofree char *name = NULL, *uuid = NULL;
+    uint64_t id, next;
+    struct stat st;
+
+    g_assert_cmpint(pool_files_create(files, "two", &id, &st), ==, 0);
+    g_assert_cmpint(pool_files_unlink(files, "two", &uuid), ==, 0);
+    g_assert_cmpint(pool_files_resize(files, id, MIB, &name), ==, -ENOENT);
+    g_assert_cmpint(pool_files_reserve(files, id, MIB, &name), ==, -ENOENT);
+    g_assert_cmpint(pool_files_create(files, "two", &next, &st), ==, 0);
+    g_assert_cmpint(pool_files_resize(files, id, MIB, &name), ==, -ENOENT);
+    g_assert_null(name);
+    g_assert_cmpint(pool_files_resize(files, next, MIB, &name), ==, 1);
+    g_assert_cmpstr(name, ==, "two");
+    pool_files_made(files, next, 0, TWO);
+    pool_files_settled(files, next);
+    pool_files_close(files, id);
+    pool_files_forget(files, id, 1);
+    pool_files_close(files, next);
+    pool_files_forget(files, next, 1);
+}
+
 static void test_limits(void) {
     g_autoptr(PoolFiles) files = files_new(false, "ok");
     g_autoptr(PoolFiles) shut = files_new(false, "read-only");
@@ -253,6 +278,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/pool-files/made", test_made);
     g_test_add_func("/pool-files/refused", test_refused);
     g_test_add_func("/pool-files/lingers", test_lingers);
+    g_test_add_func("/pool-files/removed", test_removed);
     g_test_add_func("/pool-files/limits", test_limits);
     g_test_add_func("/pool-files/threads", test_threads);
     return g_test_run();
