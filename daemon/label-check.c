@@ -158,6 +158,9 @@ static void look_at_position(const LabelSet *set, const LabelDimm *dimm, guint p
         LabelVerdict verdict = label_area_decode(&dimm->area, slot, &label);
         if (verdict == LABEL_EMPTY || label.cookie != set->cookie)
             continue;
+        /* Also of one at a wrong position: force must not free it with ours. */
+        if (verdict == LABEL_OK)
+            f->ours = f->ours && backend_tag_parse(label.name, NULL, NULL) != BACKEND_ROLE_NONE;
         if (verdict != LABEL_OK || label.position != position || label.n_positions != set->n_positions) {
             bad++;
             continue;
@@ -166,7 +169,6 @@ static void look_at_position(const LabelSet *set, const LabelDimm *dimm, guint p
             *ret_first = label;
         if (label.flags & LABEL_FLAG_UPDATING)
             f->updating |= bit;
-        f->ours = f->ours && backend_tag_parse(label.name, NULL, NULL) != BACKEND_ROLE_NONE;
     }
     f->present |= good > 0 ? bit : 0;
     f->missing |= good == 0 ? bit : 0;

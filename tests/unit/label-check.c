@@ -244,6 +244,25 @@ static void test_doubled(void) {
     check_left(&k, false, "doubled");
 }
 
+/* A stranger's label with a uuid of ours, at a position that is not its DIMM's: force does not free it, either. */
+static void test_stranger_with_our_uuid(void) {
+    LabelKernel k;
+    uint8_t label[256];
+
+    start_set(&k, 2, 2);
+    unsigned slot = (unsigned) __builtin_ctzll(lk_slots_of(&k, 0, foreign)), copy = lk_slots(&k) - 1;
+    memcpy(label, lk_slot(&k, 0, slot), 256);
+    memcpy(label, other, 16);
+    lk_put(label + 86, 1, 2); /* of the other DIMM */
+    lk_put(label + 120, copy, 4);
+    lk_put(label + 248, 0, 8);
+    lk_put(label + 248, lk_sum(label, 256), 8);
+    memcpy(lk_slot(&k, 0, copy), label, 256);
+    lk_next_index(&k, 0, lk_used_mask(&k, 0) | UINT64_C(1) << copy);
+    check_left(&k, false, "not pmemd's");
+    check_left(&k, true, "not pmemd's");
+}
+
 /* The freed slot was used again, or its bytes belong to another namespace now. */
 static void test_freed_is_taken(void) {
     LabelKernel k;
@@ -380,6 +399,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/label-check/lost-labels", test_lost_labels);
     g_test_add_func("/label-check/damaged", test_damaged);
     g_test_add_func("/label-check/doubled", test_doubled);
+    g_test_add_func("/label-check/stranger-with-our-uuid", test_stranger_with_our_uuid);
     g_test_add_func("/label-check/freed-is-taken", test_freed_is_taken);
     g_test_add_func("/label-check/bytes-are-taken", test_bytes_are_taken);
     g_test_add_func("/label-check/unreadable", test_unreadable);
