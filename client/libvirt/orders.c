@@ -97,12 +97,18 @@ static void settle(Order *order, int errnum, const char *message) {
 static void send_order(Order *order);
 
 static void undo(Order *order) {
-    log_message(LOG_NOTICE, "%s: it was made when nobody waited for it any more, and is removed again", order->what);
+    log_message(LOG_NOTICE, "%s: it was made, and nobody waits for it any more: it is removed again", order->what);
     order->step = ORDER_UNDO;
     if (pmemd_make_request_id(order->id) < 0)
         settle(order, EIO, "no random number is to be had");
     else
         send_order(order);
+}
+
+/* What is made, and cannot be shown: who is told that it failed finds nothing of it. */
+static void give_up(Order *order, int errnum, const char *message) {
+    answer(order, errnum, message);
+    undo(order);
 }
 
 /* The volume is there, as region says. */
@@ -140,7 +146,7 @@ static void succeeded(Order *order, PmemdReply *reply) {
         if (!order->done)
             undo(order);
         else if (pmemd_reply_take_region(reply, &region) < 0)
-            settle(order, EIO, "pmemd's answer is of another version");
+            give_up(order, EIO, "pmemd's answer is of another version");
         else
             made(order, region);
         pmemd_region_free(region);
@@ -168,6 +174,10 @@ static void on_answer(PmemdClient *client, PmemdReply *reply, void *data) {
     /* Whether it was done is not known, or it was not and pmemd will be back. A removal that failed already stays as it is. */
     if ((r == -ECONNRESET || (r == -ENOTCONN && order->lost)) && (order->done || order->step != ORDER_REMOVE)) {
         order->lost = true;
+        return;
+    }
+    if (order->step == ORDER_LOOK && r != -ENOENT) {
+        give_up(order, errno_of(r), pmemd_reply_error_message(reply));
         return;
     }
     if (order->step == ORDER_UNDO && r != -ENOENT)
