@@ -80,6 +80,8 @@ static void service_free(Service *s) {
     if (!s)
         return;
     libvirt_bus_free(s->bus);
+    /* First: libvirt may be waiting in a directory for an answer of this loop, and the link waits for libvirt. */
+    g_hash_table_remove_all(s->mounts);
     virt_link_free(s->virt); /* ends what the pools wait for */
     domains_free(s->domains);
     virt_pools_free(s->pools);
