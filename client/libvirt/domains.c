@@ -21,6 +21,8 @@
 /* What could not be done is tried again after so long. */
 #define AGAIN_USEC (UINT64_C(5) * 1000 * 1000)
 #define OVERDUE_USEC (UINT64_C(3) * 1000 * 1000)
+/* Of regions that went while libvirt was away, the last ones are looked for in its domains. */
+#define RELEASED_MAX 1024u
 
 typedef struct Round Round;
 
@@ -41,9 +43,10 @@ struct Round {
     GPtrArray *tasks;   /* Task */
     PmemdCall *list_call;
     sd_event_source *overdue;
-    guint n_open; /* tasks without answer */
-    int lock;     /* -1: not held */
-    bool failed;  /* something is to be tried again */
+    guint n_released; /* how many of the Domains' it looks for */
+    guint n_open;     /* tasks without answer */
+    int lock;         /* -1: not held */
+    bool failed;      /* something is to be tried again */
 };
 
 struct Domains {
@@ -55,7 +58,7 @@ struct Domains {
     Round *round; /* NULL: none */
     bool wanted;  /* another round */
     RegionView *view;
-    GPtrArray *released;  /* DomainRegion-like: Gone *, since the last round that has looked */
+    GPtrArray *released;  /* Gone *, since the last round that has looked */
     GHashTable *seen;     /* set */
     GHashTable *problems; /* pool uuid -> sentence */
     GHashTable *told;     /* set: conflicts that were logged */
@@ -364,6 +367,7 @@ static void on_scanned(void *data) {
     }
     for (guint i = 0; i < round->scan->notes->len; i++)
         log_message(LOG_WARNING, "%s", (const char *) g_ptr_array_index(round->scan->notes, i));
+    g_ptr_array_remove_range(domains->released, 0, MIN(round->n_released, domains->released->len));
     g_clear_pointer(&round->actions, g_ptr_array_unref);
     round->actions = domain_leases_decide(round->scan->domains, round->leases, domains->seen);
     act(round);
@@ -380,7 +384,7 @@ static void fill_regions(Round *round) {
         const Gone *gone = g_ptr_array_index(round->domains->released, i);
         domain_regions_add(round->scan->released, gone->uuid, gone->pool, gone->name, gone->path);
     }
-    g_ptr_array_set_size(round->domains->released, 0);
+    round->n_released = round->domains->released->len;
 }
 
 static void keep_lease(Round *round, const PmemdLease *row) {
@@ -439,6 +443,8 @@ static void begin(Domains *domains) {
 static void note_gone(Domains *domains, const RegionViewPool *pool, const RegionViewVolume *volume) {
     Gone *gone = g_new0(Gone, 1);
 
+    if (domains->released->len >= RELEASED_MAX)
+        g_ptr_array_remove_index(domains->released, 0);
     gone->uuid = g_strdup(volume->uuid);
     gone->pool = g_strdup(pool->name);
     gone->name = g_strdup(volume->name);
@@ -447,15 +453,17 @@ static void note_gone(Domains *domains, const RegionViewPool *pool, const Region
 }
 
 static bool note_all_gone(Domains *domains, RegionView *view) {
-    guint n = domains->released->len;
+    bool any = false;
 
     for (guint i = 0; domains->view && i < region_view_n_pools(domains->view); i++) {
         const RegionViewPool *pool = region_view_pool(domains->view, i);
         for (guint j = 0; j < pool->n_volumes; j++)
-            if (!region_view_by_uuid(view, pool->volumes[j].uuid, NULL))
+            if (!region_view_by_uuid(view, pool->volumes[j].uuid, NULL)) {
                 note_gone(domains, pool, &pool->volumes[j]);
+                any = true;
+            }
     }
-    return domains->released->len > n;
+    return any;
 }
 
 void domains_view_changed(Domains *domains) {
