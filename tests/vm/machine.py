@@ -136,8 +136,10 @@ class Machine:
             f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}",
             "-accel",
             os.environ.get("PMEMD_VM_ACCEL", "tcg,thread=multi"),
+            # Emulated, a string instruction goes one element at a time: without ERMS the kernel and libc clear and copy
+            # by 8 bytes or more, not by one.
             "-cpu",
-            "max",
+            "max,-erms",
             "-smp",
             "2,sockets=2",
             "-m",
