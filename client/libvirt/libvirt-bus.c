@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #define ACTION "org.pmemd1.manage-libvirt"
-#define CALLS_MAX 32u /* under way at once */
+#define CALLS_MAX 1024u  /* under way at once: what their memory is bounded by */
+#define ASKED_FOR_MAX 4u /* questions to polkit at once for one user, who may let his agent never answer */
+#define ASKED_FOR_ALL_MAX 64u
 
 #define DRIVER_NAME "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
@@ -38,6 +40,8 @@ struct LibvirtBusCall {
     sd_bus_slot *question; /* to the bus driver, then to polkit */
     const char *pool;      /* the message's */
     bool enable;
+    bool asked;   /* polkit is, for uid */
+    uint32_t uid; /* of the caller */
 };
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(sd_bus_message, sd_bus_message_unref)
@@ -115,6 +119,7 @@ static int on_verdict(sd_bus_message *reply, void *data, sd_bus_error *ret_error
     const sd_bus_error *e = sd_bus_message_get_error(reply);
     bool challenge = false;
 
+    call->asked = false;
     if (e) {
         g_autofree char *text = g_strdup_printf("polkit did not say that you may (%s: %s): ask again, or as root",
                                                 ACTION, e->message ? e->message : e->name);
@@ -148,15 +153,30 @@ static int ask_polkit(LibvirtBusCall *call) {
                              interactive ? POLKIT_ASKING_USEC : POLKIT_USEC);
 }
 
+/* Nobody keeps others from asking, least of all root, who is not asked about. */
+static bool may_ask(const LibvirtBusCall *call) {
+    guint own = 0, all = 0;
+
+    for (guint i = 0; i < call->bus->calls->len; i++) {
+        const LibvirtBusCall *other = call->bus->calls->pdata[i];
+        all += other->asked;
+        own += other->asked && other->uid == call->uid;
+    }
+    return own < ASKED_FOR_MAX && all < ASKED_FOR_ALL_MAX;
+}
+
 static int on_user(sd_bus_message *reply, void *data, sd_bus_error *ret_error) {
     LibvirtBusCall *call = data;
-    uint32_t uid;
 
-    if (sd_bus_message_get_error(reply) || sd_bus_message_read(reply, "u", &uid) <= 0)
+    if (sd_bus_message_get_error(reply) || sd_bus_message_read(reply, "u", &call->uid) <= 0)
         refuse(call, PMEMD_ERROR_NOT_AUTHORIZED, "the bus does not say who you are");
-    else if (uid == 0 || uid == (uint32_t) geteuid())
+    else if (call->uid == 0 || call->uid == (uint32_t) geteuid())
         run(call);
+    else if (!may_ask(call))
+        refuse(call, PMEMD_ERROR_LIMITS_EXCEEDED,
+               "polkit is being asked about too many of your calls: ask again later");
     else {
+        call->asked = true;
         int r = ask_polkit(call);
         if (r < 0)
             refuse(call, PMEMD_ERROR_NOT_AUTHORIZED, "polkit cannot be asked: ask as root");

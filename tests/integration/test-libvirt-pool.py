@@ -19,6 +19,7 @@ import unittest
 import harness
 import jsonschema
 import system_bus
+import wire
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
@@ -211,6 +212,28 @@ class Authorization(Case):
         self.polkit.stop = lambda: None
         self.assertIn("polkit did not say", self.ctl("pool", "enable", "pool0", status=1, user=NOBODY))
         self.ctl("pool", "enable", "pool0")
+
+    def test_flood(self):
+        """Who has polkit asked and nobody answer keeps out himself, and no one else."""
+        arguments = ("org.pmemd1.Libvirt", "/org/pmemd1/Libvirt", "org.pmemd1.Libvirt1", "EnablePool", "sa{sv}", "pool0", [])
+        stranger = system_bus.connect_as(self.host.bus.address, NOBODY)
+        self.addCleanup(stranger.close)
+        self.polkit.hang()
+        serials = [stranger.send(*arguments) for _ in range(100)]
+        for serial in serials[4:]:
+            with self.assertRaises(wire.Error) as caught:
+                stranger.wait(serial)
+            self.assertEqual(caught.exception.name, "org.pmemd1.Error.LimitsExceeded", caught.exception)
+        self.ctl("pool", "enable", "pool0")
+        other = system_bus.connect_as(self.host.bus.address, 1)
+        self.addCleanup(other.close)
+        serial = other.send(*arguments)
+        self.polkit.hang(False)
+        self.polkit.answer()
+        for connection, number in [(stranger, first) for first in serials[:4]] + [(other, serial)]:
+            with self.assertRaises(wire.Error) as caught:
+                connection.wait(number)
+            self.assertEqual(caught.exception.name, "org.pmemd1.Error.NotAuthorized", caught.exception)
 
     def test_option(self):
         """There are none yet, and an unknown one is refused before anything is asked."""
