@@ -4,13 +4,14 @@
  * pmemd-qemu-hook: what libvirt runs when a QEMU domain is about to start, has stopped, or was found running. The domain's XML is
  * on standard input. It lends the domain's regions to it before QEMU opens them, and takes them back.
  *
- * Promises: it ends within DEADLINE_SEC whatever pmemd, the bus and udev do. A domain that uses no region is none of its
+ * Promises: it ends within DEADLINE_SEC whatever pmemd, the bus, udev and who writes the XML do. A domain that uses no region is none of its
  * business, nor is any operation but prepare, release and reconnect: status 0 without a word. Only prepare fails, with one
  * sentence on standard error, which libvirt hands to who started the domain. It never calls libvirt, which waits for it.
  */
 #include <errno.h>
 #include <glib.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "client/libvirt/domain-marks.h"
 #include "client/libvirt/hook-lend.h"
 #include "proto/one-line.h"
+#include "proto/standard-fds.h"
 
 /* What may pass by itself is waited for until the first, an answer until the second. */
 #define PATIENCE_SEC 6
@@ -76,9 +78,7 @@ static void say(const char *name, const char *text) {
 }
 
 /* Whether it has ended in time. The library waits for answers without end, so the time is kept here. */
-static bool wait_for(Run *run) {
-    int64_t until = g_get_monotonic_time() + run->row->deadline_sec * G_USEC_PER_SEC;
-
+static bool wait_for(Run *run, int64_t until) {
     g_thread_unref(g_thread_new("hook", run_thread, run));
     g_mutex_lock(&run->lock);
     while (!run->ended && g_cond_wait_until(&run->ended_cond, &run->lock, until))
@@ -88,8 +88,8 @@ static bool wait_for(Run *run) {
     return ended;
 }
 
-static int perform(Run *run, const char *name) {
-    if (!wait_for(run)) {
+static int perform(Run *run, const char *name, int64_t until) {
+    if (!wait_for(run, until)) {
         g_autofree char *late = g_strdup_printf("pmemd, which says who holds a region, has not answered for %" PRId64
                                                 " s: look whether it runs (systemctl status "
                                                 "pmemd), and try again",
@@ -102,13 +102,24 @@ static int perform(Run *run, const char *name) {
     return run->row->may_fail ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* NULL: more than fits, or an error. */
-static GString *read_all(int fd, GError **error) {
+/* As read(), but not for longer than that. */
+static ssize_t read_until(int fd, void *buf, size_t size, int64_t until) {
+    struct pollfd ready = { .fd = fd, .events = POLLIN };
+    int64_t left = until - g_get_monotonic_time();
+
+    int r = poll(&ready, 1, (int) (MAX(left, 0) / 1000));
+    if (r == 0)
+        errno = ETIMEDOUT;
+    return r > 0 ? read(fd, buf, size) : -1;
+}
+
+/* NULL: more than fits, no end in time, or an error. */
+static GString *read_all(int fd, int64_t until, GError **error) {
     g_autoptr(GString) text = g_string_new(NULL);
     char buf[65536];
     ssize_t n;
 
-    while ((n = read(fd, buf, sizeof buf)) != 0) {
+    while ((n = read_until(fd, buf, sizeof buf, until)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 || text->len + (size_t) n > DOMAIN_PATHS_MAX_BYTES) {
@@ -121,8 +132,8 @@ static GString *read_all(int fd, GError **error) {
     return g_steal_pointer(&text);
 }
 
-static DomainPaths *read_domain(GError **error) {
-    g_autoptr(GString) xml = read_all(STDIN_FILENO, error);
+static DomainPaths *read_domain(int64_t until, GError **error) {
+    g_autoptr(GString) xml = read_all(STDIN_FILENO, until, error);
 
     return xml ? domain_paths_parse(xml->str, xml->len, error) : NULL;
 }
@@ -135,8 +146,9 @@ static const Row *find_row(const char *name, const char *sub) {
 }
 
 static int run_row(const Row *row, const char *name, const char *bus, const char *marks) {
+    int64_t until = g_get_monotonic_time() + row->deadline_sec * G_USEC_PER_SEC;
     g_autoptr(GError) error = NULL;
-    DomainPaths *domain = read_domain(&error);
+    DomainPaths *domain = read_domain(until, &error);
 
     if (!domain) {
         say(name, error ? error->message : "its XML cannot be read");
@@ -163,7 +175,7 @@ static int run_row(const Row *row, const char *name, const char *bus, const char
         .marks = marks,
         .until_usec = g_get_monotonic_time() + PATIENCE_SEC * G_USEC_PER_SEC,
     };
-    int status = perform(run, name);
+    int status = perform(run, name, until);
     /* Not exit(): the thread may still wait for an answer. */
     (void) fflush(NULL);
     _exit(status);
@@ -192,6 +204,8 @@ static int say_usage(const char *what) {
 int main(int argc, char **argv) {
     const char *bus = "system", *marks = DOMAIN_MARKS_FOLDER, *value;
 
+    if (!standard_fds_keep())
+        return EXIT_FAILURE;
     if (argc == 2)
         return say_usage(argv[1]);
     if (argc < 5) {

@@ -210,6 +210,26 @@ class Hook(unittest.TestCase):
         self.fine(xml, "release", "end")
         self.assertEqual((self.leases(), self.marked()), ({}, []))
 
+    def test_endless(self):
+        """An XML that never ends, and none at all, are no reason to wait for ever; what is said goes to nobody else."""
+        xml = domain_xml(FIRST, *nvdimms(self.path["vol0"])).encode()
+        process = self.start_hook("guest", "release", "end")
+        process.stdin.write(xml)
+        process.stdin.flush()
+        self.assertEqual(process.wait(harness.PATIENCE), 0)
+        self.assertIn("cannot read the domain's XML: ", process.stderr.read().decode())
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
+        command = f'exec "{HOOK}" "--bus={self.host.bus.address}" "--marks={self.marks}" guest prepare begin -'
+        closed = subprocess.run(["sh", "-c", command + " 0<&-"], capture_output=True, check=False, text=True)
+        self.assertEqual(closed.returncode, 1, closed)
+        self.assertIn("cannot read the domain's XML", closed.stderr)
+        silent = subprocess.run(["sh", "-c", command + " 1>&- 2>&-"], input=xml, check=False)
+        self.assertEqual((silent.returncode, self.leases()), (0, {"vol0": FIRST}))
+        silent = subprocess.run(["sh", "-c", command + " 1>&- 2>&-"],
+                                input=domain_xml(SECOND, *nvdimms(self.path["vol0"])).encode(), check=False)
+        self.assertEqual((silent.returncode, self.leases()), (1, {"vol0": FIRST}))
+
     def test_unauthorized(self):
         """Who is not root is told so, and nothing happens."""
         process = subprocess.run([HOOK, f"--bus={self.host.bus.address}", f"--marks={self.host.folder}/none", "guest", "prepare", "begin", "-"],
