@@ -7,6 +7,7 @@
  * usage, 3 of a newer format.
  */
 #include "daemon/journal.h"
+#include "daemon/json-text.h"
 #include "daemon/sigbus-guard.h"
 #include "daemon/state.h"
 #include "proto/error.h"
@@ -36,18 +37,6 @@ typedef struct {
 } Look;
 
 /* --- output --- */
-
-static void append_json(GString *to, const char *text) {
-    g_string_append_c(to, '"');
-    for (const char *c = text; *c; c++)
-        if (*c == '"' || *c == '\\')
-            g_string_append_printf(to, "\\%c", *c);
-        else if ((unsigned char) *c < 0x20 || (unsigned char) *c >= 0x7f)
-            g_string_append_c(to, '?');
-        else
-            g_string_append_c(to, *c);
-    g_string_append_c(to, '"');
-}
 
 static char *describe_region(const JfRegion *r) {
     char region[PMEMD_UUID_STRING_MAX], device[PMEMD_UUID_STRING_MAX];
@@ -151,7 +140,7 @@ static void show_record(const Look *look, const JournalRecord *record) {
         look->records, "%s{\"seq\": %" PRIu64 ", \"type\": \"%s\", \"snapshot\": %s, \"txid\": %" PRIu64 ", \"text\": ",
         look->records->len > 0 ? ", " : "", record->seq, jf_type_to_string(record->type), snapshot ? "true" : "false",
         record->txid);
-    append_json(look->records, text);
+    json_append_text(look->records, text);
     g_string_append_c(look->records, '}');
 }
 
@@ -247,9 +236,9 @@ static void print_answer(const Look *look, const char *verdict, const char *repo
         return;
     }
     g_autoptr(GString) out = g_string_new("{\"version\": 1, \"journal\": {\"verdict\": ");
-    append_json(out, verdict);
+    json_append_text(out, verdict);
     g_string_append(out, ", \"report\": ");
-    append_json(out, report);
+    json_append_text(out, report);
     if (sb)
         g_string_append_printf(out,
                                ", \"pool\": \"%s\", \"format\": \"%u.%u\", \"next_seq\": %" PRIu64

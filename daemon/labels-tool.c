@@ -9,6 +9,7 @@
 #include "daemon/backend-ndctl-repair.h"
 #include "daemon/backend-ndctl.h"
 #include "daemon/config.h"
+#include "daemon/json-text.h"
 #include "daemon/state-dir.h"
 #include "proto/error.h"
 #include "proto/one-line.h"
@@ -37,18 +38,6 @@ typedef struct {
 
 /* --- output --- */
 
-static void append_json(GString *to, const char *text) {
-    g_string_append_c(to, '"');
-    for (const char *c = text; *c; c++)
-        if (*c == '"' || *c == '\\')
-            g_string_append_printf(to, "\\%c", *c);
-        else if ((unsigned char) *c < 0x20 || (unsigned char) *c >= 0x7f)
-            g_string_append_c(to, '?');
-        else
-            g_string_append_c(to, *c);
-    g_string_append_c(to, '"');
-}
-
 static void append_positions(GString *to, const LabelCheck *check, const LabelSet *set, uint32_t positions, bool json) {
     bool first = true;
 
@@ -61,7 +50,7 @@ static void append_positions(GString *to, const LabelCheck *check, const LabelSe
             g_string_append(to, first ? "" : json ? ", " : ",");
             first = false;
             if (json)
-                append_json(to, name);
+                json_append_text(to, name);
             else
                 g_string_append(to, name);
         }
@@ -80,12 +69,12 @@ static void append_finding(GString *to, const LabelCheck *check, const LabelFind
         return;
     }
     g_string_append_printf(to, "{\"set\": ");
-    append_json(to, set->name);
+    json_append_text(to, set->name);
     g_string_append_printf(to, ", \"uuid\": \"%s\", \"name\": ", uuid);
-    append_json(to, f->name);
+    json_append_text(to, f->name);
     g_string_append_printf(to, ", \"ours\": %s, \"remedy\": \"%s\", \"why\": ", f->ours ? "true" : "false",
                            label_remedy_to_string(f->remedy));
-    append_json(to, f->why);
+    json_append_text(to, f->why);
     g_string_append(to, ", \"present\": [");
     append_positions(to, check, set, f->present, true);
     g_string_append(to, "], \"missing\": [");
@@ -111,10 +100,10 @@ static void append_dimm(GString *to, const LabelDimm *dimm, bool json) {
         return;
     }
     g_string_append(to, "{\"name\": ");
-    append_json(to, dimm->name);
+    json_append_text(to, dimm->name);
     if (dimm->fault) {
         g_string_append(to, ", \"fault\": ");
-        append_json(to, dimm->fault->message);
+        json_append_text(to, dimm->fault->message);
     } else
         g_string_append_printf(to,
                                ", \"format\": \"1.%u\", \"slots\": %" PRIu32
@@ -133,7 +122,7 @@ static void append_set(GString *to, const LabelCheck *check, const LabelSet *set
         return;
     }
     g_string_append(to, "{\"name\": ");
-    append_json(to, set->name);
+    json_append_text(to, set->name);
     g_string_append_printf(to, ", \"cookie\": \"0x%016" PRIx64 "\", \"dimms\": [", set->cookie);
     append_positions(to, check, set, UINT32_MAX, true);
     g_string_append_printf(to, "], \"whole\": %u, \"not_whole\": %u}", set->whole, not_whole);

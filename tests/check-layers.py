@@ -18,7 +18,7 @@ import tempfile
 LEVELS = [
     ("below log", {"event", "patience"}),
     # Used by modules of level 0.
-    ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "log", "number", "pair-tree"}),
+    ("below 0", {"account", "crc32c", "sigbus-guard", "journal-bytes", "json-text", "log", "number", "pair-tree"}),
     ("0", {"region-map", "journal-format", "lease", "medium", "caller", "worker", "state-dir"}),
     ("below 0", {"frame-set"}),
     ("0", {"attribute-watch", "bad-frames", "dimm-health"}),
