@@ -87,6 +87,13 @@ const DomainRegion *domain_regions_by_uuid(const DomainRegions *regions, const c
     return row ? &row->region : NULL;
 }
 
+char *domain_region_path(const char *uuid, char buf[static PMEMD_PATH_MAX]) {
+    sd_id128_t id = SD_ID128_NULL;
+
+    (void) pmemd_uuid_parse(uuid, &id);
+    return pmemd_region_path(id, buf);
+}
+
 /* --- by what it leads to --- */
 
 static bool look(const char *path, Target *ret_target) {

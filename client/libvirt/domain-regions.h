@@ -10,6 +10,7 @@
 #pragma once
 
 #include "client/libvirt/domain-paths.h"
+#include "proto/types.h"
 
 #define DOMAIN_REGIONS_LINKS "/dev/pmemd"
 #define DOMAIN_REGIONS_POOLS "/run/pmemd/pools"
@@ -40,6 +41,9 @@ DomainPathKind domain_regions_find(DomainRegions *regions, const DomainPath *pat
 
 /* Whether find() may say anything but OTHER with some table. */
 bool domain_path_may_be_region(const DomainPath *path);
+
+/* The region's object at pmemd; of what is no uuid the null uuid's, which no region has. Returns buf. */
+char *domain_region_path(const char *uuid, char buf[static PMEMD_PATH_MAX]);
 
 /* Whether both lead to the same device or file now. */
 bool domain_path_is_same(const char *a, const char *b);

@@ -144,13 +144,6 @@ static void end_round(Round *round) {
 
 /* --- actions --- */
 
-static char *object_path(const char *region_uuid, char buf[static PMEMD_PATH_MAX]) {
-    sd_id128_t uuid = SD_ID128_NULL;
-
-    (void) pmemd_uuid_parse(region_uuid, &uuid);
-    return pmemd_region_path(uuid, buf);
-}
-
 /* POOL/NAME, or the uuid. The caller's. */
 static char *region_title(const Round *round, const char *uuid) {
     const RegionViewPool *pool;
@@ -243,7 +236,7 @@ static int send_action(Round *round, Task *task) {
     g_autoptr(GError) error = NULL;
     char path[PMEMD_PATH_MAX];
 
-    object_path(action->region, path);
+    domain_region_path(action->region, path);
     if (action->kind == DOMAIN_ACTION_DETACH)
         /* By force: only that way does pmemd look whether a process has it mapped. */
         return pmemd_client_detach_async(client, path, action->domain, true, on_done, task, &task->call);

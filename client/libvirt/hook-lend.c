@@ -250,20 +250,13 @@ static bool wait_erased(const Session *session, const DomainRegion *region, GErr
 
 /* --- lending --- */
 
-static char *object_path(const char *region_uuid, char buf[static PMEMD_PATH_MAX]) {
-    sd_id128_t uuid = SD_ID128_NULL;
-
-    (void) pmemd_uuid_parse(region_uuid, &uuid);
-    return pmemd_region_path(uuid, buf);
-}
-
 static bool attach_once(const Session *session, Use *use) {
     g_autoptr(PmemdAttachment) attachment = NULL;
     g_autoptr(PmemdRegion) region = NULL;
     char path[PMEMD_PATH_MAX];
 
     /* QEMU opens the device by itself, through libvirt. */
-    if (pmemd_client_attach(session->client, object_path(use->region->uuid, path), session->domain->uuid, 0,
+    if (pmemd_client_attach(session->client, domain_region_path(use->region->uuid, path), session->domain->uuid, 0,
                             PMEMD_FRAME_UNKNOWN, NULL, &attachment) < 0)
         return false;
     use->lent = true;
@@ -305,7 +298,8 @@ static bool attach(const Session *session, Use *use, GError **error) {
 static bool give_back(const Session *session, const char *region_uuid, GError **error) {
     char path[PMEMD_PATH_MAX];
 
-    return pmemd_client_detach(session->client, object_path(region_uuid, path), session->domain->uuid, false) >= 0 ||
+    return pmemd_client_detach(session->client, domain_region_path(region_uuid, path), session->domain->uuid, false) >=
+               0 ||
            client_failed(session, error);
 }
 
