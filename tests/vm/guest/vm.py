@@ -31,6 +31,10 @@ PAGE = 4096
 BOOT = int(os.environ["BOOT"])
 CASE = os.environ["CASE"]
 SCRATCH = "/mnt/scratch"
+if os.path.exists(f"{SCRATCH}/environment.json"):
+    # What the host's environment says on budgets and seeds (tests/vm/run).
+    with open(f"{SCRATCH}/environment.json", encoding="utf-8") as settings:
+        os.environ.update(json.load(settings))
 POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
 HOT_ADD = "@@hot-add@@"
