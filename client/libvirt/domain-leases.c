@@ -53,15 +53,19 @@ static void action_free(void *data) {
     g_free(action);
 }
 
+/* lease: CONFLICT's; else NULL. */
 static void add(GPtrArray *actions, DomainActionKind kind, const char *region, const char *domain, const char *name,
-                const char *holder) {
+                const DomainLease *lease) {
     DomainAction *action = g_new0(DomainAction, 1);
 
     action->kind = kind;
     action->region = g_strdup(region);
     action->domain = g_strdup(domain);
     action->name = g_strdup(name);
-    action->holder = g_strdup(holder);
+    if (lease) {
+        action->holder = g_strdup(lease->owner);
+        action->holder_is_own = lease->own;
+    }
     g_ptr_array_add(actions, action);
 }
 
@@ -101,7 +105,7 @@ static void decide_domain(const DomainState *state, const GPtrArray *leases, GHa
 
         g_hash_table_add(seen, pair(state->uuid, region));
         if (lease && !(lease->own && strcmp(lease->owner, state->uuid) == 0))
-            add(actions, DOMAIN_ACTION_CONFLICT, region, state->uuid, state->name, lease->owner);
+            add(actions, DOMAIN_ACTION_CONFLICT, region, state->uuid, state->name, lease);
         else if (!lease || !lease->confirmed)
             add(actions, DOMAIN_ACTION_ATTACH, region, state->uuid, state->name, NULL);
     }

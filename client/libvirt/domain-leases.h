@@ -44,6 +44,7 @@ typedef struct DomainAction {
     char *region, *domain; /* uuids */
     char *name;            /* of the domain; "": not known */
     char *holder;          /* CONFLICT: to whom it is lent */
+    bool holder_is_own;    /* CONFLICT: lent by this user, so that the holder is the domain that it says it is */
 } DomainAction;
 
 /* domains: DomainState; leases: DomainLease. seen: a set of what domains were seen with, which this keeps; the caller's. The actions'

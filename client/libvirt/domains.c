@@ -288,7 +288,8 @@ static void tell_conflict(Round *round, const DomainAction *action, GHashTable *
     const RegionViewPool *pool = NULL;
     g_autofree char *title = region_title(round, action->region);
     g_autofree char *name = one_line(action->name);
-    g_autofree char *other = domain_mark_name(domains->marks, action->holder);
+    /* Anybody may call himself a domain's uuid. */
+    g_autofree char *other = action->holder_is_own ? domain_mark_name(domains->marks, action->holder) : NULL;
     g_autofree char *holder = one_line(action->holder);
     g_autofree char *text = g_strdup_printf(
         "domain %s (%s) uses region %s, which is lent to %s%s%s%s: both may write to it; stop one of them", name,

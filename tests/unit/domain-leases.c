@@ -47,15 +47,16 @@ static DomainLease *lease(Fixture *f, const char *region, const char *owner) {
     return item;
 }
 
-/* "+domain:region", "-domain:region", "!domain:region:holder" */
+/* "+domain:region", "-domain:region", "!domain:region:holder", and "?" when another user says that it is that one */
 static void expect(Fixture *f, const char *wanted) {
     g_autoptr(GPtrArray) actions = domain_leases_decide(f->domains, f->leases, f->seen);
     g_autoptr(GString) text = g_string_new(NULL);
 
     for (guint i = 0; i < actions->len; i++) {
         const DomainAction *action = g_ptr_array_index(actions, i);
-        g_string_append_printf(text, "%s%c%s:%s%s%s", i > 0 ? " " : "", "+-!"[action->kind], action -> domain,
-                               action -> region, action -> holder ? ":" : "", action->holder ? action->holder : "");
+        g_string_append_printf(text, "%s%c%s:%s%s%s%s", i > 0 ? " " : "", "+-!"[action->kind], action -> domain,
+                               action -> region, action -> holder ? ":" : "", action->holder ? action->holder : "",
+                               action->holder && !action->holder_is_own ? "?" : "");
     }
     g_assert_cmpstr(text->str, ==, wanted);
     clear(f);
@@ -85,7 +86,7 @@ static void conflicts(Fixture *f, const void *data) {
     domain(f, "a", "r1 r2");
     lease(f, "r1", "b")->marked = false;
     lease(f, "r2", "a")->own = false;
-    expect(f, "!a:r1:b !a:r2:a");
+    expect(f, "!a:r1:b !a:r2:a?");
     /* Both run. Who has the lease keeps it. */
     domain(f, "a", "r1");
     domain(f, "b", "r1");
