@@ -207,7 +207,18 @@ static const char *pool_problem(void *data, const char *uuid) {
     return refused[0] != '\0' ? refused : pmemd_link_problem(s->pmemd);
 }
 
-static const VirtPoolsOps pools_ops = { .mount = mount_pool, .unmount = unmount_pool, .problem = pool_problem };
+static const char *pmemd_unanswered(void *data) {
+    const Service *s = data;
+
+    return pmemd_link_problem(s->pmemd);
+}
+
+static const VirtPoolsOps pools_ops = {
+    .mount = mount_pool,
+    .unmount = unmount_pool,
+    .problem = pool_problem,
+    .unanswered = pmemd_unanswered,
+};
 
 /* ---- news ---- */
 

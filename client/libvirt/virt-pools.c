@@ -248,12 +248,23 @@ static void early_free(Early *early) {
     g_free(early);
 }
 
-static void refuse(const Early *early) {
+/* Why pmemd cannot be asked now; "": it answers. */
+static const char *unanswered(const VirtPools *pools) {
+    return pools->ops->unanswered ? pools->ops->unanswered(pools->data) : "";
+}
+
+static void refuse(const VirtPools *pools, const Early *early) {
     g_autofree char *cut = g_strndup(early->name, NAME_SHOWN);
     g_autofree char *shown = g_utf8_make_valid(cut, -1);
-    g_autoptr(GError) error =
-        g_error_new(PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
-                    "there is no pool '%s', or pmemd does not answer: 'pmemctl pool list' shows the pools", shown);
+    const char *why = unanswered(pools);
+    g_autoptr(GError) error = NULL;
+
+    if (why[0] == '\0')
+        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_NO_SUCH_MGMT,
+                    "there is no pool '%s': 'pmemctl pool list' shows the pools", shown);
+    else
+        g_set_error(&error, PMEMD_ERROR, PMEMD_ERROR_TIMED_OUT,
+                    "pool '%s' is not known here, and pmemd cannot be asked for it: %s", shown, why);
     libvirt_bus_call_end(early->call, error);
 }
 
@@ -269,7 +280,7 @@ static int on_early_timer(sd_event_source *source, uint64_t usec, void *data) {
     VirtPools *pools = data;
 
     while (pools->early->len > 0 && ((Early *) pools->early->pdata[0])->deadline <= now()) {
-        refuse(pools->early->pdata[0]);
+        refuse(pools, pools->early->pdata[0]);
         g_ptr_array_remove_index(pools->early, 0);
     }
     set_early_timer(pools);
@@ -307,7 +318,9 @@ static const char *problem_of(const VirtPools *pools, const Pool *pool) {
     if (!is_enabled(pools, pool))
         return "";
     if (!pool->known)
-        return "pmemd has no such pool, or has not answered yet: start pmemd, or disable the pool if it was released";
+        return unanswered(pools)[0] != '\0'
+                   ? unanswered(pools)
+                   : "pmemd has no such pool any more: 'pmemctl pool disable' takes it out of libvirt, too";
     if (pool->mount_problem)
         return pool->mount_problem;
     if (!pools->link)

@@ -27,6 +27,8 @@ typedef struct {
     void (*unmount)(void *data, const char *uuid, const char *directory);
     /* Why its last change was refused, or pmemd does not answer; "": neither. During the call. May be NULL. */
     const char *(*problem)(void *data, const char *uuid);
+    /* Why pmemd cannot be asked now; "": it answers. During the call. May be NULL. */
+    const char *(*unanswered)(void *data);
 } VirtPoolsOps;
 
 /* parent: of the directories, which are named as the pools. enabled: the caller's, until virt_pools_free. link: NULL: libvirt is not used. ops: static. */

@@ -146,7 +146,18 @@ class Pools(Case):
             for verb in "enable", "disable":
                 message = self.ctl("pool", verb, name, status=1)
                 self.assertIn("there is no pool", message)
+                self.assertIn("'pmemctl pool list' shows the pools", message)
                 self.assertLess(len(message), 250)
+
+    def test_unknown_without_pmemd(self):
+        """What pmemd would have to say is not guessed: it is not there."""
+        self.host.daemon.kill()
+        self.until(lambda: "pmemd is not running" in self.ctl("pool", "enable", "nothing", status=1))
+        message = self.ctl("pool", "enable", "nothing", status=1)
+        self.assertNotIn("there is no pool", message)
+        self.assertIn("pool 'nothing' is not known here", message)
+        self.host.daemon.start()
+        self.until(lambda: "there is no pool" in self.ctl("pool", "enable", "nothing", status=1))
 
     def test_kept(self):
         """What is enabled is so after a restart, and after a crash."""
@@ -168,7 +179,7 @@ class Pools(Case):
         self.ctl("release", "pool0")
         self.until(lambda: not self.row()["mounted"])
         self.until(lambda: self.row()["libvirt"] == "inactive")
-        self.assertIn("pmemd has no such pool", self.row()["problem"])
+        self.assertIn("pmemd has no such pool any more: 'pmemctl pool disable'", self.row()["problem"])
         self.assertIn("there is no pool", self.ctl("pool", "enable", "pool0", status=1))
         self.ctl("pool", "disable", "pool0")
         self.until(lambda: self.row() is None)
