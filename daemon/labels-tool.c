@@ -136,9 +136,17 @@ static guint count_in_set(const LabelCheck *check, guint number) {
     return n;
 }
 
+static guint count_unreadable(const LabelCheck *check) {
+    guint n = 0;
+
+    for (guint i = 0; i < check->dimms->len; i++)
+        n += ((const LabelDimm *) check->dimms->pdata[i])->fault != NULL;
+    return n;
+}
+
 static void print_answer(const LabelCheck *check, const Options *o, bool repaired) {
     g_autoptr(GString) out = g_string_new(NULL);
-    guint n = check->findings->len, left = label_check_count(check, LABEL_LEAVE);
+    guint n = check->findings->len, left = label_check_count(check, LABEL_LEAVE), unreadable = count_unreadable(check);
 
     if (o->json)
         g_string_append_printf(out, "{\"version\": 1, \"labels\": {\"repaired\": %s, \"dimms\": [",
@@ -159,11 +167,14 @@ static void print_answer(const LabelCheck *check, const Options *o, bool repaire
     }
     if (o->json)
         g_string_append(out, "]}}\n");
-    else if (n == 0)
-        g_string_append(out, "all labels are whole\n");
-    else
+    else if (n > 0)
         g_string_append_printf(out, "%u not whole: %u %s, %u left\n", n, n - left,
                                repaired ? "repaired" : "would be repaired", left);
+    else if (unreadable == 0)
+        g_string_append(out, check->dimms->len > 0 ? "all labels are whole\n" : "there are no labels to look at\n");
+    if (!o->json && unreadable > 0)
+        g_string_append_printf(out, "the labels of %u of %u DIMMs cannot be read, and are left\n", unreadable,
+                               check->dimms->len);
     fputs(out->str, stdout);
 }
 

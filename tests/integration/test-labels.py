@@ -136,6 +136,11 @@ class Labels(unittest.TestCase):
         found = self.document("check", "--image", *paths, status=1)
         self.assertIn("no signature", found["dimms"][1]["fault"])
         self.assertEqual({f["remedy"] for f in found["findings"]}, {"leave"})
+        for areas, unreadable in ((self.half_made()[:1] + (bytes(AREA),), "1 of 2"), ((bytes(AREA), bytes(64)), "2 of 2")):
+            done = self.ctl("labels", "check", "--image", *self.images(*areas))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"the labels of {unreadable} DIMMs cannot be read", done.stdout)
+            self.assertNotIn("all labels are whole", done.stdout)
         for path in (self.folder.name, "/nowhere/x", "/dev/zero"):
             done = self.ctl("labels", "check", "--image", path)
             self.assertEqual((done.returncode, done.stdout), (2, ""), done)
