@@ -138,17 +138,31 @@ def power_up(*regions):
     return [region for region in regions if not os.path.exists(f"{region['path']}/driver")]
 
 
-def label_area(dimm):
-    """As it is now, byte for byte, by the kernel's command."""
-    area, step = b"", 4096
-    with open(f"/dev/{dimm}", "rb") as file:
-        while True:
-            command = bytearray(struct.pack("<III", len(area), step, 0) + bytes(step))
-            try:
-                fcntl.ioctl(file, 0xC00C4E05, command)  # ND_IOCTL_GET_CONFIG_DATA
-            except OSError:
-                return area
-            area += command[12:]
+def _label_command(dimm, number, command):
+    """What the DIMM answers. Who has it open only for reading is refused some that only read."""
+    file = os.open(f"/dev/{dimm}", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(file, number, command)
+    finally:
+        os.close(file)
+    return command
+
+
+def label_area(dimm, length=None):
+    """As it is now, byte for byte, by the kernel's command: the whole, or so much of its start. QEMU's DIMMs take long for it."""
+    # ND_IOCTL_GET_CONFIG_SIZE and ND_IOCTL_GET_CONFIG_DATA
+    answer = _label_command(dimm, 0xC00C4E04, bytearray(12))
+    status, size, step = struct.unpack("<III", answer)
+    if status != 0 or size == 0 or step == 0:
+        vm.fail(f"{dimm} does not say how long its label area is", answer.hex())
+    area = b""
+    while len(area) < min(size, length or size):
+        part = min(step, size - len(area), 4096)
+        answer = _label_command(dimm, 0xC00C4E05, bytearray(struct.pack("<III", len(area), part, 0) + bytes(part)))
+        if struct.unpack_from("<I", answer, 8)[0] != 0:
+            vm.fail(f"{dimm}: its label area cannot be read at {len(area)}", answer[:12].hex())
+        area += answer[12:]
+    return area
 
 
 def _slots_in_use(area):
@@ -171,15 +185,21 @@ def _slots_in_use(area):
     return [(slot, 2 * size + slot * 256) for slot in range(slots) if not index[72 + slot // 8] >> slot % 8 & 1]
 
 
-def labels_of(region, uuid):
-    """[(DIMM, slot, label)] of all slots in use that hold a label of this uuid (16 bytes)."""
+def labels(region):
+    """[(DIMM, slot, label)] of all slots in use."""
     found = []
     for dimm in dimms_of(region):
-        area = label_area(dimm)
-        for slot, at in _slots_in_use(area):
-            if area[at : at + 16] == uuid:
-                found.append((dimm, slot, area[at : at + 256].hex()))
+        area = label_area(dimm, 4096)
+        slots = _slots_in_use(area)
+        end = max((at + 256 for _, at in slots), default=0)
+        area = area if end <= len(area) else label_area(dimm, end)
+        found += [(dimm, slot, area[at : at + 256]) for slot, at in slots]
     return found
+
+
+def labels_of(region, uuid):
+    """[(DIMM, slot, label in hex)] of those that are of this uuid (16 bytes)."""
+    return [(dimm, slot, label.hex()) for dimm, slot, label in labels(region) if label[:16] == uuid]
 
 
 def lock(dimm):
