@@ -289,8 +289,12 @@ static bool is_free_memory(struct ndctl_namespace *ndns, const NdBusy *busy) {
            block_is_blank(block, ndctl_namespace_get_size(ndns));
 }
 
-/* The tag of a mgmt device where no label can hold it: see the head of backend-ndctl-facts.h. NULL: it is none. */
+/* The tag of a mgmt device where no label can hold it: see the head of backend-ndctl-facts.h. NULL: it is none. In a
+ * data device the superblock would be its guest's. */
 static char *superblock_tag(struct daxctl_dev *dev, sd_id128_t uuid) {
+    if (!backend_uuid_may_be_mgmt(uuid))
+        return NULL;
+
     int fd = nd_facts_open_dax(dev, NULL);
     if (fd < 0)
         return NULL;

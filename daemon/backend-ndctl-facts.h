@@ -8,8 +8,9 @@
  * - raw, unused, its first and last MiB zero: free memory, no device is listed. Anything else in these bytes is
  *   somebody's (a file system that is not mounted now): listed as foreign, never overwritten. To hand it to pmemd,
  *   clear both.
- * - a device-dax: uuid is that of its info block. When the first usable frame holds a superblock of pmemd that names
- *   this very uuid, the tag of a mgmt device is made up from it. A data device has tag "" and role NONE: that it is one
+ * - a device-dax: uuid is that of its info block. When that is of the kind that mgmt devices get (backend_uuid_new()),
+ *   and the first usable frame holds a superblock of pmemd that names this very uuid, the tag of a mgmt device is made
+ *   up from it. The superblock alone says nothing: the guest of a data device may write one. A data device has tag "" and role NONE: that it is one
  *   of ours is known by its uuid, which is random and in a journal.
  * - any other mode: foreign.
  * For backend-ndctl only.

@@ -28,6 +28,22 @@ char *backend_tag_format(BackendRole role, sd_id128_t pool, sd_id128_t device, c
     return backend_tag_format_number(role, backend_tag_number(pool), device, buf);
 }
 
+/* sd_id128_randomize() sets version 4 and the variant that goes with both. */
+bool backend_uuid_new(BackendRole role, sd_id128_t *ret_uuid) {
+    sd_id128_t uuid;
+
+    if (sd_id128_randomize(&uuid) < 0)
+        return false;
+    if (role == BACKEND_ROLE_MGMT)
+        uuid.bytes[6] = (uint8_t) ((uuid.bytes[6] & 0x0f) | 0x80);
+    *ret_uuid = uuid;
+    return true;
+}
+
+bool backend_uuid_may_be_mgmt(sd_id128_t uuid) {
+    return uuid.bytes[6] >> 4 == 8;
+}
+
 /* Exactly eight lower-case hex digits: sscanf() would also take blanks, signs and prefixes. */
 static bool tag_number_parse(const char *s, uint32_t *ret_number) {
     uint32_t number = 0;

@@ -67,6 +67,13 @@ char *backend_tag_format_number(BackendRole role, uint32_t pool, sd_id128_t devi
 BackendRole backend_tag_parse(const char *tag, uint32_t *ret_pool, uint32_t *ret_id);
 /* The number that stands for uuid in tags (its first 8 hex digits). */
 uint32_t backend_tag_number(sd_id128_t uuid);
+/*
+ * A new random uuid for a device of this role. Of mgmt devices it is of version 8, of all others of version 4: memory
+ * without labels has no tags, and what a guest may write there must not make a mgmt device of its data device. The uuid
+ * stands in the info block, which no guest maps. False: the kernel gave no random numbers.
+ */
+bool backend_uuid_new(BackendRole role, sd_id128_t *ret_uuid);
+bool backend_uuid_may_be_mgmt(sd_id128_t uuid);
 
 typedef enum {
     BACKEND_DEVICE_COMPLETE, /* usable as what its tag says */

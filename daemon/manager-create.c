@@ -199,7 +199,7 @@ void create_data_start(Op *op) {
         return;
     }
     /* Random, never derived: a guest that could predict a device's uuid could plant a stale info block for it. */
-    if (sd_id128_randomize(&op->uuid) < 0 || sd_id128_randomize(&op->device_uuid) < 0) {
+    if (sd_id128_randomize(&op->uuid) < 0 || !backend_uuid_new(BACKEND_ROLE_DATA, &op->device_uuid)) {
         error = g_error_new_literal(PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "the kernel gave no random numbers");
         op_finish(op, SD_ID128_NULL, error);
         return;

@@ -207,7 +207,7 @@ bool manager_decide_mgmt(Manager *m, const ManagerRequest *request, RegionPlan *
 static bool prepare_superblock(Op *op, GError **error) {
     uint64_t bytes = frame_range_frames(op->plan.range) * PMEMD_FRAME_SIZE;
 
-    if (sd_id128_randomize(&op->device_uuid) < 0 || sd_id128_randomize(&op->sb.journal_uuid) < 0) {
+    if (!backend_uuid_new(BACKEND_ROLE_MGMT, &op->device_uuid) || sd_id128_randomize(&op->sb.journal_uuid) < 0) {
         g_set_error_literal(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "the kernel gave no random numbers");
         return false;
     }

@@ -4,6 +4,7 @@
 """pmemd's command line, configuration, exit statuses, and what it does when bus or name go."""
 
 import os
+import re
 import select
 import socket
 import subprocess
@@ -258,6 +259,10 @@ class Running(unittest.TestCase):
             self.assertEqual(c.get_all(pool, harness.REGION)["Profile"], "linux")
             pool, = c.manager("SetupMgmt", "tta{sv}", 0x490000, 0x4a0000, [("profile", ("s", "none"))])
             self.assertEqual(c.get_all(pool, harness.REGION)["Profile"], "none")
+            # Management devices have uuids of version 8, by which they are told from what guests write to where there are no labels.
+            data, = c.manager("AllocateData", "ta{sv}", 1 << 20, [])
+            path = c.get_all(data, harness.REGION)["DevicePath"]
+            self.assertEqual((pool[-22], re.search(r"data-[0-9a-f-]{14}(.)", path)[1]), ("8", "4"), path)
 
     def test_watchdog(self):
         """It feeds the watchdog that the service manager asks for."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SPDX-FileCopyrightText: The pmemd authors */
 /*
- * Tags: what is formatted is parsed, and nothing that only looks like it is taken for one of ours.
+ * Tags: what is formatted is parsed, and nothing that only looks like it is taken for one of ours. Uuids of devices.
  */
 #include "daemon/backend.h"
 
@@ -51,9 +51,24 @@ static void test_no_tags(void) {
         g_assert_cmpint(backend_tag_parse(texts[i], NULL, NULL), ==, BACKEND_ROLE_NONE);
 }
 
+/* By the uuid alone a mgmt device is told from the devices that guests have, and both are random. */
+static void test_uuids(void) {
+    sd_id128_t uuid, before = SD_ID128_NULL;
+
+    for (int role = 0; role < BACKEND_ROLE_NONE; role++) {
+        g_assert_true(backend_uuid_new((BackendRole) role, &uuid));
+        g_assert_cmpint(backend_uuid_may_be_mgmt(uuid), ==, role == BACKEND_ROLE_MGMT);
+        g_assert_cmphex(uuid.bytes[6] >> 4, ==, role == BACKEND_ROLE_MGMT ? 8 : 4);
+        g_assert_cmphex(uuid.bytes[8] >> 6, ==, 2);
+        g_assert_false(sd_id128_equal(uuid, before));
+        before = uuid;
+    }
+}
+
 int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/backend/tags", test_tags);
     g_test_add_func("/backend/no-tags", test_no_tags);
+    g_test_add_func("/backend/uuids", test_uuids);
     return g_test_run();
 }
