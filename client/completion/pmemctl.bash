@@ -44,9 +44,8 @@ _pmemctl_values() {
     --format) [[ $verb == metrics ]] && echo openmetrics prometheus || echo table json xen-ndctl ;;
     --output) compgen -f -- "$2" ;;
     # Words alone: an owner with blanks is none that could be typed so.
-    --owner) [[ $verb != detach ]] || _pmemctl_leases owner ;;
+    --owner) if [[ $verb == detach ]]; then _pmemctl_leases owner; elif [[ $verb == adopt ]]; then compgen -u; fi ;;
     --profile) echo xen linux none ;;
-    --owner) compgen -u ;;
     --bus) echo system session ;;
     -H | --host) compgen -A hostname ;;
     --mgmt) _pmemctl_ask --mgmt --columns=uuid,name ;;

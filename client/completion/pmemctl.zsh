@@ -44,9 +44,16 @@ _pmemctl_values() {
         ;;
     --output) _files ;;
     # Words alone: an owner with blanks is none that could be typed so.
-    --owner) if [[ $verb == detach ]]; then compadd -- ${(f)"$(_pmemctl_leases owner)"}; else _message owner; fi ;;
+    --owner)
+        if [[ $verb == detach ]]; then
+            compadd -- ${(f)"$(_pmemctl_leases owner)"}
+        elif [[ $verb == adopt ]]; then
+            _users
+        else
+            _message owner
+        fi
+        ;;
     --profile) compadd -- xen linux none ;;
-    --owner) _users ;;
     --bus) compadd -- system session ;;
     -H | --host) _hosts ;;
     --mgmt) compadd -- ${(f)"$(_pmemctl_ask --mgmt --columns=uuid,name)"} ;;

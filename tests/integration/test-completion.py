@@ -125,6 +125,8 @@ class Both:
         pool = self.lists["mgmt"][0]["uuid"]
         self.check("pmemctl allocate-data 1G --mgmt=", *self.values("--mgmt=", "pool0", pool))
         self.check("pmemctl allocate-data 1G --node ", "3", "4")
+        self.check("pmemctl adopt x --owner nobo", "nobody")
+        self.check("pmemctl attach guest0 --owner nobo")
         self.check("pmemctl domain-xml guest0 --node ")
         self.check("pmemctl list --columns=name,extent_s", *self.values("--columns=name,", "extent_start"))
 
