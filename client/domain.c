@@ -80,6 +80,13 @@ static bool check_path(const PmemdRegion *region, GError **error) {
     return true;
 }
 
+/* Of a region whose guest has labels, and 2 MiB. */
+static uint64_t least_with_labels(uint64_t label_bytes) {
+    uint64_t bytes = MIN(label_bytes, (uint64_t) G_MAXINT64);
+
+    return (bytes / DOMAIN_ALIGNMENT + (bytes % DOMAIN_ALIGNMENT != 0) + 1) * DOMAIN_ALIGNMENT;
+}
+
 static bool check_size(const PmemdRegion *region, uint64_t label_bytes, GError **error) {
     uint64_t over = region->bytes % DOMAIN_ALIGNMENT;
 
@@ -96,11 +103,13 @@ static bool check_size(const PmemdRegion *region, uint64_t label_bytes, GError *
     }
     if (label_bytes < region->bytes && region->bytes - label_bytes >= DOMAIN_ALIGNMENT)
         return true;
-    g_set_error(
-        error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
-        "of the %" G_GUINT64_FORMAT " bytes of data region %s, labels of %" G_GUINT64_FORMAT " bytes leave less than "
-        "the %" G_GUINT64_FORMAT " (2 MiB) that an NVDIMM has at least: take a smaller --label-size, or 0 for none",
-        region->bytes, region->uuid, label_bytes, DOMAIN_ALIGNMENT);
+    g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                "of the %" G_GUINT64_FORMAT " bytes of data region %s, labels of %" G_GUINT64_FORMAT
+                " bytes leave less than "
+                "the %" G_GUINT64_FORMAT
+                " (2 MiB) that an NVDIMM has at least: take --label-size=0 for none, or a region of %" G_GUINT64_FORMAT
+                " bytes",
+                region->bytes, region->uuid, label_bytes, DOMAIN_ALIGNMENT, least_with_labels(label_bytes));
     return false;
 }
 

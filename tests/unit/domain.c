@@ -162,7 +162,8 @@ static void test_sizes(void) {
     REFUSED(&region, 0, INVALID_ARGUMENT, "0 bytes");
 
     region.bytes = 2 * MIB;
-    REFUSED(&region, DOMAIN_MIN_LABEL, INVALID_ARGUMENT, "2097152 bytes", "131072", "--label-size");
+    REFUSED(&region, DOMAIN_MIN_LABEL, INVALID_ARGUMENT, "2097152 bytes", "131072",
+            "--label-size=0 for none, or a region of 4194304 bytes");
     REFUSED(&region, 4 * MIB, INVALID_ARGUMENT, "4194304");
     g_autoptr(DomainNvdimm) least = nvdimm_of(&region, 0, 0);
     g_assert_cmpuint(least->guest_bytes, ==, 2 * MIB);
