@@ -152,7 +152,7 @@ static const Verb verbs[] = {
       "as "
       "'list "
       "--foreign' shows it: an orphan is erased by a job first, of a management device a copy is kept on pmemd's host.",
-      1, 1, OPTION_DESTROY | OPTION_POOL | OPTION_FORCE, false, true, verb_forget, true },
+      1, 1, OPTION_DESTROY | OPTION_POOL | OPTION_FORCE_EVIDENCE, false, true, verb_forget, true },
     { "journal", "check|show|repair POOL", "Look at the journal of a pool, or repair it",
       "check and show read the journal itself, also without pmemd: instead of a POOL they take the path of a device, "
       "of "
@@ -160,7 +160,7 @@ static const Verb verbs[] = {
       "image, or of a copy that was kept as evidence; nothing is written, and the exit status is 0 whole, 1 corrupt, 2 "
       "unreadable, 3 of a newer format. repair tells what can be kept of a corrupt journal, and changes nothing; with "
       "--apply that becomes the journal, after pmemd has kept a copy.",
-      2, 2, OPTION_APPLY | OPTION_FORCE, false, true, verb_journal, true },
+      2, 2, OPTION_APPLY | OPTION_FORCE_EVIDENCE, false, true, verb_journal, true },
     { "labels", "check|repair [REGION|DIMM | FILE...]", "Look at the labels of interleave sets, or repair them",
       "A namespace over several DIMMs has a label on each; a loss of power while one is made or deleted can leave some "
       "without it, and the kernel refuses the whole region then. pmemd repairs that at its start where it is the only "
@@ -171,7 +171,7 @@ static const Verb verbs[] = {
       "set. "
       "Nobody else's labels are ever changed. The exit status is 0 all is whole, 1 something is not, or is left, 2 "
       "failure.",
-      1, 33, OPTION_DRY_RUN | OPTION_FORCE | OPTION_IMAGE, false, true, verb_labels, true },
+      1, 33, OPTION_DRY_RUN | OPTION_FORCE_LABELS | OPTION_IMAGE, false, true, verb_labels, true },
     { "map", "", "Draw the address space of the raw regions to scale",
       "One bar a raw region: M management, D data, Q quarantined (being erased), F foreign, '-' the lead of a device, "
       "'.' free. "
@@ -228,7 +228,9 @@ static const OptionRow options[] = {
       offsetof(Ctl, guest_frame) },
     { OPTION_ALLOW_DEGRADED, "allow-degraded", 0, NULL, "also a region with bad frames",
       offsetof(Ctl, allow_degraded) },
-    { OPTION_FORCE, "force", 0, NULL, "also another user's lease; also without a copy as evidence",
+    { OPTION_FORCE, "force", 0, NULL, "also what somebody else holds", offsetof(Ctl, force) },
+    { OPTION_FORCE_EVIDENCE, "force", 0, NULL, "also where no copy can be kept as evidence", offsetof(Ctl, force) },
+    { OPTION_FORCE_LABELS, "force", 0, NULL, "of repair: give up pmemd's namespaces that would be left",
       offsetof(Ctl, force) },
     { OPTION_ATTACH, "attach", 0, NULL, "lend the region to --owner", offsetof(Ctl, attach) },
     { OPTION_WAIT, "wait", 0, NULL, "until the content is erased", offsetof(Ctl, wait) },

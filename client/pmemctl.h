@@ -66,6 +66,8 @@ typedef enum {
     OPTION_DESTROY = 1ull << 32,
     OPTION_DRY_RUN = 1ull << 33,
     OPTION_IMAGE = 1ull << 34,
+    OPTION_FORCE_EVIDENCE = 1ull << 35,
+    OPTION_FORCE_LABELS = 1ull << 36,
 } CtlOption;
 
 typedef struct Verb Verb;

@@ -150,6 +150,9 @@ class Labels(unittest.TestCase):
                       ["check", "--host=x"], []):
             self.assertEqual(self.ctl("labels", *words).returncode, 2, words)
         self.assertEqual(self.ctl("labels", "check", "--image", "--", "--json").returncode, 2)
+        for verb, words in (("labels", "of repair: give up"), ("journal", "as evidence"), ("detach", "somebody else holds")):
+            force = [line for line in self.ctl("help", verb).stdout.splitlines() if line.startswith("  --force ")]
+            self.assertEqual((len(force), words in force[0]), (1, True), force)
 
     def test_hostile_names(self):
         paths = self.images(*self.half_made("pmemd:data:1\033[2J\n\""))
