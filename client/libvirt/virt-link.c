@@ -247,18 +247,18 @@ static bool register_events(virConnectPtr conn, Connection *connection) {
            register_event(conn, connection, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot));
 }
 
-/* A driver that runs in this process, as the test driver does, needs neither sign of life nor news of the end. */
-static bool is_fine(int result) {
-    return result >= 0 || virGetLastErrorCode() == VIR_ERR_NO_SUPPORT;
-}
-
+/* A driver that runs in this process, as the test driver does, needs neither sign of life nor news of the end; libvirt
+ * says so of the first only, and takes a close callback that it never calls nor frees. */
 static bool set_up(virConnectPtr conn, Connection *connection) {
-    if (!is_fine(virConnectSetKeepAlive(conn, VIRT_LINK_ALIVE_SEC, VIRT_LINK_ALIVE_COUNT)))
+    bool remote = virConnectSetKeepAlive(conn, VIRT_LINK_ALIVE_SEC, VIRT_LINK_ALIVE_COUNT) >= 0;
+
+    if (!remote && virGetLastErrorCode() != VIR_ERR_NO_SUPPORT)
         return false;
-    int r = virConnectRegisterCloseCallback(conn, on_close, connection_ref(connection), connection_unref);
-    if (r < 0)
+    if (remote && virConnectRegisterCloseCallback(conn, on_close, connection_ref(connection), connection_unref) < 0) {
         connection_unref(connection);
-    return is_fine(r) && (connection->which != VIRT_QEMU || register_events(conn, connection));
+        return false;
+    }
+    return connection->which != VIRT_QEMU || register_events(conn, connection);
 }
 
 static void *open_thread(void *data) {
