@@ -456,7 +456,7 @@ int pmemd_client_list_libvirt_pools(PmemdClient *client, PmemdLibvirtPool ***ret
 int pmemd_client_list_libvirt_pools_async(PmemdClient *client, PmemdReplyFunc func, void *data, PmemdCall **ret_call);
 
 /* Offers a pool, by name or uuid, to libvirt from now on, or takes it away. Again is fine. Errors: NoSuchMgmt,
- * Exists (libvirt has another pool of its name), Hardware. */
+ * TimedOut (pmemd, which may know it, cannot be asked), Exists (libvirt has another pool of its name), Hardware. */
 int pmemd_client_offer_libvirt_pool(PmemdClient *client, const char *pool, bool enable);
 int pmemd_client_offer_libvirt_pool_async(PmemdClient *client, const char *pool, bool enable, PmemdReplyFunc func,
                                           void *data, PmemdCall **ret_call);
