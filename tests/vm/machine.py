@@ -16,7 +16,9 @@ NVDIMM plugged into the running machine.
 
 By printing SNAPSHOTS it asks, of a machine with one NVDIMM, for so many copies of its backing file as the case's settings say, each
 at one instant while the guest goes on: what a loss of power at that instant would leave. The file "snapshots" in the
-scratch share says that they are made; the next boot has them all as NVDIMMs, one beside the other, and the original no more.
+scratch share says that they are made. By printing RESTORE with a number behind it, in that boot or a later one, it has the
+NVDIMM's memory and labels become what snapshot that number has, at the same address and with the same serial number; the file
+"restored" then has the number. Whoever asks has stopped region and DIMM before.
 """
 
 import json
@@ -35,6 +37,7 @@ POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
 HOT_ADD = "@@hot-add@@"
 SNAPSHOTS = "@@snapshots@@"
+RESTORE = "@@restore@@"
 MAX_BOOTS = 20
 MIB = 1 << 20
 
@@ -101,7 +104,7 @@ class Machine:
             subprocess.run(["cp", "--sparse=always", str(self.image / "root.img"), str(self.root)], check=True)
         self.keep_root = keep_root
         self.snapshots = snapshots
-        self.copies = []  # (path, node) of the snapshots, for the next boot
+        self.copies = []  # paths of the snapshots
         self.state = self.work / "state"
         self._sparse_file(self.state, 64 * MIB)
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", str(self.state)], check=True, stdin=subprocess.DEVNULL)
@@ -255,7 +258,7 @@ class Machine:
 
     def _take_snapshots(self, qemu):
         """At moments without plan, on a thread of its own. No verdict hangs on the machine being stopped for long."""
-        path, node = self.nvdimms[0]
+        path, _ = self.nvdimms[0]
         copies = []
         for number in range(self.snapshots):
             self._let_it_run(qemu, random.uniform(0.1, 1.5))
@@ -265,14 +268,18 @@ class Machine:
                 subprocess.run(["cp", "--sparse=always", str(path), str(copy)], check=True)
             finally:
                 qemu.send_signal(signal.SIGCONT)
-            copies.append((copy, node))
+            copies.append(copy)
         self.copies = copies
         (self.scratch / "snapshots").write_text(str(len(copies)))
 
+    def _restore(self, number):
+        """In place: QEMU has the file mapped."""
+        with open(self.copies[number], "rb") as source, open(self.nvdimms[0][0], "r+b") as file:
+            shutil.copyfileobj(source, file, MIB)
+        (self.scratch / "restored").write_text(str(number))
+
     def _boot(self, case, boot, seconds):
         """Returns the case's exit code, or None if it asked for another boot."""
-        if self.copies:
-            self.nvdimms, self.copies = self.copies, []
         verdict = self.scratch / f"boot{boot}.rc"
         log_path = self.logs / f"boot{boot}.out"
         cut = reboot = False
@@ -298,6 +305,8 @@ class Machine:
                     line = line.rstrip()
                     if SNAPSHOTS in line:
                         threading.Thread(target=self._take_snapshots, args=(qemu,), daemon=True).start()
+                    if line.startswith(RESTORE):
+                        self._restore(int(line.removeprefix(RESTORE)))
                     if POWER_CUT in line:
                         cut = True
                         qemu.kill()

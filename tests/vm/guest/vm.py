@@ -19,6 +19,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 import traceback
 import uuid
 
@@ -39,6 +40,7 @@ POWER_CUT = "@@power-cut@@"
 REBOOT = "@@reboot@@"
 HOT_ADD = "@@hot-add@@"
 SNAPSHOTS = "@@snapshots@@"
+RESTORE = "@@restore@@"
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -100,6 +102,14 @@ def snapshots_taken():
     """How many there are; 0: they are still being made."""
     path = f"{SCRATCH}/snapshots"
     return int(read(path) or "0") if os.path.exists(path) else 0
+
+
+def restore_snapshot(number):
+    """The NVDIMM, which is stopped with its region, has what this snapshot has."""
+    print(f"{RESTORE} {number}", flush=True)
+    path = f"{SCRATCH}/restored"
+    while not os.path.exists(path) or read(path) != str(number):
+        time.sleep(0.05)
 
 
 def reboot():
