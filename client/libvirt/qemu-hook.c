@@ -23,7 +23,7 @@
 #include "proto/standard-fds.h"
 
 /* What may pass by itself is waited for until the first, an answer until the second. */
-#define PATIENCE_SEC 6
+#define PATIENCE_SEC INT64_C(6)
 #define DEADLINE_SEC 9
 /* Libvirt waits with the domain that has stopped: pmemd-libvirt does later what cannot be done now. */
 #define RELEASE_DEADLINE_SEC 5
