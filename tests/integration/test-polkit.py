@@ -249,6 +249,8 @@ class EveryMethod(Case):
         region, second, pool, job = self.data(owner), self.data(owner), self.mgmt(owner), self.job(owner)
         orphan, gone = self.orphan(), self.data(owner)
         self.take_away(gone)
+        while self.state(gone) != "missing":  # the watch tells pmemd in a moment
+            pass
         return calls(region, second, pool, job, self.data(owner), orphan, gone) + open_calls(self.pool)
 
     def do(self, connection, call):
