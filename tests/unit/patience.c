@@ -108,6 +108,8 @@ static void test_hanging(void) {
     g_assert_false(patience_run(patience, ask_run, ask_new(&gate), ask_free));
     g_assert_cmpuint(gate.freed, ==, 1);
     g_mutex_lock(&gate.lock);
+    while (gate.began < PATIENCE_HANGING) /* a thread that was asked for may not have run yet */
+        g_cond_wait(&gate.changed, &gate.lock);
     g_assert_cmpuint(gate.began, ==, PATIENCE_HANGING);
     g_mutex_unlock(&gate.lock);
 
