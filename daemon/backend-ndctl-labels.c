@@ -27,9 +27,11 @@ static bool command_is_blank(NdCommand *command, uint64_t size) {
 
 static bool index_is_blank(struct ndctl_dimm *dimm) {
     g_autoptr(NdCommand) command = ndctl_dimm_read_label_index(dimm);
-    uint64_t size = 2 * (uint64_t) ndctl_dimm_sizeof_namespace_index(dimm);
 
-    return command && size > 0 && command_is_blank(command, size);
+    if (!command)
+        return false; /* nor may its index's size be asked for: libndctl would divide by the label size it has not read */
+    uint64_t size = 2 * (uint64_t) ndctl_dimm_sizeof_namespace_index(dimm);
+    return size > 0 && command_is_blank(command, size);
 }
 
 /* Valid, or blank in what the kernel would look at. */
