@@ -495,7 +495,7 @@ bool pmemd_fields_read(sd_bus_message *reply, const char *what, const Field *fie
     g_autoptr(GPtrArray) values = pmemd_values_read(reply, &r);
     if (!values)
         return set_unreadable(what, -r, error);
-    for (const Field *f = fields; f->name; f++) {
+    for (const Field *f = fields; f && f->name; f++) {
         const PmemdValue *value = pmemd_values_find((const PmemdValue *const *) values->pdata, values->len, f->name);
         if (value && !set_field(f, value, base))
             return set_unreadable(f->name, EPROTOTYPE, error);
