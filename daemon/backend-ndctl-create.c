@@ -127,13 +127,15 @@ static struct ndctl_namespace *allocate_namespace(NdContext *context, struct ndc
         step = "set the holder class";
         rc = ndctl_namespace_set_enforce_mode(ndns, dax ? NDCTL_NS_MODE_DAX : NDCTL_NS_MODE_RAW);
     }
-    if (rc >= 0) {
+    /* Nothing locks it against others, and a size given to what is theirs by now would be theirs: a last look. */
+    bool taken = rc >= 0 && (!sd_id128_equal(uuid_now(ndns), want.uuid) || size_now(ndns) > 0);
+    if (rc >= 0 && !taken) {
         step = "set the size";
         rc = ndctl_namespace_set_size(ndns, want.frames * PMEMD_FRAME_SIZE);
     }
     sd_id128_t uuid = uuid_now(ndns);
     bool ours = sd_id128_equal(uuid, want.uuid);
-    if (rc >= 0 && ours)
+    if (rc >= 0 && ours && !taken)
         return ndns;
 
     if (rc >= 0)
