@@ -13,6 +13,7 @@
  * Every page must be whole, every refusal one of pmemd's, every client must get its share. pmemd must have a management
  * region, data regions, and room. Prints what it saw as one line of JSON, times in milliseconds.
  */
+#include "proto/bus-connect.h"
 #include "proto/error.h"
 #include "proto/names.h"
 
@@ -79,14 +80,8 @@ static double now_ms(void) {
 
 static sd_bus *connect_to(const char *address) {
     sd_bus *bus = NULL;
-    int r = sd_bus_new(&bus);
+    int r = pmemd_bus_connect(address, &bus);
 
-    if (r >= 0)
-        r = sd_bus_set_address(bus, address);
-    if (r >= 0)
-        r = sd_bus_set_bus_client(bus, true);
-    if (r >= 0)
-        r = sd_bus_start(bus);
     require(r >= 0, "bus", NULL, r);
     return bus;
 }

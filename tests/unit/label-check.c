@@ -229,18 +229,25 @@ static void test_damaged(void) {
     g_assert_cmpuint(((const LabelDimm *) check->dimms->pdata[1])->bad, ==, 1);
 }
 
+/* A whole label more on the first DIMM, in its last slot. */
+static void add_label(LabelKernel *k, uint8_t label[static 256]) {
+    unsigned slot = lk_slots(k) - 1;
+
+    lk_put(label + 120, slot, 4);
+    lk_put(label + 248, 0, 8);
+    lk_put(label + 248, lk_sum(label, 256), 8);
+    memcpy(lk_slot(k, 0, slot), label, 256);
+    lk_next_index(k, 0, lk_used_mask(k, 0) | UINT64_C(1) << slot);
+}
+
 static void test_doubled(void) {
     LabelKernel k;
     uint8_t label[256];
 
     start_set(&k, 2, 2);
-    unsigned slot = (unsigned) __builtin_ctzll(lk_slots_of(&k, 0, other)), copy = lk_slots(&k) - 1;
+    unsigned slot = (unsigned) __builtin_ctzll(lk_slots_of(&k, 0, other));
     memcpy(label, lk_slot(&k, 0, slot), 256);
-    lk_put(label + 120, copy, 4);
-    lk_put(label + 248, 0, 8);
-    lk_put(label + 248, lk_sum(label, 256), 8);
-    memcpy(lk_slot(&k, 0, copy), label, 256);
-    lk_next_index(&k, 0, lk_used_mask(&k, 0) | UINT64_C(1) << copy);
+    add_label(&k, label);
     check_left(&k, false, "doubled");
 }
 
@@ -250,15 +257,11 @@ static void test_stranger_with_our_uuid(void) {
     uint8_t label[256];
 
     start_set(&k, 2, 2);
-    unsigned slot = (unsigned) __builtin_ctzll(lk_slots_of(&k, 0, foreign)), copy = lk_slots(&k) - 1;
+    unsigned slot = (unsigned) __builtin_ctzll(lk_slots_of(&k, 0, foreign));
     memcpy(label, lk_slot(&k, 0, slot), 256);
     memcpy(label, other, 16);
     lk_put(label + 86, 1, 2); /* of the other DIMM */
-    lk_put(label + 120, copy, 4);
-    lk_put(label + 248, 0, 8);
-    lk_put(label + 248, lk_sum(label, 256), 8);
-    memcpy(lk_slot(&k, 0, copy), label, 256);
-    lk_next_index(&k, 0, lk_used_mask(&k, 0) | UINT64_C(1) << copy);
+    add_label(&k, label);
     check_left(&k, false, "not pmemd's");
     check_left(&k, true, "not pmemd's");
 }
