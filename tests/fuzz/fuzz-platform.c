@@ -862,6 +862,8 @@ static void on_content(void *data, BackendContent *content, const GError *error)
 /* What the eraser would do: of what was released, and before the first guest. */
 static void erase(Host *h, sd_id128_t region, bool released) {
     Reply opened = { false }, finished = { false };
+    const Region *of = state_region_by_uuid(manager_state(h->manager), region);
+    uint64_t bytes = of ? region_bytes(of) : 0;
 
     manager_open_content(h->manager, region, on_content, &opened);
     while (!opened.done)
@@ -873,7 +875,7 @@ static void erase(Host *h, sd_id128_t region, bool released) {
         manager_erase_failed(h->manager, region, "as told");
         return;
     case 7:
-        (void) manager_erase_progress(h->manager, region, PMEMD_FRAME_SIZE * input_below(&h->in, 64), NULL);
+        (void) manager_erase_progress(h->manager, region, MIN(PMEMD_FRAME_SIZE * input_below(&h->in, 64), bytes), NULL);
         return;
     default:
         break;
