@@ -1158,6 +1158,13 @@ static char *describe(const Host *h, bool *ret_open) {
     char uuid[PMEMD_UUID_STRING_MAX];
 
     *ret_open = false;
+    /* A mgmt device on frames that were somebody's: what this start settled may have freed them. */
+    for (guint i = 0; i < h->devices->len; i++) {
+        const BackendDevice *device = ((Device *) g_ptr_array_index(h->devices, i))->facts;
+
+        if (device->role == BACKEND_ROLE_MGMT && !state_pool_by_uuid(state, device->uuid))
+            *ret_open = true;
+    }
     for (guint i = 0; i < state_pools(state)->len; i++) {
         const Pool *pool = g_ptr_array_index(state_pools(state), i);
 
@@ -1222,7 +1229,7 @@ static void settle(Host *h) {
 
         start(h);
         before = describe(h, &open);
-        /* Where a device was that somebody began to delete, another one may stand. */
+        /* What it deleted, a filler by a lying label, may have stood for something until then. */
         open |= h->devices->len != devices;
         check_disjoint(manager_state(h->manager));
         stop(h);
