@@ -229,21 +229,13 @@ Medium *nd_content_open_medium(bool any_persistence, sd_id128_t uuid, GError **e
 
 /* --- renewing ----------------------------------------------------------------------------------------------------- */
 
-/* Unbinds and binds the device. Descriptors that were open, also those in no process' table now, lead to the old one
- * and fail. */
 static bool restart_device(const Found *found, GError **error) {
     struct ndctl_dax *dax = ndctl_namespace_get_dax(found->ndns);
-    const char *name = ndctl_dax_get_devname(dax);
-    g_autofree char *path = g_strdup_printf("/sys/bus/nd/devices/%s/driver/unbind", name);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    int rc = fd < 0 || write(fd, name, strlen(name)) < 0 ? -errno : 0;
+    int rc = nd_dax_restart(dax);
 
-    if (fd >= 0)
-        close(fd);
-    if (rc == 0)
-        rc = ndctl_dax_enable(dax);
     if (rc < 0)
-        nd_context_error(found->context, error, rc, "cannot restart %s (%s)", found->facts->path, name);
+        nd_context_error(found->context, error, rc, "cannot restart %s (%s)", found->facts->path,
+                         ndctl_dax_get_devname(dax));
     return rc >= 0;
 }
 

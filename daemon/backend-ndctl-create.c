@@ -9,6 +9,7 @@
 #include "daemon/backend-ndctl-labels.h"
 #include "daemon/backend-ndctl-placement.h"
 #include "daemon/backend-ndctl-remove.h"
+#include "daemon/backend-ndctl-seed.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -43,7 +44,15 @@ static struct ndctl_namespace *idle_namespace(struct ndctl_region *region, GErro
             return ndns;
     if (seed && ndctl_namespace_get_size(seed) == 0)
         return seed;
-    if (seed)
+    if (seed && nd_seed_stuck(region))
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
+                    "the kernel offers no namespace to configure in %s: its seed was left at %s, which is in operation "
+                    "already (a race at the start of a region). Once nothing uses %s, restart pmemd, or "
+                    "`ndctl disable-namespace %s` and `ndctl enable-namespace %s`",
+                    ndctl_region_get_devname(region), ndctl_namespace_get_devname(seed),
+                    ndctl_namespace_get_devname(seed), ndctl_namespace_get_devname(seed),
+                    ndctl_namespace_get_devname(seed));
+    else if (seed)
         g_set_error(
             error, PMEMD_ERROR, PMEMD_ERROR_BUSY,
             "%s was configured but never enabled, and stands in the way of every other namespace in %s: enable it with "

@@ -3,6 +3,9 @@
 #include "daemon/backend-ndctl-dax.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
 
 bool nd_dax_make(NdContext *context, struct ndctl_region *region, struct ndctl_namespace *ndns, sd_id128_t uuid,
                  GError **error) {
@@ -37,4 +40,15 @@ bool nd_dax_make(NdContext *context, struct ndctl_region *region, struct ndctl_n
     if (dax)
         ndctl_dax_delete(dax);
     return false;
+}
+
+int nd_dax_restart(struct ndctl_dax *dax) {
+    const char *name = ndctl_dax_get_devname(dax);
+    g_autofree char *path = g_strdup_printf("/sys/bus/nd/devices/%s/driver/unbind", name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int rc = fd < 0 || write(fd, name, strlen(name)) < 0 ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return rc < 0 ? rc : ndctl_dax_enable(dax);
 }

@@ -11,3 +11,7 @@
 /* Writes the info block and starts the device-dax. ndns is disabled, and the caller knows that it is pmemd's. */
 bool nd_dax_make(NdContext *context, struct ndctl_region *region, struct ndctl_namespace *ndns, sd_id128_t uuid,
                  GError **error);
+
+/* Unbinds and binds the device, as it is. Descriptors that were open, also those in no process' table now, lead to the
+ * old one and fail. Returns 0 or -errno. */
+int nd_dax_restart(struct ndctl_dax *dax);

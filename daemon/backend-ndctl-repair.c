@@ -4,13 +4,12 @@
 
 #include "daemon/backend-ndctl-facts.h"
 #include "daemon/backend-ndctl-label-io.h"
+#include "daemon/backend-ndctl-seed.h"
 #include "daemon/log.h"
 #include "proto/error.h"
 #include "proto/one-line.h"
 
 #include <string.h>
-
-#define START_TRIES 5
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
@@ -190,42 +189,6 @@ static bool cycle_dimms(const Repair *r, GError **error) {
     return true;
 }
 
-static bool is_held(struct ndctl_region *region) {
-    g_autoptr(NdBusy) busy = nd_busy_new();
-    struct ndctl_namespace *ndns;
-
-    ndctl_namespace_foreach(region, ndns) {
-        g_autoptr(BackendDevice) d = nd_facts_device(ndns, busy);
-
-        if (d && d->held)
-            return true;
-    }
-    return false;
-}
-
-static bool seed_is_stuck(const char *region) {
-    g_autofree char *seed = nd_sysfs_read("bus/nd/devices/%s/namespace_seed", region);
-    g_autofree char *size = seed ? nd_sysfs_read("bus/nd/devices/%s/size", seed) : NULL;
-
-    return size && strcmp(size, "0") != 0;
-}
-
-/* Linux 6.1 on a busy machine: a namespace that is started before the region has noted it as its seed never advances the
- * seed, and nothing can be made there until the region is started once more. */
-static int start_region(NdContext *context, struct ndctl_region *region) {
-    int rc = ndctl_region_enable(region);
-
-    for (int tries = 0; rc >= 0 && tries < START_TRIES; tries++) {
-        nd_context_wait(context);
-        if (!nd_region_has_labels(region) || !seed_is_stuck(ndctl_region_get_devname(region)) || is_held(region))
-            break;
-        rc = ndctl_region_disable_preserve(region);
-        if (rc >= 0)
-            rc = ndctl_region_enable(region);
-    }
-    return rc;
-}
-
 /* All are tried; the first error is told. */
 static bool start_regions(const Repair *r, GError **error) {
     g_autoptr(NdContext) context = nd_context_new(error);
@@ -241,10 +204,11 @@ static bool start_regions(const Repair *r, GError **error) {
 
             if ((!is_in(r->on, name) && !is_in(r->off, name)) || ndctl_region_is_enabled(region))
                 continue;
-            int rc = start_region(context, region);
+            int rc = ndctl_region_enable(region);
             if (rc < 0 && !first)
                 nd_context_error(context, &first, rc, "cannot enable %s again", name);
         }
+    nd_seed_free_all();
     if (!first)
         return true;
     g_propagate_error(error, g_steal_pointer(&first));

@@ -10,6 +10,7 @@
 #include "daemon/backend-ndctl-facts.h"
 #include "daemon/backend-ndctl-remove.h"
 #include "daemon/backend-ndctl-repair.h"
+#include "daemon/backend-ndctl-seed.h"
 #include "proto/error.h"
 
 #include <errno.h>
@@ -42,8 +43,10 @@ void backend_ndctl_allow_unknown_persistence(Backend *b, bool allow) {
 static BackendListing *ndctl_backend_list(Backend *b, GError **error) {
     NdctlBackend *nd = ndctl_backend(b);
 
-    if (!nd->broken)
+    if (!nd->broken) {
         nd->broken = nd_repair_at_start();
+        nd_seed_free_all();
+    }
     BackendListing *listing = nd_facts_list(any_persistence(b), error);
 
     if (listing)
