@@ -24,6 +24,12 @@ HOOK = "/etc/libvirt/hooks/qemu.d/pmemd"
 PLACE = 4 << 30  # where QEMU puts the NVDIMM of a guest with little RAM
 DOCUMENT = "/mnt/src/docs/libvirt.md"
 PATIENCE = 120
+# The machine puts what is to be tested in its place anew at each start, which takes the hook away for a moment, and libvirt's daemon
+# looks for hooks only once. Also, an emulated machine is slow in starting it.
+LIBVIRTD = """[Service]
+ExecStartPre=/bin/sh -c 'until dmesg | grep -q "pmemd-test: the case starts"; do sleep 0.1; done'
+TimeoutStartSec=300
+"""
 
 
 def wait_for(what, condition, seconds=PATIENCE):
@@ -48,6 +54,9 @@ def start(deadline=None):
         os.makedirs("/etc/systemd/system/pmemd-libvirt.service.d", exist_ok=True)
         with open("/etc/systemd/system/pmemd-libvirt.service.d/case.conf", "w", encoding="utf-8") as file:
             file.write(f"[Service]\nExecStart=\nExecStart=/usr/sbin/pmemd-libvirt --deadline={deadline}\n")
+    os.makedirs("/etc/systemd/system/libvirtd.service.d", exist_ok=True)
+    with open("/etc/systemd/system/libvirtd.service.d/case.conf", "w", encoding="utf-8") as file:
+        file.write(LIBVIRTD)
     run("systemd-sysusers")
     run("systemd-tmpfiles", "--create", "pmemd.conf")
     if not os.path.exists(HOOK):
@@ -127,6 +136,12 @@ def pool_bytes(name):
 def leases():
     """{region's name: owner}"""
     return {lease["name"]: lease["owner"] for lease in json.loads(run("pmemctl", "--json", "leases"))["leases"]}
+
+
+def hook_lent(domain):
+    """Whether it was the hook, before QEMU opened it: of what pmemd-libvirt had to lend afterwards, it says so."""
+    said = run("journalctl", "--no-pager", "--quiet", "-b", "-u", "pmemd-libvirt.service")
+    return f"is lent to domain {domain.name} (" not in said
 
 
 def is_clean(region):
