@@ -5,9 +5,7 @@
  */
 #include "client/pmemctl.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool check_usage(const Ctl *ctl, GError **error) {
     bool repair = strcmp(ctl->args[0], "repair") == 0;
@@ -27,15 +25,11 @@ static bool check_usage(const Ctl *ctl, GError **error) {
     return false;
 }
 
-/* It takes this process' place, so that its exit status is ours. */
 bool verb_labels(Ctl *ctl, GError **error) {
-    const char *folder = g_getenv("PMEMD_LIBEXECDIR");
-    g_autofree char *tool = g_build_filename(folder ? folder : LIBEXECDIR, "pmemd-labels", NULL);
     g_autoptr(GPtrArray) words = g_ptr_array_new();
 
     if (!check_usage(ctl, error))
         return false;
-    g_ptr_array_add(words, tool);
     if (ctl->format == CTL_FORMAT_JSON)
         g_ptr_array_add(words, (char *) "--json");
     if (ctl->dry_run)
@@ -52,8 +46,5 @@ bool verb_labels(Ctl *ctl, GError **error) {
     g_ptr_array_add(words, ctl->args[0]);
     if (!ctl->image && ctl->n_args > 1)
         g_ptr_array_add(words, ctl->args[1]);
-    g_ptr_array_add(words, NULL);
-    execv(tool, (char **) words->pdata);
-    g_set_error(error, CTL_ERROR, CTL_ERROR_OUTPUT, "cannot run %s: %s", tool, g_strerror(errno));
-    return false;
+    return ctl_become("pmemd-labels", words, error);
 }

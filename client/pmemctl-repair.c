@@ -3,9 +3,7 @@
 /*
  * The verbs of whoever puts things right: adopt, forget, journal.
  */
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/pmemctl-print.h"
 #include "client/pmemctl.h"
@@ -127,10 +125,8 @@ static char *device_of(Ctl *ctl, const char *key, GError **error) {
     return NULL;
 }
 
-/* pmemd-journal shares the replay with pmemd; it takes this process' place, so that its exit status is ours. */
 static bool look(Ctl *ctl, GError **error) {
-    const char *folder = g_getenv("PMEMD_LIBEXECDIR");
-    g_autofree char *tool = g_build_filename(folder ? folder : LIBEXECDIR, "pmemd-journal", NULL);
+    g_autoptr(GPtrArray) words = g_ptr_array_new();
     g_autofree char *file = NULL;
 
     if (ctl->host) {
@@ -145,15 +141,11 @@ static bool look(Ctl *ctl, GError **error) {
     if (!file)
         return false;
 
-    const char *arguments[] = { tool, ctl->format == CTL_FORMAT_JSON ? "--json" : ctl->args[0], ctl->args[0], file,
-                                NULL };
-    if (ctl->format != CTL_FORMAT_JSON) {
-        arguments[2] = file;
-        arguments[3] = NULL;
-    }
-    execv(tool, (char **) arguments);
-    g_set_error(error, CTL_ERROR, CTL_ERROR_OUTPUT, "cannot run %s: %s", tool, g_strerror(errno));
-    return false;
+    if (ctl->format == CTL_FORMAT_JSON)
+        g_ptr_array_add(words, (char *) "--json");
+    g_ptr_array_add(words, ctl->args[0]);
+    g_ptr_array_add(words, file);
+    return ctl_become("pmemd-journal", words, error);
 }
 
 bool verb_journal(Ctl *ctl, GError **error) {

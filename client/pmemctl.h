@@ -217,6 +217,9 @@ bool verb_help(Ctl *ctl, GError **error);
 /* After a change that is done: prints the region at the object path as `show` does, or {"region": ...}; only its path,
  * or {"changed": path}, when it cannot be read any more. Nothing with --format=xen-ndctl. */
 void ctl_print_changed(Ctl *ctl, const char *path);
+/* Runs a program of pmemd's own in this process' place. Returns only if it cannot. arguments: borrowed strings, without the
+ * program's name; another one leads them then. */
+bool ctl_become(const char *name, GPtrArray *arguments, GError **error);
 /* A user by name, else by number. */
 bool ctl_read_user(const char *text, uint32_t *ret_uid, GError **error);
 /* All verbs in short, or one in full, to stdout. */

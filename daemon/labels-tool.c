@@ -196,9 +196,27 @@ static bool add_image(LabelCheck *check, const char *path, GError **error) {
     return true;
 }
 
+/* One area twice would be repaired twice, each time by what the other was before. */
+static bool check_distinct(char **paths, GError **error) {
+    struct stat first, second;
+
+    for (char **a = paths; *a; a++)
+        for (char **b = a + 1; *b; b++) {
+            if (stat(*a, &first) < 0 || stat(*b, &second) < 0 || first.st_dev != second.st_dev ||
+                first.st_ino != second.st_ino)
+                continue;
+            g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INVALID_ARGUMENT,
+                        "%s and %s are the same file: each DIMM of a set has a label area of its own", *a, *b);
+            return false;
+        }
+    return true;
+}
+
 static LabelCheck *check_images(const Options *o, GError **error) {
     g_autoptr(LabelCheck) check = label_check_new();
 
+    if (!check_distinct(o->images, error))
+        return NULL;
     for (char **path = o->images; *path; path++)
         if (!add_image(check, *path, error))
             return NULL;

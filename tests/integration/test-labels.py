@@ -71,8 +71,8 @@ class Labels(unittest.TestCase):
                 file.write(data)
         return paths
 
-    def ctl(self, *arguments):
-        environment = {**os.environ, "PMEMD_LIBEXECDIR": os.path.dirname(os.environ["PMEMD_EXE"])}
+    def ctl(self, *arguments, folder=os.path.dirname(os.environ["PMEMD_EXE"])):
+        environment = {**os.environ, "PMEMD_LIBEXECDIR": folder}
         return subprocess.run([os.environ["PMEMCTL_EXE"], *arguments], env=environment, capture_output=True, text=True,
                               timeout=60, check=False)
 
@@ -144,6 +144,23 @@ class Labels(unittest.TestCase):
         for path in (self.folder.name, "/nowhere/x", "/dev/zero"):
             done = self.ctl("labels", "check", "--image", path)
             self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+
+    def test_same_file(self):
+        paths = self.images(*self.half_made())
+        linked = os.path.join(self.folder.name, "linked")
+        os.symlink(paths[0], linked)
+        before = [open(path, "rb").read() for path in paths]
+        for again in (paths[0], linked):
+            done = self.ctl("labels", "repair", "--force", "--image", paths[0], paths[1], again)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+            self.assertIn(f"{paths[0]} and {again} are the same file", done.stderr)
+        self.assertEqual([open(path, "rb").read() for path in paths], before)
+
+    def test_no_program(self):
+        for words in (("labels", "check"), ("journal", "check", "/dev/null")):
+            done = self.ctl(*words, folder=self.folder.name)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertRegex(done.stderr, f"cannot run {self.folder.name}/pmemd-[a-z]*: No such file.*PMEMD_LIBEXECDIR")
 
     def test_usage(self):
         for words in (["mend"], ["check", "--force"], ["check", "--dry-run"], ["check", "--image"], ["check", "a", "b"],
