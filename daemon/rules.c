@@ -403,6 +403,13 @@ bool rules_adopt(const State *state, const Foreign *foreign, const AdoptRequest 
                     foreign->name, RANGE_ARGS(request->device));
         return false;
     }
+    /* A region of no frames is one that no journal may have. */
+    if (request->usable.start >= request->usable.end) {
+        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_DEGRADED,
+                    "device %s at " RANGE_FORMAT " has no usable frames: it is not whole; forget it (pmemctl forget)",
+                    foreign->name, RANGE_ARGS(request->device));
+        return false;
+    }
     plan.pool = request->pool ? find_named_pool(state, request->pool, error) : NULL;
     if (request->pool && !plan.pool)
         return false;

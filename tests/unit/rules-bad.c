@@ -88,6 +88,9 @@ static void test_adopt(void) {
 
     request.extent_start = from;
     assert_refused(rules_adopt(state, orphan, &request, &plan, &error), &error, DEGRADED, "management extent");
+    AdoptRequest empty = request;
+    empty.usable.start = empty.usable.end;
+    assert_refused(rules_adopt(state, orphan, &empty, &plan, &error), &error, DEGRADED, "no usable frames");
     request.extent_start = from + 2;
     g_assert_true(rules_adopt(state, orphan, &request, &plan, &error));
     g_assert_no_error(error);
