@@ -137,8 +137,10 @@ class Machine:
             f"unix:{self.work}/qmp,server=on,wait=off",
             "-machine",
             f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}",
+            # What the firmware loads over memory that once was code, QEMU looks up in what it translated: little of that, or a
+            # warm reboot takes minutes.
             "-accel",
-            os.environ.get("PMEMD_VM_ACCEL", "tcg,thread=multi"),
+            os.environ.get("PMEMD_VM_ACCEL", "tcg,thread=multi" + (",tb-size=64" if self.warm else "")),
             # Emulated, a string instruction goes one element at a time: without ERMS the kernel and libc clear and copy
             # by 8 bytes or more, not by one.
             "-cpu",
