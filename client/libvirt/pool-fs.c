@@ -24,7 +24,8 @@
 
 #define PROBLEM_ATTRIBUTE "user.pmemd.problem"
 #define LINGER_USEC UINT64_C(1000000)
-#define TIMEOUT_NONE 0.0 /* the kernel keeps nothing: what it shows is what pmemd has */
+/* Libvirt looks at each file six times in a row when it refreshes a pool. Beyond that the kernel shows what pmemd has. */
+#define KEPT_SECONDS 0.1
 
 struct PoolFs {
     gatomicrefcount refs; /* the owner's, and one for each request */
@@ -112,10 +113,14 @@ static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t byt
 
 /* ---- on the file system's thread ---- */
 
+/* For how long the kernel goes by this answer. What is still being made changes. */
+static double kept_seconds(const struct stat *st) {
+    return S_ISDIR(st->st_mode) || st->st_blocks > 0 ? KEPT_SECONDS : 0.0;
+}
+
 static void reply_entry(fuse_req_t req, uint64_t id, const struct stat *st, struct fuse_file_info *fi) {
-    struct fuse_entry_param entry = {
-        .ino = id, .attr = *st, .attr_timeout = TIMEOUT_NONE, .entry_timeout = TIMEOUT_NONE
-    };
+    const double kept = kept_seconds(st);
+    struct fuse_entry_param entry = { .ino = id, .attr = *st, .attr_timeout = kept, .entry_timeout = kept };
     PoolFs *fs = fs_of(req);
     int r = fi ? fuse_reply_create(req, &entry, fi) : fuse_reply_entry(req, &entry);
 
@@ -161,7 +166,7 @@ static void reply_stat(fuse_req_t req, uint64_t id) {
     if (r < 0)
         fuse_reply_err(req, -r);
     else
-        fuse_reply_attr(req, &st, TIMEOUT_NONE);
+        fuse_reply_attr(req, &st, kept_seconds(&st));
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
@@ -273,10 +278,6 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
 static void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
                      struct fuse_file_info *fi) {
     fuse_reply_err(req, EOPNOTSUPP);
-}
-
-static void op_flush(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
-    fuse_reply_err(req, 0);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t id, int datasync, struct fuse_file_info *fi) {
@@ -413,7 +414,6 @@ static const struct fuse_lowlevel_ops operations = {
     .release = op_release,
     .read = op_read,
     .write = op_write,
-    .flush = op_flush,
     .fsync = op_fsync,
     .opendir = op_opendir,
     .readdir = op_readdir,
