@@ -86,21 +86,29 @@ static bool clear_unlabelled(NdContext *context, struct ndctl_namespace *ndns, G
 
 /* --- a region with labels ----------------------------------------------------------------------------------------- */
 
+/* Looked at right before it is changed: another tool may be about to use it, and what has its name is not ours to touch. */
+static bool is_left_by_us(const char *name) {
+    g_autofree char *size = nd_sysfs_read("bus/nd/devices/%s/size", name);
+    g_autofree char *uuid = nd_sysfs_read("bus/nd/devices/%s/uuid", name);
+    g_autofree char *tag = nd_sysfs_read("bus/nd/devices/%s/alt_name", name);
+
+    return size && strcmp(size, "0") == 0 && (!uuid || uuid[0] == '\0') && tag &&
+           backend_tag_parse(tag, NULL, NULL) != BACKEND_ROLE_NONE;
+}
+
 /* The 0th namespace of a region is never unregistered, and what was set on it would stick to its next user. */
 static void reset_idle(struct ndctl_region *region) {
     struct ndctl_namespace *ndns;
 
     ndctl_namespace_foreach(region, ndns) {
-        const char *name = ndctl_namespace_get_alt_name(ndns);
+        const char *name = ndctl_namespace_get_devname(ndns);
 
-        /* Another tool may be about to use it: what has its name is not ours to touch. */
-        if (ndctl_namespace_get_id(ndns) != 0 || ndctl_namespace_get_size(ndns) != 0 ||
-            backend_tag_parse(name, NULL, NULL) == BACKEND_ROLE_NONE)
+        if (ndctl_namespace_get_id(ndns) != 0 || !is_left_by_us(name))
             continue;
         if (ndctl_namespace_get_raw_mode(ndns) > 0 && ndctl_namespace_set_raw_mode(ndns, 0) < 0)
-            g_warning("%s: cannot reset force_raw, ignoring", ndctl_namespace_get_devname(ndns));
-        if (ndctl_namespace_set_alt_name(ndns, "") < 0)
-            g_warning("%s: cannot reset its name, ignoring", ndctl_namespace_get_devname(ndns));
+            g_warning("%s: cannot reset force_raw, ignoring", name);
+        if (is_left_by_us(name) && ndctl_namespace_set_alt_name(ndns, "") < 0)
+            g_warning("%s: cannot reset its name, ignoring", name);
     }
 }
 
