@@ -55,7 +55,8 @@ def parse_size(text):
 
 class Machine:
     """nvdimms: list of "SIZE:NODE", e.g. ["1G:0", "2G:0", "1G:1"]. Nodes 0 and 1 have memory and a processor each.
-    virtio_pmem: list of "SIZE", memory that a hypervisor offers by virtio, from a file of its own."""
+    virtio_pmem: list of "SIZE", memory that a hypervisor offers by virtio, from a file of its own. cxl: "SIZE" of a persistent
+    CXL memory device with a label area, behind a host bridge and a port of its own; "": none."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Machine:
         virtio_pmem=(),
         warm=False,
         snapshots=0,
+        cxl="",
     ):
         self.image = pathlib.Path(image)
         self.source = pathlib.Path(source)
@@ -98,6 +100,9 @@ class Machine:
             self._sparse_file(path, parse_size(text))
             self.virtio_pmem.append(path)
         self.warm = warm
+        self.cxl = [self.work / name for name in ("cxl", "cxl-labels")] if cxl else []
+        for path, size in zip(self.cxl, (cxl, "1M")):
+            self._sparse_file(path, parse_size(size))
         self.root = self.image / "root.img"
         if keep_root:
             self.root = self.work / "root.img"
@@ -136,7 +141,8 @@ class Machine:
             "-qmp",
             f"unix:{self.work}/qmp,server=on,wait=off",
             "-machine",
-            f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}",
+            f"q35,nvdimm={'on,nvdimm-persistence=mem-ctrl' if self.nvdimms else 'off'}"
+            + (",cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G" if self.cxl else ""),
             # What the firmware loads over memory that once was code, QEMU looks up in what it translated: little of that, or a
             # warm reboot takes minutes.
             "-accel",
@@ -170,6 +176,11 @@ class Machine:
                 f"memory-backend-file,id=vmem{number},mem-path={path},size={path.stat().st_size},share=on,align=2M",
                 "-device",
                 f"virtio-pmem-pci,id=vpmem{number},memdev=vmem{number}",
+            ]
+        for path in self.cxl:
+            arguments += [
+                "-object",
+                f"memory-backend-file,id={path.name},mem-path={path},size={path.stat().st_size},share=on",
             ]
         arguments += [
             "-kernel",
@@ -213,6 +224,20 @@ class Machine:
                 f"local,id={tag},path={path},security_model=none,multidevs=remap{access}",
                 "-device",
                 f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
+            ]
+        # The last: what comes after it without a bus would be put on this bridge, which takes ports alone.
+        if self.cxl:
+            arguments += [
+                "-device",
+                "pxb-cxl,bus_nr=52,bus=pcie.0,id=cxl.1",
+                "-device",
+                "cxl-rp,port=0,bus=cxl.1,id=cxlport,chassis=0,slot=2",
+                # A second port, so that Linux sets up the bridge's decoder: it leaves that of a bridge with one alone, and
+                # QEMU before 8.1 then leads to no device, drops what is written and reads zeros.
+                "-device",
+                "cxl-rp,port=1,bus=cxl.1,id=cxlport1,chassis=0,slot=3",
+                "-device",
+                f"cxl-type3,bus=cxlport,memdev={self.cxl[0].name},lsa={self.cxl[1].name},id=cxlmem,sn=0x1234",
             ]
         return arguments
 
