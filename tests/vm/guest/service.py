@@ -149,9 +149,18 @@ def manager():
 
 def settle():
     """Waits until pmemd, which is started by that if need be, has compared journals and platform. Its properties."""
-    while (found := manager())["State"] == "recovering":
-        pass
-    return found
+    gone = 0
+    while True:
+        try:
+            found = manager()
+        except dbus.DBusException as error:
+            # One that was just killed may have the name for a moment more.
+            gone += 1
+            if gone > 3 or error.get_dbus_name().rpartition(".")[2] not in ("ServiceUnknown", "NoReply"):
+                raise
+            continue
+        if found["State"] != "recovering":
+            return found
 
 
 def wait_for_first_erase(uuid):
