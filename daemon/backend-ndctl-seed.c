@@ -40,7 +40,7 @@ static bool check_ours(NdContext *context, struct ndctl_namespace *ndns, GError 
     return !d->held;
 }
 
-void nd_seed_free(NdContext *context, struct ndctl_region *region) {
+static void free_seed(NdContext *context, struct ndctl_region *region) {
     struct ndctl_namespace *ndns = nd_seed_stuck(region);
     g_autoptr(GError) error = NULL;
 
@@ -73,5 +73,5 @@ void nd_seed_free_all(void) {
     nd_context_wait(context);
     while ((region = nd_context_next_region(context, region)))
         if (ndctl_region_is_enabled(region))
-            nd_seed_free(context, region);
+            free_seed(context, region);
 }

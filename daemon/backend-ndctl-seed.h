@@ -16,10 +16,7 @@
 struct ndctl_namespace *nd_seed_stuck(struct ndctl_region *region);
 
 /*
- * Frees a seed that is stuck at a device-dax of pmemd's that nobody has open: the device is stopped and started. For the
- * start only, before anything of ours is open. Logs what it did, or what has to be done.
+ * In all raw regions, frees a seed that is stuck at a device-dax of pmemd's that nobody has open: the device is stopped
+ * and started. For the start only, before anything of ours is open. Logs what it did, or what has to be done.
  */
-void nd_seed_free(NdContext *context, struct ndctl_region *region);
-
-/* nd_seed_free() in all raw regions. */
 void nd_seed_free_all(void);
