@@ -72,7 +72,7 @@ static int errno_of(int r) {
     }
 }
 
-static void answer(Order *order, int errnum, const char *message) {
+static void answer(Order *order, int errnum, const char *message, bool settled) {
     OrderDone done = order->done;
 
     if (!done)
@@ -81,14 +81,14 @@ static void answer(Order *order, int errnum, const char *message) {
     order->deadline = sd_event_source_disable_unref(order->deadline);
     if (errnum != 0)
         log_message(LOG_NOTICE, "%s: %s", order->what, message);
-    done(errnum, message, errnum == 0 && order->uuid ? order->uuid : "", order->data);
+    done(errnum, message, errnum == 0 && order->uuid ? order->uuid : "", settled, order->data);
 }
 
 /* The end; the order is gone. */
 static void settle(Order *order, int errnum, const char *message) {
     Orders *orders = order->orders;
 
-    answer(order, errnum, message);
+    answer(order, errnum, message, true);
     if (order->settled)
         order->settled(order->data);
     g_ptr_array_remove_fast(orders->orders, order);
@@ -107,7 +107,7 @@ static void undo(Order *order) {
 
 /* What is made, and cannot be shown: who is told that it failed finds nothing of it. */
 static void give_up(Order *order, int errnum, const char *message) {
-    answer(order, errnum, message);
+    answer(order, errnum, message, false);
     undo(order);
 }
 
@@ -221,7 +221,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *data) {
         g_strdup_printf("pmemd has not answered within %.1f s; %s", (double) order->orders->deadline_usec / 1e6,
                         order->step == ORDER_REMOVE ? "whether it is removed will show"
                                                     : "should it be made after all, it is removed again");
-    answer(order, ETIMEDOUT, message);
+    answer(order, ETIMEDOUT, message, false);
     return 0;
 }
 

@@ -16,8 +16,9 @@
 
 typedef struct Orders Orders;
 
-/* errnum: 0, or a positive errno for the caller of a file operation; message: pmemd's sentence, "" for 0. */
-typedef void (*OrderDone)(int errnum, const char *message, const char *uuid, void *data);
+/* errnum: 0, or a positive errno for the caller of a file operation; message: pmemd's sentence, "" for 0; settled: nothing else becomes
+ * of it, and OrderSettled is called next. */
+typedef void (*OrderDone)(int errnum, const char *message, const char *uuid, bool settled, void *data);
 typedef void (*OrderSettled)(void *data);
 
 Orders *orders_new(sd_event *event, PmemdLink *link, uint64_t deadline_usec);

@@ -396,16 +396,20 @@ void pool_files_close(PoolFiles *files, uint64_t id) {
     g_mutex_unlock(&files->lock);
 }
 
-int pool_files_read(PoolFiles *files, uint64_t id, uint64_t offset, uint64_t bytes, uint64_t *ret_bytes) {
+int pool_files_read(PoolFiles *files, uint64_t id, uint64_t offset, uint64_t bytes, bool whole, uint64_t *ret_bytes) {
     struct stat st;
     int r = pool_files_stat(files, id, &st);
 
     if (r < 0)
         return r;
-    uint64_t end = MIN((uint64_t) st.st_size, POOL_FILES_READABLE);
-    if (offset >= end && offset < (uint64_t) st.st_size && bytes > 0)
+    uint64_t size = (uint64_t) st.st_size, end = MIN(size, POOL_FILES_READABLE);
+    if (offset >= size || bytes == 0) {
+        *ret_bytes = 0;
+        return 0;
+    }
+    if (offset >= end || (whole && end < size && bytes > end - offset))
         return -EOPNOTSUPP;
-    *ret_bytes = offset < end ? MIN(bytes, end - offset) : 0;
+    *ret_bytes = MIN(bytes, end - offset);
     return 0;
 }
 

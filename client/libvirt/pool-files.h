@@ -53,8 +53,9 @@ int pool_files_create(PoolFiles *files, const char *name, uint64_t *ret_id, stru
 /* flags: of open(2). EOPNOTSUPP: volumes are opened for reading alone. */
 int pool_files_open(PoolFiles *files, uint64_t id, int flags);
 void pool_files_close(PoolFiles *files, uint64_t id);
-/* How many bytes of what is asked for are there, all of them zeros; behind the first 64 KiB EOPNOTSUPP. */
-int pool_files_read(PoolFiles *files, uint64_t id, uint64_t offset, uint64_t bytes, uint64_t *ret_bytes);
+/* How many bytes of what is asked for are there, all of them zeros; behind the first 64 KiB EOPNOTSUPP. whole: also across their end,
+ * since who asks takes less than it asked for as the end of the file. */
+int pool_files_read(PoolFiles *files, uint64_t id, uint64_t offset, uint64_t bytes, bool whole, uint64_t *ret_bytes);
 
 /* 0: it has that size. 1: a volume of this size, and ret_name (the caller's), is to be made: pool_files_made() is called with what came
  * of it, then pool_files_settled(). EOPNOTSUPP: a volume has its size; EBUSY: it is being made. */
@@ -63,7 +64,7 @@ int pool_files_resize(PoolFiles *files, uint64_t id, uint64_t bytes, char **ret_
 int pool_files_reserve(PoolFiles *files, uint64_t id, uint64_t bytes, char **ret_name);
 /* errnum 0: it is the volume uuid. */
 void pool_files_made(PoolFiles *files, uint64_t id, int errnum, const char *uuid);
-void pool_files_settled(PoolFiles *files, uint64_t id);
+void pool_files_settled(PoolFiles *files, uint64_t id); /* again is fine */
 
 /* 0: a new file is gone. 1: the volume ret_uuid (the caller's) is to be removed. ENOENT, EBUSY, EROFS. */
 int pool_files_unlink(PoolFiles *files, const char *name, char **ret_uuid);

@@ -22,10 +22,15 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#define PROBLEM_ATTRIBUTE "user.pmemd.problem"
 #define LINGER_USEC UINT64_C(1000000)
-/* Libvirt looks at each file six times in a row when it refreshes a pool. Beyond that the kernel shows what pmemd has. */
-#define KEPT_SECONDS 0.1
+/* Libvirt looks at each file several times in a row when it refreshes a pool. Beyond that the kernel shows what pmemd has. */
+#define KEPT_SECONDS 1.0
+
+/* What the file handle of an open file says of how it is read. */
+enum {
+    READ_DIRECT, /* each read(2) asks, and mappings that are shared are refused */
+    READ_KEPT,   /* the kernel keeps what was read */
+};
 
 struct PoolFs {
     gatomicrefcount refs; /* the owner's, and one for each request */
@@ -43,7 +48,7 @@ struct PoolFs {
     GHashTable *listings; /* GArray *, owned: of open directories; the thread's */
     GPtrArray *requests;  /* Request *: those on the loop that have not been answered */
     gint over;            /* atomic: the thread has ended */
-    GMutex lock;          /* of problem */
+    char *zeros;          /* POOL_FILES_READABLE bytes: all that is ever read */
     char *problem;
 };
 
@@ -78,9 +83,9 @@ static void fs_unref(PoolFs *fs) {
         close(fs->wake_fd);
     if (fs->stop_fd >= 0)
         close(fs->stop_fd);
-    g_mutex_clear(&fs->lock);
     g_free(fs->pool_uuid);
     g_free(fs->directory);
+    g_free(fs->zeros);
     g_free(fs->problem);
     g_free(fs);
 }
@@ -118,9 +123,14 @@ static double kept_seconds(const struct stat *st) {
     return S_ISDIR(st->st_mode) || st->st_blocks > 0 ? KEPT_SECONDS : 0.0;
 }
 
-static void reply_entry(fuse_req_t req, uint64_t id, const struct stat *st, struct fuse_file_info *fi) {
+static struct fuse_entry_param entry_of(uint64_t id, const struct stat *st) {
     const double kept = kept_seconds(st);
-    struct fuse_entry_param entry = { .ino = id, .attr = *st, .attr_timeout = kept, .entry_timeout = kept };
+
+    return (struct fuse_entry_param){ .ino = id, .attr = *st, .attr_timeout = kept, .entry_timeout = kept };
+}
+
+static void reply_entry(fuse_req_t req, uint64_t id, const struct stat *st, struct fuse_file_info *fi) {
+    const struct fuse_entry_param entry = entry_of(id, st);
     PoolFs *fs = fs_of(req);
     int r = fi ? fuse_reply_create(req, &entry, fi) : fuse_reply_entry(req, &entry);
 
@@ -133,8 +143,9 @@ static void reply_entry(fuse_req_t req, uint64_t id, const struct stat *st, stru
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn) {
-    /* Whole 64-bit sizes are asked for by pieces; nothing is written or spliced. */
-    conn->want &= ~(unsigned) (FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    /* Nothing is written or spliced, and what was read does not change. */
+    conn->want &=
+        ~(unsigned) (FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_AUTO_INVAL_DATA);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
@@ -224,6 +235,13 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
         fuse_reply_err(req, -r);
 }
 
+/* Direct, shared mappings are refused: content is mapped by the device's path. */
+static void read_as(struct fuse_file_info *fi, uint64_t how) {
+    fi->fh = how;
+    fi->direct_io = how == READ_DIRECT;
+    fi->keep_cache = how == READ_KEPT;
+}
+
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi) {
     struct stat st;
     uint64_t id;
@@ -233,7 +251,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         fuse_reply_err(req, -r);
         return;
     }
-    fi->direct_io = 1; /* which refuses shared mappings: content is mapped by the device's path */
+    read_as(fi, READ_DIRECT);
     reply_entry(req, id, &st, fi);
 }
 
@@ -247,11 +265,13 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
         fuse_reply_err(req, -r);
 }
 
+/* Who looks for headers, as libvirt does at each refresh, in each file and by pieces of 8 KiB, opens files so that none of them blocks;
+ * who would map one, as QEMU, does not. */
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     PoolFs *fs = fs_of(req);
     int r = pool_files_open(fs->files, id, fi->flags);
 
-    fi->direct_io = 1;
+    read_as(fi, (fi->flags & O_NONBLOCK) ? READ_KEPT : READ_DIRECT);
     if (r < 0)
         fuse_reply_err(req, -r);
     else if (fuse_reply_open(req, fi) == -ENOENT)
@@ -264,15 +284,15 @@ static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi) {
+    const PoolFs *fs = fs_of(req);
+    bool whole = fi->fh == READ_KEPT;
     uint64_t bytes = 0;
-    int r = offset < 0 ? -EINVAL : pool_files_read(fs_of(req)->files, id, (uint64_t) offset, size, &bytes);
+    int r = offset < 0 ? -EINVAL : pool_files_read(fs->files, id, (uint64_t) offset, size, whole, &bytes);
 
-    if (r < 0) {
+    if (r < 0)
         fuse_reply_err(req, -r);
-        return;
-    }
-    g_autofree char *zeros = g_malloc0((gsize) bytes + 1);
-    fuse_reply_buf(req, zeros, (size_t) bytes);
+    else
+        fuse_reply_buf(req, fs->zeros, (size_t) bytes);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
@@ -333,6 +353,40 @@ static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     fuse_reply_buf(req, buffer, used);
 }
 
+/* What the kernel is to know of an entry: of a volume that is there, all, which is a lookup. */
+static struct fuse_entry_param known_entry(PoolFs *fs, const PoolFilesEntry *entry, uint64_t position) {
+    struct stat st;
+    uint64_t id;
+
+    if (position >= 2 && pool_files_lookup(fs->files, entry->name, &id, &st) >= 0)
+        return entry_of(id, &st);
+    return (struct fuse_entry_param){ .attr = { .st_ino = entry->ino, .st_mode = position < 2 ? S_IFDIR : S_IFREG } };
+}
+
+/* Who lists a pool looks at its files next, libvirt at each: one question for some twenty of them. */
+static void op_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi) {
+    const GArray *list = (const GArray *) (uintptr_t) fi->fh;
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    g_autofree char *buffer = g_malloc(size);
+    uint64_t position = (uint64_t) offset;
+    PoolFs *fs = fs_of(req);
+    PoolFilesEntry entry;
+    size_t used = 0;
+
+    while (entry_at(list, position, &entry) &&
+           fuse_add_direntry_plus(req, NULL, 0, entry.name, NULL, 0) <= size - used) {
+        const struct fuse_entry_param known = known_entry(fs, &entry, position);
+
+        if (known.ino != 0)
+            g_array_append_val(ids, known.ino);
+        position++;
+        used += fuse_add_direntry_plus(req, buffer + used, size - used, entry.name, &known, (off_t) position);
+    }
+    if (fuse_reply_buf(req, buffer, used) == -ENOENT)
+        for (guint i = 0; i < ids->len; i++)
+            pool_files_forget(fs->files, g_array_index(ids, uint64_t, i), 1);
+}
+
 static void op_statfs(fuse_req_t req, fuse_ino_t id) {
     struct statvfs st;
 
@@ -340,45 +394,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t id) {
     fuse_reply_statfs(req, &st);
 }
 
-static void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
-    PoolFs *fs = fs_of(req);
-
-    if (id != POOL_FILES_ROOT || strcmp(name, PROBLEM_ATTRIBUTE) != 0) {
-        fuse_reply_err(req, ENODATA);
-        return;
-    }
-    g_mutex_lock(&fs->lock);
-    g_autofree char *problem = g_strdup(fs->problem);
-    g_mutex_unlock(&fs->lock);
-    size_t length = strlen(problem);
-    if (size == 0)
-        fuse_reply_xattr(req, length);
-    else if (size < length)
-        fuse_reply_err(req, ERANGE);
-    else
-        fuse_reply_buf(req, problem, length);
-}
-
-static void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
-    size_t length = id == POOL_FILES_ROOT ? sizeof PROBLEM_ATTRIBUTE : 0;
-
-    if (size == 0)
-        fuse_reply_xattr(req, length);
-    else if (size < length)
-        fuse_reply_err(req, ERANGE);
-    else
-        fuse_reply_buf(req, PROBLEM_ATTRIBUTE, length);
-}
-
 /* What a pool has no notion of. */
-static void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
-    fuse_reply_err(req, EOPNOTSUPP);
-}
-
-static void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
-    fuse_reply_err(req, EOPNOTSUPP);
-}
-
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
                       unsigned flags) {
     fuse_reply_err(req, EOPNOTSUPP);
@@ -400,6 +416,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     fuse_reply_err(req, EPERM);
 }
 
+/* Without operations for attributes and flush the kernel asks for the first only: it is told ENOSYS. */
 static const struct fuse_lowlevel_ops operations = {
     .init = op_init,
     .lookup = op_lookup,
@@ -417,12 +434,9 @@ static const struct fuse_lowlevel_ops operations = {
     .fsync = op_fsync,
     .opendir = op_opendir,
     .readdir = op_readdir,
+    .readdirplus = op_readdirplus,
     .releasedir = op_releasedir,
     .statfs = op_statfs,
-    .getxattr = op_getxattr,
-    .listxattr = op_listxattr,
-    .setxattr = op_setxattr,
-    .removexattr = op_removexattr,
     .rename = op_rename,
     .link = op_link,
     .symlink = op_symlink,
@@ -463,10 +477,8 @@ static gpointer serve(gpointer data) {
 /* ---- on the loop ---- */
 
 static void set_problem(PoolFs *fs, const char *problem) {
-    g_mutex_lock(&fs->lock);
     g_free(fs->problem);
     fs->problem = g_strdup(problem);
-    g_mutex_unlock(&fs->lock);
 }
 
 static void answer(Request *request, int errnum) {
@@ -483,12 +495,15 @@ static void answer(Request *request, int errnum) {
         reply_stat(req, request->id);
 }
 
-static void on_done(int errnum, const char *message, const char *uuid, void *data) {
+/* Who is told that a file is not made may make it anew at once: its name is free before. */
+static void on_done(int errnum, const char *message, const char *uuid, bool settled, void *data) {
     Request *request = data;
 
     set_problem(request->fs, message);
     if (request->kind != REQUEST_UNLINK)
         pool_files_made(request->fs->files, request->id, errnum, uuid);
+    if (request->kind != REQUEST_UNLINK && settled)
+        pool_files_settled(request->fs->files, request->id);
     answer(request, errnum);
 }
 
@@ -502,7 +517,7 @@ static void on_settled(void *data) {
 
 /* Refused before there was an order. */
 static void refuse(Request *request, int errnum, const char *message) {
-    on_done(errnum, message, "", request);
+    on_done(errnum, message, "", true, request);
     on_settled(request);
 }
 
@@ -591,7 +606,6 @@ PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, co
     int fd;
 
     g_atomic_ref_count_init(&fs->refs);
-    g_mutex_init(&fs->lock);
     fs->files = pool_files_new(pool_uuid, view, LINGER_USEC);
     fs->pool_uuid = g_strdup(pool_uuid);
     fs->directory = g_strdup(directory);
@@ -599,6 +613,7 @@ PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, co
     fs->ended = ended;
     fs->userdata = userdata;
     fs->problem = g_strdup("");
+    fs->zeros = g_malloc0(POOL_FILES_READABLE);
     fs->queue = g_async_queue_new();
     fs->requests = g_ptr_array_new();
     fs->listings = g_hash_table_new_full(g_direct_hash, g_direct_equal, (GDestroyNotify) g_array_unref, NULL);

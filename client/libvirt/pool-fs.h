@@ -34,6 +34,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PoolFs, pool_fs_free)
 
 const char *pool_fs_directory(const PoolFs *fs);
 void pool_fs_set_view(PoolFs *fs, RegionView *view);
-/* The sentence with which an order of its was refused last; "" after one that was done. Also the attribute user.pmemd.problem of the
- * directory. */
+/* The sentence with which an order of its was refused last; "" after one that was done. */
 const char *pool_fs_problem(const PoolFs *fs);

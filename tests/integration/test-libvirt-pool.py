@@ -4,6 +4,7 @@
 """Which pools libvirt has: pmemctl pool and org.pmemd1.Libvirt against a real pmemd and a real pmemd-libvirt, whose libvirt is the test
 driver of libvirt itself, on a bus with the rules of the system bus. What real libvirt does with the pools is tests/vm/cases/libvirt-*."""
 
+import errno
 import importlib.machinery
 import importlib.util
 import json
@@ -17,6 +18,7 @@ import time
 import unittest
 
 import harness
+import errno
 import jsonschema
 import system_bus
 import wire
@@ -183,6 +185,21 @@ class Pools(Case):
         self.assertIn("there is no pool", self.ctl("pool", "enable", "pool0", status=1))
         self.ctl("pool", "disable", "pool0")
         self.until(lambda: self.row() is None)
+
+    def test_refused(self):
+        """The last refusal of a volume is the pool's problem, until one is made."""
+        self.ctl("pool", "enable", "pool0")
+        self.assert_active()
+        path = os.path.join(self.pools, "pool0", "disk")
+        for size, problem in ((1 << 50, "bytes"), (1 << 20, "")):
+            with open(path, "xb", buffering=0) as file:
+                try:
+                    file.truncate(size)
+                except OSError as error:
+                    self.assertEqual(error.errno, errno.ENOSPC)
+                    self.assertNotEqual(problem, "")
+            self.assertIn(problem, self.row()["problem"])
+            self.assertEqual(self.row()["problem"] == "", problem == "")
 
     def test_without_libvirt(self):
         self.stop()

@@ -57,12 +57,18 @@ static void test_volume(void) {
     g_assert_cmpint(pool_files_open(files, id, O_RDWR), ==, -EOPNOTSUPP);
     g_assert_cmpint(pool_files_open(files, id, O_RDONLY | O_TRUNC), ==, -EOPNOTSUPP);
     g_assert_cmpint(pool_files_open(files, id, O_RDONLY), ==, 0);
-    g_assert_cmpint(pool_files_read(files, id, 0, 100, &bytes), ==, 0);
+    g_assert_cmpint(pool_files_read(files, id, 0, 100, false, &bytes), ==, 0);
     g_assert_cmpuint(bytes, ==, 100);
-    g_assert_cmpint(pool_files_read(files, id, POOL_FILES_READABLE - 1, 100, &bytes), ==, 0);
+    g_assert_cmpint(pool_files_read(files, id, POOL_FILES_READABLE - 1, 100, false, &bytes), ==, 0);
     g_assert_cmpuint(bytes, ==, 1);
-    g_assert_cmpint(pool_files_read(files, id, POOL_FILES_READABLE, 1, &bytes), ==, -EOPNOTSUPP);
-    g_assert_cmpint(pool_files_read(files, id, MIB, 100, &bytes), ==, 0);
+    g_assert_cmpint(pool_files_read(files, id, POOL_FILES_READABLE, 1, false, &bytes), ==, -EOPNOTSUPP);
+    g_assert_cmpint(pool_files_read(files, id, MIB, 100, false, &bytes), ==, 0);
+    g_assert_cmpuint(bytes, ==, 0);
+    /* Who takes less for the end of the file is never answered in part, but at the end of the file. */
+    g_assert_cmpint(pool_files_read(files, id, 0, POOL_FILES_READABLE, true, &bytes), ==, 0);
+    g_assert_cmpuint(bytes, ==, POOL_FILES_READABLE);
+    g_assert_cmpint(pool_files_read(files, id, 1, POOL_FILES_READABLE, true, &bytes), ==, -EOPNOTSUPP);
+    g_assert_cmpint(pool_files_read(files, id, MIB, 100, true, &bytes), ==, 0);
     g_assert_cmpuint(bytes, ==, 0);
     g_assert_cmpint(pool_files_resize(files, id, MIB, &name), ==, 0);
     g_assert_cmpint(pool_files_resize(files, id, MIB - 1, &name), ==, -EOPNOTSUPP);
