@@ -8,9 +8,12 @@
 
 #include "client/libvirt/pool-fs.h"
 
+#include "client/libvirt/fuse-mount.h"
 #include "client/libvirt/log.h"
 #include "client/libvirt/pool-files.h"
 #include "proto/error.h"
+#include "proto/one-line.h"
+#include "proto/types.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,16 +59,17 @@ typedef enum {
     REQUEST_RESIZE,
     REQUEST_RESERVE,
     REQUEST_UNLINK,
+    REQUEST_TELL, /* nothing is asked: the problem is name's */
 } RequestKind;
 
 /* What waits for pmemd. */
 typedef struct {
     PoolFs *fs;
     RequestKind kind;
-    fuse_req_t req; /* NULL: answered */
+    fuse_req_t req; /* NULL: answered, or none waits */
     uint64_t id;    /* of the file; of unlink 0 */
     uint64_t bytes;
-    char *name; /* of the file to make, or uuid of the volume to remove */
+    char *name; /* of the file to make, or uuid of the volume to remove, or the problem */
 } Request;
 
 static PoolFs *fs_of(fuse_req_t req) {
@@ -105,8 +109,7 @@ static void wake(PoolFs *fs) {
 }
 
 /* name: taken. */
-static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t bytes, char *name) {
-    PoolFs *fs = fs_of(req);
+static void push(PoolFs *fs, RequestKind kind, fuse_req_t req, uint64_t id, uint64_t bytes, char *name) {
     Request *request = g_new0(Request, 1);
 
     *request = (Request){ .fs = fs, .kind = kind, .req = req, .id = id, .bytes = bytes };
@@ -116,7 +119,31 @@ static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t byt
     wake(fs);
 }
 
+static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t bytes, char *name) {
+    push(fs_of(req), kind, req, id, bytes, name);
+}
+
 /* ---- on the file system's thread ---- */
+
+/* What an errno alone does not say of a file that pmemd is not even asked for. */
+static void tell_refused(PoolFs *fs, const char *name, int r) {
+    g_autofree char *shown = one_line(name);
+
+    if (r == -EINVAL)
+        push(fs, REQUEST_TELL, NULL, 0, 0,
+             g_strdup_printf(
+                 "'%s' is no name of a volume: 1 to %d letters, digits, '.', '_' and '-', a letter or digit first, "
+                 "and no uuid",
+                 shown, PMEMD_NAME_MAX));
+    else if (r == -EROFS)
+        push(
+            fs, REQUEST_TELL, NULL, 0, 0,
+            g_strdup_printf("volume '%s' is not made: the pool takes no changes, pmemctl list --mgmt says why", shown));
+    else if (r == -EDQUOT)
+        push(fs, REQUEST_TELL, NULL, 0, 0,
+             g_strdup_printf("volume '%s' is not made: %u files that have no size yet are being made", shown,
+                             POOL_FILES_NEW_MAX));
+}
 
 /* For how long the kernel goes by this answer. What is still being made changes. */
 static double kept_seconds(const struct stat *st) {
@@ -248,6 +275,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     int r = parent == POOL_FILES_ROOT ? pool_files_create(fs_of(req)->files, name, &id, &st) : -ENOTDIR;
 
     if (r < 0) {
+        tell_refused(fs_of(req), name, r);
         fuse_reply_err(req, -r);
         return;
     }
@@ -534,6 +562,12 @@ static void handle(PoolFs *fs, Request *request) {
         orders_create(fs->orders, pool, request->name, request->bytes, on_done, on_settled, request);
 }
 
+static void tell(Request *request) {
+    log_message(LOG_NOTICE, "%s: %s", request->fs->directory, request->name);
+    set_problem(request->fs, request->name);
+    request_free(request);
+}
+
 static int on_wake(sd_event_source *source, int fd, uint32_t revents, void *data) {
     PoolFs *fs = data;
     eventfd_t n;
@@ -542,7 +576,10 @@ static int on_wake(sd_event_source *source, int fd, uint32_t revents, void *data
     if (eventfd_read(fd, &n) < 0 && errno != EAGAIN)
         return -errno;
     while ((request = g_async_queue_try_pop(fs->queue)))
-        handle(fs, request);
+        if (request->kind == REQUEST_TELL)
+            tell(request);
+        else
+            handle(fs, request);
     if (g_atomic_int_get(&fs->over) && fs->session && fs->ended) {
         PoolFsEnded ended = fs->ended;
 
@@ -550,36 +587,6 @@ static int on_wake(sd_event_source *source, int fd, uint32_t revents, void *data
         ended(fs, fs->userdata);
     }
     return 0;
-}
-
-/* What a predecessor left there answers nobody ("Transport endpoint is not connected"). */
-static void detach_all(const char *directory) {
-    for (int i = 0; i < 16 && umount2(directory, MNT_DETACH | UMOUNT_NOFOLLOW) == 0; i++)
-        log_message(LOG_NOTICE, "%s: what was mounted there is detached", directory);
-}
-
-static bool mount_at(PoolFs *fs, int *ret_fd, GError **error) {
-    detach_all(fs->directory);
-    /* With its parents: the directory of the service manager's goes with pmemd, when it is empty. */
-    if (g_mkdir_with_parents(fs->directory, 0711) < 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot make %s: %s", fs->directory, g_strerror(errno));
-        return false;
-    }
-    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot open /dev/fuse: %s (is the module fuse loaded?)",
-                    g_strerror(errno));
-        return false;
-    }
-    g_autofree char *options =
-        g_strdup_printf("fd=%d,rootmode=40711,user_id=0,group_id=0,default_permissions,allow_other", fd);
-    if (mount("pmemd", fs->directory, "fuse.pmemd", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME, options) < 0) {
-        g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_HARDWARE, "cannot mount %s: %s", fs->directory, g_strerror(errno));
-        close(fd);
-        return false;
-    }
-    *ret_fd = fd;
-    return true;
 }
 
 static bool start_session(PoolFs *fs, int fd, GError **error) {
@@ -603,7 +610,6 @@ static bool start_session(PoolFs *fs, int fd, GError **error) {
 PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, const char *directory, RegionView *view,
                       PoolFsEnded ended, void *userdata, GError **error) {
     g_autoptr(PoolFs) fs = g_new0(PoolFs, 1);
-    int fd;
 
     g_atomic_ref_count_init(&fs->refs);
     fs->files = pool_files_new(pool_uuid, view, LINGER_USEC);
@@ -624,7 +630,8 @@ PoolFs *pool_fs_mount(sd_event *event, Orders *orders, const char *pool_uuid, co
         g_set_error(error, PMEMD_ERROR, PMEMD_ERROR_INTERNAL, "cannot watch an eventfd: %s", g_strerror(errno));
         return NULL;
     }
-    if (!mount_at(fs, &fd, error) || !start_session(fs, fd, error))
+    int fd = fuse_mount_new(fs->directory, error);
+    if (fd < 0 || !start_session(fs, fd, error))
         return NULL;
     return g_steal_pointer(&fs);
 }
@@ -639,8 +646,8 @@ static void end_session(PoolFs *fs) {
     while (fs->requests->len > 0)
         answer(fs->requests->pdata[0], ENODEV);
     for (Request *request; (request = g_async_queue_try_pop(fs->queue));) {
-        g_ptr_array_add(fs->requests, request);
-        answer(request, ENODEV);
+        if (request->req)
+            fuse_reply_err(request->req, ENODEV);
         request_free(request);
     }
     g_clear_pointer(&fs->session, fuse_session_destroy);

@@ -327,6 +327,9 @@ class Files(Case):
                      "0f6e6a3e-0000-4000-8000-000000000000", "%s%n"):
             with self.subTest(name=name):
                 self.refused(errno.EINVAL, self.create, os.path.join(self.fast, name), MIB)
+                shown = "".join(c if c.isprintable() else "?" for c in name.replace("\udcff", "\ufffd"))
+                if len(name) < 256:  # which the kernel refuses by itself
+                    self.until(lambda shown=shown: f"{self.fast}: '{shown}' is no name of a volume: 1 to 63 letters" in self.service.log())
         self.assertEqual(os.listdir(self.fast), [])
         name = "a" * 63
         self.create(os.path.join(self.fast, name), MIB)

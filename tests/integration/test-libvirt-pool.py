@@ -200,6 +200,10 @@ class Pools(Case):
                     self.assertNotEqual(problem, "")
             self.assertIn(problem, self.row()["problem"])
             self.assertEqual(self.row()["problem"] == "", problem == "")
+        with self.assertRaises(OSError) as caught:
+            os.close(os.open(os.path.join(self.pools, "pool0", "a b"), os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
+        self.until(lambda: "'a b' is no name of a volume" in self.row()["problem"])
 
     def test_without_libvirt(self):
         self.stop()
