@@ -294,12 +294,14 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 }
 
 /* Who looks for headers, as libvirt does at each refresh, in each file and by pieces of 8 KiB, opens files so that none of them blocks;
- * who would map one, as QEMU, does not. */
+ * who would map one, as QEMU, does not. Whoever may write, which is to a file that is new, would map what the kernel keeps for writing,
+ * once it is a volume, and libvirt would find a header of his. */
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     PoolFs *fs = fs_of(req);
+    bool looks = (fi->flags & O_NONBLOCK) && (fi->flags & O_ACCMODE) == O_RDONLY;
     int r = pool_files_open(fs->files, id, fi->flags);
 
-    read_as(fi, (fi->flags & O_NONBLOCK) ? READ_KEPT : READ_DIRECT);
+    read_as(fi, looks ? READ_KEPT : READ_DIRECT);
     if (r < 0)
         fuse_reply_err(req, -r);
     else if (fuse_reply_open(req, fi) == -ENOENT)

@@ -255,6 +255,18 @@ class Files(Case):
         os.unlink(path)
         self.refused(errno.ENOENT, os.stat, path)
 
+    def test_new_file_without_blocking(self):
+        """Who opened it for writing while it was new maps nothing of the volume that it is then, where libvirt would find it."""
+        path = os.path.join(self.fast, "disk")
+        maker = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self.addCleanup(os.close, maker)
+        writer = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, writer)
+        os.ftruncate(maker, MIB)
+        with self.assertRaises(OSError):
+            mmap.mmap(writer, 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self.refused(errno.EOPNOTSUPP, os.pwrite, writer, b"QFI\xfb", 0)
+
     def test_questions(self):
         """What libvirt does to each volume when it refreshes a pool costs an open and a close, and little more."""
         names = [f"v{number}" for number in range(40)]
