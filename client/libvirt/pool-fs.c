@@ -29,12 +29,6 @@
 /* Libvirt looks at each file several times in a row when it refreshes a pool. Beyond that the kernel shows what pmemd has. */
 #define KEPT_SECONDS 1.0
 
-/* What the file handle of an open file says of how it is read. */
-enum {
-    READ_DIRECT, /* each read(2) asks, and mappings that are shared are refused */
-    READ_KEPT,   /* the kernel keeps what was read */
-};
-
 struct PoolFs {
     gatomicrefcount refs; /* the owner's, and one for each request */
     PoolFiles *files;
@@ -262,13 +256,6 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, 
         fuse_reply_err(req, -r);
 }
 
-/* Direct, shared mappings are refused: content is mapped by the device's path. */
-static void read_as(struct fuse_file_info *fi, uint64_t how) {
-    fi->fh = how;
-    fi->direct_io = how == READ_DIRECT;
-    fi->keep_cache = how == READ_KEPT;
-}
-
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi) {
     struct stat st;
     uint64_t id;
@@ -279,7 +266,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         fuse_reply_err(req, -r);
         return;
     }
-    read_as(fi, READ_DIRECT);
+    fi->direct_io = 1;
     reply_entry(req, id, &st, fi);
 }
 
@@ -301,7 +288,8 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi) {
     bool looks = (fi->flags & O_NONBLOCK) && (fi->flags & O_ACCMODE) == O_RDONLY;
     int r = pool_files_open(fs->files, id, fi->flags);
 
-    read_as(fi, looks ? READ_KEPT : READ_DIRECT);
+    fi->keep_cache = looks;
+    fi->direct_io = !looks; /* which refuses shared mappings: content is mapped by the device's path */
     if (r < 0)
         fuse_reply_err(req, -r);
     else if (fuse_reply_open(req, fi) == -ENOENT)
@@ -315,7 +303,9 @@ static void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 
 static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi) {
     const PoolFs *fs = fs_of(req);
-    bool whole = fi->fh == READ_KEPT;
+    /* A question for the page cache, which a private mapping has also where read(2) does not, has no owner of locks. It takes less for
+     * the end of the file. */
+    bool whole = fi->lock_owner == 0;
     uint64_t bytes = 0;
     int r = offset < 0 ? -EINVAL : pool_files_read(fs->files, id, (uint64_t) offset, size, whole, &bytes);
 

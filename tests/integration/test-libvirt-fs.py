@@ -255,6 +255,17 @@ class Files(Case):
         os.unlink(path)
         self.refused(errno.ENOENT, os.stat, path)
 
+    def test_private_mapping(self):
+        """What the kernel reads ahead for one, across the end of what can be read, is not the end of the file."""
+        path = os.path.join(self.fast, "disk")
+        self.create(path, MIB)
+        fd = os.open(path, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        with mmap.mmap(fd, MIB, mmap.MAP_PRIVATE, mmap.PROT_READ) as content:
+            for offset in range(0, 64 << 10, 4096):
+                self.assertEqual(content[offset], 0)
+                self.assertEqual(os.lseek(fd, 0, os.SEEK_END), MIB)
+
     def test_new_file_without_blocking(self):
         """Who opened it for writing while it was new maps nothing of the volume that it is then, where libvirt would find it."""
         path = os.path.join(self.fast, "disk")
