@@ -377,6 +377,8 @@ int pool_files_open(PoolFiles *files, uint64_t id, int flags) {
     File *file = find(files, id);
     if (!file)
         r = -ENOENT;
+    else if (file->state == FILE_VOLUME && !region_view_by_uuid(files->view, file->uuid, NULL))
+        r = -ESTALE;
     else if (file->state == FILE_VOLUME && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)))
         r = -EOPNOTSUPP;
     else

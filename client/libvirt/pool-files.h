@@ -50,7 +50,8 @@ GArray *pool_files_list(PoolFiles *files);
 
 /* A new file, open once. EINVAL: no name of a region; EEXIST; EROFS: the pool takes no changes; EDQUOT: too many. */
 int pool_files_create(PoolFiles *files, const char *name, uint64_t *ret_id, struct stat *ret_stat);
-/* flags: of open(2). EOPNOTSUPP: volumes are opened for reading alone. */
+/* flags: of open(2). EOPNOTSUPP: volumes are opened for reading alone. ESTALE, for which Linux looks the name up again: the volume is not
+ * there any more. */
 int pool_files_open(PoolFiles *files, uint64_t id, int flags);
 void pool_files_close(PoolFiles *files, uint64_t id);
 /* How many bytes of what is asked for are there, all of them zeros; behind the first 64 KiB EOPNOTSUPP. whole: also across their end,

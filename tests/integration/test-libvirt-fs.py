@@ -387,6 +387,22 @@ class Files(Case):
         self.until(lambda: not self.service.mounted("fast"), "the end of the mount")
         self.assertTrue(self.service.mounted("large"))
 
+    def shown(self):
+        """What others did is in the view. The kernel was told of no file meanwhile: a statfs asks for none."""
+        before = os.statvfs(self.large).f_files
+        self.host.manager().AllocateData(dbus.UInt64(4096), options(mgmt="large", node=dbus.Int32(1)))
+        self.until(lambda: os.statvfs(self.large).f_files > before, "another region")
+
+    def test_released_by_others(self):
+        """A name that the kernel goes by is not opened when its volume is gone."""
+        path = os.path.join(self.fast, "disk")
+        self.create(path, MIB)
+        self.shown()
+        os.stat(path)
+        self.host.manager().ReleaseData(self.host.manager().GetRegion("fast/disk"), options())
+        self.shown()
+        self.refused(errno.ENOENT, os.open, path, os.O_RDONLY | os.O_NONBLOCK)
+
     def test_others_are_shut_out(self):
         self.create(os.path.join(self.fast, "disk"), MIB)
         script = """if True:

@@ -99,6 +99,7 @@ static void test_gone(void) {
     g_assert_cmpint(pool_files_stat(files, id, &st), ==, 0);
     g_assert_cmpuint(st.st_nlink, ==, 0);
     g_assert_cmpuint((uint64_t) st.st_size, ==, 0);
+    g_assert_cmpint(pool_files_open(files, id, O_RDONLY), ==, -ESTALE);
     g_autoptr(GArray) list = pool_files_list(files);
     g_assert_cmpuint(list->len, ==, 1);
     g_assert_cmpstr(g_array_index(list, PoolFilesEntry, 0).name, ==, "one");
