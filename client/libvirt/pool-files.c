@@ -37,6 +37,12 @@ typedef struct {
     uint64_t closed_usec; /* monotonic, of the last close */
 } File;
 
+/* Which file the kernel was told has a name. */
+typedef struct {
+    uint64_t id;
+    uint64_t usec; /* monotonic */
+} Told;
+
 struct PoolFiles {
     GMutex lock;
     uint64_t linger_usec;
@@ -46,6 +52,8 @@ struct PoolFiles {
     GHashTable *by_id;   /* &File.id -> File *, owned */
     GHashTable *by_uuid; /* those that are volumes */
     GHashTable *new;     /* name -> File *: those that are not */
+    GHashTable *told;    /* name -> Told *: the last ones, a second of them at least */
+    guint told_max;      /* more than this, and what is older goes */
     struct timespec changed;
 };
 
@@ -67,6 +75,7 @@ PoolFiles *pool_files_new(const char *pool_uuid, RegionView *view, uint64_t ling
     files->by_id = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, file_free);
     files->by_uuid = g_hash_table_new(g_str_hash, g_str_equal);
     files->new = g_hash_table_new(g_str_hash, g_str_equal);
+    files->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     clock_gettime(CLOCK_REALTIME, &files->changed);
     if (view)
         files->view = region_view_ref(view);
@@ -76,6 +85,7 @@ PoolFiles *pool_files_new(const char *pool_uuid, RegionView *view, uint64_t ling
 void pool_files_free(PoolFiles *files) {
     if (!files)
         return;
+    g_hash_table_unref(files->told);
     g_hash_table_unref(files->new);
     g_hash_table_unref(files->by_uuid);
     g_hash_table_unref(files->by_id);
@@ -192,6 +202,37 @@ static struct stat directory_stat(const PoolFiles *files) {
                           .st_ctim = files->changed };
 }
 
+static gboolean told_long_ago(gpointer name, gpointer value, gpointer data) {
+    const Told *told = value;
+    const uint64_t *now = data;
+
+    return *now - told->usec > 2 * POOL_FILES_KEPT_USEC;
+}
+
+static void tell(PoolFiles *files, const char *name, const File *file) {
+    Told *told = g_hash_table_lookup(files->told, name);
+    uint64_t now = (uint64_t) g_get_monotonic_time();
+
+    if (!told) {
+        if (g_hash_table_size(files->told) >= files->told_max) {
+            g_hash_table_foreach_remove(files->told, told_long_ago, &now);
+            files->told_max = 2 * g_hash_table_size(files->told) + POOL_FILES_NEW_MAX;
+        }
+        told = g_new0(Told, 1);
+        g_hash_table_insert(files->told, g_strdup(name), told);
+    }
+    *told = (Told){ .id = file->id, .usec = now };
+}
+
+/* What has this name is what the kernel goes by, and so whoever looked before. It looks a name up again before it removes it, but for a
+ * second after the last time. */
+static bool means(const PoolFiles *files, const char *name, const char *uuid) {
+    const Told *told = g_hash_table_lookup(files->told, name);
+    const File *file = g_hash_table_lookup(files->by_uuid, uuid);
+
+    return !told || (file && file->id == told->id);
+}
+
 static int lookup(PoolFiles *files, const char *name, File **ret_file) {
     settle_all(files);
 
@@ -277,6 +318,8 @@ static int unlink_file(PoolFiles *files, const char *name, char **ret_uuid) {
         return -ENOENT;
     if (!pool->usable)
         return -EROFS;
+    if (!means(files, name, volume->uuid))
+        return -EBUSY;
     *ret_uuid = g_strdup(volume->uuid);
     return 1;
 }
@@ -288,7 +331,10 @@ int pool_files_lookup(PoolFiles *files, const char *name, uint64_t *ret_id, stru
 
     g_mutex_lock(&files->lock);
     int r = lookup(files, name, &file);
-    if (r >= 0) {
+    if (r < 0)
+        g_hash_table_remove(files->told, name);
+    else {
+        tell(files, name, file);
         file->lookups++;
         *ret_id = file->id;
         *ret_stat = file_stat(files, file);
@@ -361,6 +407,7 @@ int pool_files_create(PoolFiles *files, const char *name, uint64_t *ret_id, stru
     g_mutex_lock(&files->lock);
     int r = create(files, name, &file);
     if (r >= 0) {
+        tell(files, name, file);
         file->lookups = 1;
         file->opens = 1;
         *ret_id = file->id;

@@ -20,6 +20,7 @@
 
 #define POOL_FILES_ROOT UINT64_C(1) /* the directory's id */
 #define POOL_FILES_NEW_MAX 256u
+#define POOL_FILES_KEPT_USEC UINT64_C(1000000)   /* for how long the kernel goes by what it was told of a name */
 #define POOL_FILES_READABLE (UINT64_C(64) << 10) /* bytes from the start of a volume that read as zeros */
 
 typedef struct PoolFiles PoolFiles;
@@ -67,5 +68,6 @@ int pool_files_reserve(PoolFiles *files, uint64_t id, uint64_t bytes, char **ret
 void pool_files_made(PoolFiles *files, uint64_t id, int errnum, const char *uuid);
 void pool_files_settled(PoolFiles *files, uint64_t id); /* again is fine */
 
-/* 0: a new file is gone. 1: the volume ret_uuid (the caller's) is to be removed. ENOENT, EBUSY, EROFS. */
+/* 0: a new file is gone. 1: the volume ret_uuid (the caller's) is to be removed. ENOENT, EROFS, EBUSY: it is being made, or who removes it
+ * was told of another volume of this name. */
 int pool_files_unlink(PoolFiles *files, const char *name, char **ret_uuid);

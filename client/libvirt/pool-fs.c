@@ -27,7 +27,7 @@
 
 #define LINGER_USEC UINT64_C(1000000)
 /* Libvirt looks at each file several times in a row when it refreshes a pool. Beyond that the kernel shows what pmemd has. */
-#define KEPT_SECONDS 1.0
+#define KEPT_SECONDS ((double) POOL_FILES_KEPT_USEC / 1e6)
 
 struct PoolFs {
     gatomicrefcount refs; /* the owner's, and one for each request */

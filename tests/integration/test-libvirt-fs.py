@@ -4,6 +4,7 @@
 """The directory of a pool: pmemd-libvirt with real FUSE mounts over a real pmemd of the file backend. Every row of what libvirt does with a
 directory, what it must not do, and what happens when pmemd stops, dies or is slow, and when pmemd-libvirt is killed."""
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -23,6 +24,7 @@ import harness
 
 MIB = 1 << 20
 DEADLINE = 3.0  # seconds, of pmemd-libvirt
+KEPT = 1.0  # the kernel goes by what it was told of a file for
 SOON = 1.0  # what looks alone is answered within
 MANY = int(os.environ.get("PMEMD_LIBVIRT_REGIONS", "300"))
 BUS_NAME = "org.pmemd1.Libvirt"
@@ -402,6 +404,31 @@ class Files(Case):
         self.host.manager().ReleaseData(self.host.manager().GetRegion("fast/disk"), options())
         self.shown()
         self.refused(errno.ENOENT, os.open, path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def test_renamed_by_others(self):
+        """Who looked at a volume and removes it never removes another one, which has got its name meanwhile."""
+        manager, path = self.host.manager(), os.path.join(self.fast, "disk")
+        self.create(path, MIB)
+        self.create(os.path.join(self.fast, "precious"), 2 * MIB)
+        regions = [manager.GetRegion("fast/" + name) for name in ("disk", "precious")]
+        self.shown()
+        looked = time.monotonic()
+        self.assertEqual(os.stat(path).st_size, MIB)
+        for region, name in zip(regions, ("old", "disk")):
+            manager.Rename(region, name, options())
+        self.shown()
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        if time.monotonic() - looked < KEPT:
+            self.assertEqual(set(self.regions()) - {""}, {"old", "disk"})
+
+        def removed():
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            return set(self.regions()) - {""} == {"old"}
+
+        # Who looks again may.
+        self.until(removed, "the end of the volume that has the name now")
 
     def test_others_are_shut_out(self):
         self.create(os.path.join(self.fast, "disk"), MIB)

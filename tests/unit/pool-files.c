@@ -14,8 +14,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define TEXT(s) ((char *) (s)) /* results of the library are not const */
 
-/* A pool with the volume "one", and "two" as well. */
-static RegionView *sample(bool two, const char *state) {
+/* A pool with a volume of 1 MiB, and one of 2 MiB as well, if that has a name. */
+static RegionView *sample_of(const char *one, const char *two, const char *state) {
     PmemdRaw raw = { .id = TEXT("r"),
                      .bytes = 64 * MIB,
                      .free_bytes = 32 * MIB,
@@ -25,15 +25,20 @@ static RegionView *sample(bool two, const char *state) {
     PmemdRaw *raws[] = { &raw, NULL };
     PmemdMgmt mgmt = { .uuid = TEXT(POOL), .name = TEXT("p"), .profile = TEXT("none"), .state = TEXT(state) };
     PmemdMgmt *mgmts[] = { &mgmt, NULL };
-    PmemdData first = { .uuid = TEXT(ONE), .name = TEXT("one"), .bytes = MIB, .pool = TEXT(POOL), .state = TEXT("ok") };
+    PmemdData first = { .uuid = TEXT(ONE), .name = TEXT(one), .bytes = MIB, .pool = TEXT(POOL), .state = TEXT("ok") };
     PmemdData second = {
-        .uuid = TEXT(TWO), .name = TEXT("two"), .bytes = 2 * MIB, .pool = TEXT(POOL), .state = TEXT("ok")
+        .uuid = TEXT(TWO), .name = TEXT(two), .bytes = 2 * MIB, .pool = TEXT(POOL), .state = TEXT("ok")
     };
     PmemdData *regions[] = { &first, two ? &second : NULL, NULL };
     PmemdLease *leases[] = { NULL };
     const RegionViewFacts facts = { .raws = raws, .mgmts = mgmts, .regions = regions, .leases = leases };
 
     return region_view_new(&facts, 1);
+}
+
+/* A pool with the volume "one", and "two" as well. */
+static RegionView *sample(bool two, const char *state) {
+    return sample_of("one", two ? "two" : NULL, state);
 }
 
 static PoolFiles *files_new(bool two, const char *state) {
@@ -104,6 +109,27 @@ static void test_gone(void) {
     g_assert_cmpuint(list->len, ==, 1);
     g_assert_cmpstr(g_array_index(list, PoolFilesEntry, 0).name, ==, "one");
     pool_files_forget(files, id, 1);
+}
+
+/* Who removes a name means what he was told it is: what another volume has by now is looked up first. */
+static void test_renamed(void) {
+    g_autoptr(PoolFiles) files = files_new(true, "ok");
+    g_autoptr(RegionView) swapped = sample_of("two", "one", "ok");
+    g_autofree char *uuid = NULL, *none = NULL;
+    struct stat st;
+    uint64_t id, other;
+
+    g_assert_cmpint(pool_files_lookup(files, "one", &id, &st), ==, 0);
+    pool_files_set_view(files, swapped);
+    g_assert_cmpint(pool_files_unlink(files, "one", &none), ==, -EBUSY);
+    g_assert_cmpint(pool_files_stat(files, id, &st), ==, 0);
+    g_assert_cmpuint((uint64_t) st.st_size, ==, MIB);
+    g_assert_cmpint(pool_files_lookup(files, "one", &other, &st), ==, 0);
+    g_assert_cmpuint(other, !=, id);
+    g_assert_cmpint(pool_files_unlink(files, "one", &uuid), ==, 1);
+    g_assert_cmpstr(uuid, ==, TWO);
+    pool_files_forget(files, id, 1);
+    pool_files_forget(files, other, 1);
 }
 
 static void test_made(void) {
@@ -282,6 +308,7 @@ int main(int argc, char **argv) {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pool-files/volume", test_volume);
     g_test_add_func("/pool-files/gone", test_gone);
+    g_test_add_func("/pool-files/renamed", test_renamed);
     g_test_add_func("/pool-files/made", test_made);
     g_test_add_func("/pool-files/refused", test_refused);
     g_test_add_func("/pool-files/lingers", test_lingers);
