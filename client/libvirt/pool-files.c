@@ -31,7 +31,9 @@ typedef struct {
     uint64_t lookups;
     unsigned opens;
     bool ordered; /* settled() has not been called */
-    bool refused; /* a size was; who was told so does not open it again */
+    /* A size was, and who was told so does not open it again. Not so where another's volume has the name: who made this file may remove
+     * it next, and means no other. */
+    bool refused;
     bool removed; /* by its maker, while it was doubtful */
     struct timespec born;
     uint64_t closed_usec; /* monotonic, of the last close */
@@ -479,9 +481,10 @@ int pool_files_reserve(PoolFiles *files, uint64_t id, uint64_t bytes, char **ret
 void pool_files_made(PoolFiles *files, uint64_t id, int errnum, const char *uuid) {
     g_mutex_lock(&files->lock);
     File *file = find(files, id);
-    if (file && errnum != 0)
+    if (file && errnum != 0) {
         file->state = FILE_DOUBTFUL;
-    else if (file) {
+        file->refused = errnum != EEXIST;
+    } else if (file) {
         file->state = FILE_VOLUME;
         file->uuid = g_strdup(uuid);
         g_hash_table_remove(files->new, file->name);
@@ -498,7 +501,6 @@ void pool_files_settled(PoolFiles *files, uint64_t id) {
         if (file->state == FILE_DOUBTFUL) {
             file->state = FILE_NEW;
             file->asked = 0;
-            file->refused = true;
         }
         settle(files, file);
     }

@@ -213,6 +213,29 @@ static void test_lingers(void) {
     pool_files_forget(files, id, 1);
 }
 
+/* Somebody else was faster: who takes his own away, also once he has closed it, does not take the other's. */
+static void test_overtaken(void) {
+    g_autoptr(RegionView) view = sample(false, "ok");
+    g_autoptr(RegionView) more = sample(true, "ok");
+    g_autoptr(PoolFiles) files = pool_files_new(POOL, view, UINT64_MAX);
+    g_autofree char *name = NULL, *uuid = NULL;
+    struct stat st;
+    uint64_t id, again;
+
+    g_assert_cmpint(pool_files_create(files, "two", &id, &st), ==, 0);
+    g_assert_cmpint(pool_files_resize(files, id, MIB, &name), ==, 1);
+    pool_files_set_view(files, more);
+    pool_files_made(files, id, EEXIST, "");
+    pool_files_settled(files, id);
+    pool_files_close(files, id);
+    g_assert_cmpint(pool_files_lookup(files, "two", &again, &st), ==, 0);
+    g_assert_cmpint(pool_files_unlink(files, "two", &uuid), ==, 0);
+    pool_files_forget(files, id, 2);
+    g_assert_cmpint(pool_files_lookup(files, "two", &id, &st), ==, 0);
+    g_assert_cmpuint((uint64_t) st.st_size, ==, 2 * MIB);
+    pool_files_forget(files, id, 1);
+}
+
 /* What was removed while it is open makes no volume, also not under a name that another file has by now. */
 static void test_removed(void) {
     g_autoptr(PoolFiles) files = files_new(false, "ok");
@@ -311,6 +334,7 @@ int main(int argc, char **argv) {
     g_test_add_func("/pool-files/renamed", test_renamed);
     g_test_add_func("/pool-files/made", test_made);
     g_test_add_func("/pool-files/refused", test_refused);
+    g_test_add_func("/pool-files/overtaken", test_overtaken);
     g_test_add_func("/pool-files/lingers", test_lingers);
     g_test_add_func("/pool-files/removed", test_removed);
     g_test_add_func("/pool-files/limits", test_limits);
