@@ -66,7 +66,7 @@ int pool_files_resize(PoolFiles *files, uint64_t id, uint64_t bytes, char **ret_
 int pool_files_reserve(PoolFiles *files, uint64_t id, uint64_t bytes, char **ret_name);
 /* errnum 0: it is the volume uuid. */
 void pool_files_made(PoolFiles *files, uint64_t id, int errnum, const char *uuid);
-void pool_files_settled(PoolFiles *files, uint64_t id); /* again is fine */
+void pool_files_settled(PoolFiles *files, uint64_t id);
 
 /* 0: a new file is gone. 1: the volume ret_uuid (the caller's) is to be removed. ENOENT, EROFS, EBUSY: it is being made, or who removes it
  * was told of another volume of this name. */

@@ -63,7 +63,8 @@ typedef struct {
     fuse_req_t req; /* NULL: answered, or none waits */
     uint64_t id;    /* of the file; of unlink 0 */
     uint64_t bytes;
-    char *name; /* of the file to make, or uuid of the volume to remove, or the problem */
+    char *name;   /* of the file to make, or uuid of the volume to remove, or the problem */
+    bool settled; /* the file has been told */
 } Request;
 
 static PoolFs *fs_of(fuse_req_t req) {
@@ -515,6 +516,13 @@ static void answer(Request *request, int errnum) {
         reply_stat(req, request->id);
 }
 
+/* Once: who was answered may ask for the same file again, on the other thread. */
+static void settle_file(Request *request) {
+    if (request->kind != REQUEST_UNLINK && !request->settled)
+        pool_files_settled(request->fs->files, request->id);
+    request->settled = true;
+}
+
 /* Who is told that a file is not made may make it anew at once: its name is free before. */
 static void on_done(int errnum, const char *message, const char *uuid, bool settled, void *data) {
     Request *request = data;
@@ -522,16 +530,15 @@ static void on_done(int errnum, const char *message, const char *uuid, bool sett
     set_problem(request->fs, message);
     if (request->kind != REQUEST_UNLINK)
         pool_files_made(request->fs->files, request->id, errnum, uuid);
-    if (request->kind != REQUEST_UNLINK && settled)
-        pool_files_settled(request->fs->files, request->id);
+    if (settled)
+        settle_file(request);
     answer(request, errnum);
 }
 
 static void on_settled(void *data) {
     Request *request = data;
 
-    if (request->kind != REQUEST_UNLINK)
-        pool_files_settled(request->fs->files, request->id);
+    settle_file(request);
     request_free(request);
 }
 
