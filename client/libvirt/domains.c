@@ -118,6 +118,17 @@ static void look_after(Domains *domains, uint64_t usec) {
         log_message(LOG_ERR, "cannot set a timer, domains are not followed: %s", g_strerror(-r));
 }
 
+/* What comes often puts nothing off: anybody may make and release regions all the time. */
+static void look_soon(Domains *domains) {
+    uint64_t due, now;
+
+    if (domains->timer && sd_event_source_get_time(domains->timer, &due) >= 0 &&
+        sd_event_now(domains->event, CLOCK_MONOTONIC, &now) >= 0 && due <= now + SETTLE_USEC)
+        return;
+    domains->timer = sd_event_source_disable_unref(domains->timer);
+    look_after(domains, SETTLE_USEC);
+}
+
 void domains_look(Domains *domains) {
     if (!domains->link)
         return;
@@ -125,8 +136,7 @@ void domains_look(Domains *domains) {
         domains->wanted = true;
         return;
     }
-    domains->timer = sd_event_source_disable_unref(domains->timer);
-    look_after(domains, SETTLE_USEC);
+    look_soon(domains);
 }
 
 static void end_round(Round *round) {
