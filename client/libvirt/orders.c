@@ -294,6 +294,15 @@ void orders_remove(Orders *orders, const char *volume_uuid, OrderDone done, Orde
     settle(order, EIO, "no random number is to be had");
 }
 
+void orders_give_up(Orders *orders, const void *data, int errnum, const char *message) {
+    for (guint i = 0; i < orders->orders->len; i++) {
+        Order *order = orders->orders->pdata[i];
+
+        if (order->data == data)
+            answer(order, errnum, message, false);
+    }
+}
+
 void orders_retry(Orders *orders) {
     g_autoptr(GPtrArray) lost = g_ptr_array_new();
 

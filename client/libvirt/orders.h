@@ -33,5 +33,8 @@ void orders_create(Orders *orders, const RegionViewPool *pool, const char *name,
 /* The volume goes, and is erased. Errnums: those, and ENOENT; EBUSY is somebody who has it. */
 void orders_remove(Orders *orders, const char *volume_uuid, OrderDone done, OrderSettled settled, void *data);
 
+/* Nobody waits any more for the order of this data: it is done with this errnum, and what was made of it is undone. */
+void orders_give_up(Orders *orders, const void *data, int errnum, const char *message);
+
 /* pmemd answers again: what was lost is asked for again. */
 void orders_retry(Orders *orders);

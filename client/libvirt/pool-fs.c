@@ -642,8 +642,13 @@ static void end_session(PoolFs *fs) {
     if (eventfd_write(fs->stop_fd, 1) < 0)
         log_message(LOG_WARNING, "the thread of %s cannot be stopped: %s", fs->directory, g_strerror(errno));
     g_thread_join(fs->thread);
-    while (fs->requests->len > 0)
-        answer(fs->requests->pdata[0], ENODEV);
+    /* Who asked was told so by the kernel. */
+    while (fs->requests->len > 0) {
+        Request *request = fs->requests->pdata[0];
+
+        orders_give_up(fs->orders, request, ENODEV, "its directory was unmounted before pmemd answered");
+        answer(request, ENODEV);
+    }
     for (Request *request; (request = g_async_queue_try_pop(fs->queue));) {
         if (request->req)
             fuse_reply_err(request->req, ENODEV);

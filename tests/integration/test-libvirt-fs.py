@@ -28,6 +28,7 @@ KEPT = 1.0  # the kernel goes by what it was told of a file for
 SOON = 1.0  # what looks alone is answered within
 MANY = int(os.environ.get("PMEMD_LIBVIRT_REGIONS", "300"))
 BUS_NAME = "org.pmemd1.Libvirt"
+FTRUNCATE = "77" if os.uname().machine == "x86_64" else "46"  # its number
 REGIONS = {
     "raw0": {"StartFrame": "0x480000", "Bytes": "1G", "Node": "0", "Alignment": "4K", "Lead": "0"},
     "raw1": {"StartFrame": "0x4c0000", "Bytes": "4G", "Node": "1", "Alignment": "4K", "Lead": "0"},
@@ -511,6 +512,16 @@ class Outages(Case):
         os.kill(self.host.daemon.pid, signal.SIGCONT)
         self.until(lambda: os.listdir(self.fast) == list(self.regions()) == [], "the removal")
 
+    def making(self, thread):
+        """It waits for its volume, and pmemd-libvirt for pmemd: what is asked after that was answered."""
+        def waits():
+            with open(f"/proc/self/task/{thread.native_id}/syscall", encoding="ascii") as f:
+                return f.read().split()[0] == FTRUNCATE
+
+        self.until(waits, "the file that is being made")
+        os.listdir(self.fast)
+        self.service.enable("large")
+
     def outcome(self, call):
         try:
             call()
@@ -537,7 +548,7 @@ class Outages(Case):
         results, disk = [], os.path.join(self.fast, "disk")
         thread = threading.Thread(target=lambda: results.append(self.outcome(lambda: self.create(disk, MIB))))
         thread.start()
-        self.until(lambda: self.outcome(lambda: os.truncate(disk, 0)) == errno.EBUSY, "the file that is being made")
+        self.making(thread)
         self.host.daemon.kill()
         self.host.daemon.start()
         thread.join()
@@ -545,6 +556,19 @@ class Outages(Case):
         self.assertIn(results, ([0], [errno.ETIMEDOUT], [errno.EIO]))
         expected = ["disk"] if results == [0] else []
         self.until(lambda: os.listdir(self.fast) == list(self.regions()) == expected, "agreement")
+
+    def test_unmounted_while_making(self):
+        """Who waits for a volume when its pool is not offered any more is told that it failed: nothing is left of it."""
+        self.stopped()
+        results = []
+        thread = threading.Thread(target=lambda: results.append(self.outcome(lambda: self.create(os.path.join(self.fast, "late"), MIB))))
+        thread.start()
+        self.making(thread)
+        self.service.enable("fast", "DisablePool")
+        thread.join()
+        self.assertNotEqual(results, [0])
+        os.kill(self.host.daemon.pid, signal.SIGCONT)
+        self.until(lambda: "removed again" in self.service.log() and "late" not in self.regions(), "the undoing")
 
     def test_service_killed(self):
         """A mount whose server was killed answers nobody; the next one takes its place."""
