@@ -303,7 +303,7 @@ class Files(Case):
         refresh()
         before = questions()
         refresh()
-        self.assertLess(questions() - before, 3 * len(names))
+        self.assertLess(questions() - before, 4 * len(names))
 
     def test_new_file(self):
         """Without a size it is nothing, and leaves nothing."""
