@@ -298,6 +298,13 @@ static void on_detail(PmemdClient *client, PmemdReply *reply, void *data) {
     ask_details(reading);
 }
 
+/* Without a device, as one that is missing, it has no path for guests, and gets one when the device is back. */
+static bool is_known(const PmemdLink *link, const char *uuid) {
+    const RegionViewDetail *detail = g_hash_table_lookup(link->details, uuid);
+
+    return detail && detail->guest_path[0] != '\0';
+}
+
 static void ask_details(Reading *reading) {
     PmemdLink *link = reading->link;
 
@@ -306,7 +313,7 @@ static void ask_details(Reading *reading) {
         char path[PMEMD_PATH_MAX];
         sd_id128_t uuid;
 
-        if (g_hash_table_contains(link->details, region->uuid) || !pmemd_uuid_parse(region->uuid, &uuid))
+        if (is_known(link, region->uuid) || !pmemd_uuid_parse(region->uuid, &uuid))
             continue;
         if (pmemd_client_region_async(link->client, pmemd_region_path(uuid, path), on_detail, reading, NULL) < 0) {
             stop_reading(link, AGAIN_USEC);

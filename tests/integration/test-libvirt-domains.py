@@ -328,6 +328,25 @@ class Domains(unittest.TestCase):
         self.ctl("release", "pool0/vol2", "--wait")
         self.logged(f"region pool0/vol2 was released, and domain one ({FIRST}) still names it: take {path} out")
 
+    def test_back_again(self):
+        """A region whose device was missing when it was looked at first is known by its path when that is back."""
+        self.assertEqual(self.host.ctl("allocate-data", "16M", "--name=vol2").status, 0)
+        self.domain("one", FIRST, "vol2")
+        path = self.host.ctl("--json", "show", "pool0/vol2").json()["region"]["device_path"]
+        away = os.path.join(self.host.folder, "away.img")
+        self.stop_follower()
+        for source, target, state in ((path, away, "missing"), (away, path, "ok")):
+            self.host.daemon.kill()
+            os.rename(source, target)
+            self.host.daemon.start()
+            self.assertEqual(self.host.ctl("--json", "show", "pool0/vol2").json()["region"]["state"], state)
+            if state == "missing":
+                self.start_follower()
+            self.logged("pmemd answers")
+            self.log_at = os.path.getsize(self.log_path())
+        self.ctl("release", "pool0/vol2", "--wait")
+        self.logged(f"region pool0/vol2 was released, and domain one ({FIRST}) still names it: take {path} out")
+
 
 if __name__ == "__main__":
     own_mounts()
