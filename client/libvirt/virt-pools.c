@@ -188,7 +188,10 @@ static void end_waiters(VirtPools *pools, uint64_t round) {
             i++;
             continue;
         }
-        end_call(waiter->call, find(pools, waiter->uuid), waiter->enable);
+        Pool *pool = find(pools, waiter->uuid);
+        if (pool && !is_enabled(pools, pool))
+            pool->libvirt = "absent"; /* who disabled it may look right now */
+        end_call(waiter->call, pool, waiter->enable);
         g_ptr_array_remove_index(pools->waiters, i);
     }
 }
