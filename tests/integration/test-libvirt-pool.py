@@ -18,7 +18,6 @@ import time
 import unittest
 
 import harness
-import errno
 import jsonschema
 import system_bus
 import wire
