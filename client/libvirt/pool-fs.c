@@ -123,21 +123,21 @@ static void ask_loop(fuse_req_t req, RequestKind kind, uint64_t id, uint64_t byt
 /* What an errno alone does not say of a file that pmemd is not even asked for. */
 static void tell_refused(PoolFs *fs, const char *name, int r) {
     g_autofree char *shown = one_line(name);
+    char *why = NULL;
 
     if (r == -EINVAL)
-        push(fs, REQUEST_TELL, NULL, 0, 0,
-             g_strdup_printf(
-                 "'%s' is no name of a volume: 1 to %d letters, digits, '.', '_' and '-', a letter or digit first, "
-                 "and no uuid",
-                 shown, PMEMD_NAME_MAX));
+        why = g_strdup_printf(
+            "'%s' is no name of a volume: 1 to %d letters, digits, '.', '_' and '-', a letter or digit first, "
+            "and no uuid",
+            shown, PMEMD_NAME_MAX);
     else if (r == -EROFS)
-        push(
-            fs, REQUEST_TELL, NULL, 0, 0,
-            g_strdup_printf("volume '%s' is not made: the pool takes no changes, pmemctl list --mgmt says why", shown));
+        why =
+            g_strdup_printf("volume '%s' is not made: the pool takes no changes, pmemctl list --mgmt says why", shown);
     else if (r == -EDQUOT)
-        push(fs, REQUEST_TELL, NULL, 0, 0,
-             g_strdup_printf("volume '%s' is not made: %u files that have no size yet are being made", shown,
-                             POOL_FILES_NEW_MAX));
+        why = g_strdup_printf("volume '%s' is not made: %u files that have no size yet are being made", shown,
+                              POOL_FILES_NEW_MAX);
+    if (why)
+        push(fs, REQUEST_TELL, NULL, 0, 0, why);
 }
 
 /* For how long the kernel goes by this answer. What is still being made changes. */
